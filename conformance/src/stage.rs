@@ -1,0 +1,56 @@
+//! The seam between a play and the world it is performed in.
+//!
+//! A [`Stage`] gives every actor a [`Host`] of its own and carries out faults. Simulated worlds
+//! implement it in `sim`; [`crate::target`] implements it over real sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reveille_host::{BoxFuture, Host};
+use reveille_trace::Recorder;
+
+/// The software of one host: called once at the start, and again after each restart.
+pub type Part = Arc<dyn Fn(Host) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// What can be done to a host or to the link between two hosts. `a` and `b` name hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The process dies and its peers notice (FIN, RST): what `kill` does.
+    Crash { host: String, down: Duration },
+    /// The machine dies in silence, unsynced writes are gone.
+    PowerLoss { host: String, down: Duration },
+    /// Orderly stop and start again, with goodbyes.
+    Restart { host: String, down: Duration },
+    /// Packets between the two are held (streams) or lost (datagrams) until healed.
+    Partition { a: String, b: String, lasts: Duration },
+    /// The host's software ends at its `at`-th seam operation, `after` it took effect or before;
+    /// it starts again after `down`.
+    CrashAt { host: String, at: u64, after: bool, down: Duration },
+}
+
+/// Where the actors of one play live. Built once for each run.
+pub trait Stage {
+    /// Puts `part` on a host of its own under `name`; its software starts when the play starts.
+    /// Every host can dial every other by its name (`"gateway:5060"`).
+    fn enter(&mut self, name: &str, part: Part);
+
+    /// Where events go.
+    fn recorder(&self) -> Recorder;
+
+    /// A handle by which running parts order faults. It may be called from inside a part.
+    fn faults(&self) -> Arc<dyn Faults>;
+
+    /// Performs the play until `director` returns or `limit` of (simulated) time is over. The
+    /// director runs on a host of its own that cannot fail.
+    ///
+    /// # Errors
+    /// What broke in the harness: a panic in a part, a time limit. Never a failure of the target.
+    fn perform(&mut self, director: Part, limit: Duration) -> Result<(), String>;
+}
+
+/// Orders faults while the play runs. They take effect at the next step of the world, and record
+/// `fault.struck` when they bite.
+pub trait Faults: Send + Sync {
+    /// Orders `fault`.
+    fn order(&self, fault: Fault);
+}

@@ -1,0 +1,1 @@
+//! The real world: tokio's sockets and timers, the operating system's clock, randomness and files.
