@@ -1,0 +1,136 @@
+//! What the operator decides, as plain data. Defaults stand here and nowhere else.
+
+/// Everything the core must be told. Durations in milliseconds unless the name says otherwise.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// This node's name in the fabric.
+    pub node: String,
+    /// Domains whose addresses of record are ours, lower case.
+    pub domains: Vec<String>,
+    /// `host:port` that peers reach us at; in Contact and Via.
+    pub advertised: String,
+    /// Users that may connect and be called.
+    pub users: Vec<User>,
+    /// The registrar upstream; `None`: sessions are not registered anywhere.
+    pub registrar: Option<Registrar>,
+    /// How long a call waits for its app, 5,000 to 150,000.
+    pub wake_budget_ms: u64,
+    /// What the caller hears while the phone wakes: 183, 182, or nothing but 100 (`None`, only with
+    /// a budget of at most 60 s).
+    pub hold_code: Option<u16>,
+    /// Longest gap between two provisionals of a held call, at most 60,000.
+    pub provisional_every_ms: u64,
+    /// How long an app may ring before 480.
+    pub ring_deadline_ms: u64,
+    /// An app that sends no frame for this long after a `start` is woken again.
+    pub start_silence_ms: u64,
+    /// How long a lost connection may come back before the session counts as asleep.
+    pub grace_ms: u64,
+    /// A socket that says nothing for this long is dead: idle, and with a subsession.
+    pub idle_limit_ms: (u64, u64),
+    /// How long the gateway waits for the app to close after a granted hibernate.
+    pub close_wait_ms: u64,
+    /// Sleep in seconds: granted if none is asked, least, most.
+    pub ttl_s: (u64, u64, u64),
+    /// Earliest times of the push attempts after the first cause, ascending.
+    pub push_attempts_ms: Vec<u64>,
+    /// Client frames, and milliseconds, after which an acknowledgement of its own is sent.
+    pub acknowledge_after: (u32, u64),
+    /// Most sessions held, calls pending per session, and client transactions under way.
+    pub most_sessions: usize,
+    /// Most undecided calls per session; beyond: 503 with Retry-After.
+    pub most_pending: usize,
+    /// RFC 3261 timers.
+    pub timers: SipTimers,
+    /// Sleep without a device token is allowed (D-21).
+    pub sleep_without_token: bool,
+    /// The defect planted in this node.
+    #[cfg(feature = "mutants")]
+    pub defect: Option<crate::mutant::Defect>,
+}
+
+/// A user of the gateway.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// `user@host`, host in lower case.
+    pub aor: String,
+    /// The name shown at HTTP Basic and to the registrar.
+    pub username: String,
+    /// Answers the registrar's challenges. Never stored.
+    pub secret: Secret,
+}
+
+/// A secret, which no log or panic message shows.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Where sessions are registered.
+#[derive(Debug, Clone)]
+pub struct Registrar {
+    /// `sip:` URI that REGISTER is sent to: the domain.
+    pub uri: String,
+    /// The way to it.
+    pub flow: crate::io::Flow,
+    /// Binding lifetime asked for, in seconds.
+    pub expires_s: u32,
+}
+
+/// The base times of RFC 3261, Appendix A, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct SipTimers {
+    /// Round-trip estimate.
+    pub t1_ms: u64,
+    /// Longest interval between retransmissions of non-INVITE requests and INVITE responses.
+    pub t2_ms: u64,
+    /// Longest time a message stays in the network.
+    pub t4_ms: u64,
+}
+
+impl Default for SipTimers {
+    fn default() -> Self {
+        Self { t1_ms: 500, t2_ms: 4_000, t4_ms: 5_000 }
+    }
+}
+
+impl Config {
+    /// The defaults, for a node that serves `domain` at `advertised`.
+    #[must_use]
+    pub fn new(domain: &str, advertised: &str) -> Self {
+        Self {
+            node: "node-1".to_owned(),
+            domains: vec![domain.to_ascii_lowercase()],
+            advertised: advertised.to_owned(),
+            users: Vec::new(),
+            registrar: None,
+            wake_budget_ms: 30_000,
+            hold_code: Some(183),
+            provisional_every_ms: 55_000,
+            ring_deadline_ms: 120_000,
+            start_silence_ms: 3_000,
+            grace_ms: 60_000,
+            idle_limit_ms: (30_000, 9_000),
+            close_wait_ms: 5_000,
+            ttl_s: (86_400, 60, 604_800),
+            push_attempts_ms: vec![0, 1_000, 3_000],
+            acknowledge_after: (8, 1_000),
+            most_sessions: 100_000,
+            most_pending: 64,
+            timers: SipTimers::default(),
+            sleep_without_token: false,
+            #[cfg(feature = "mutants")]
+            defect: None,
+        }
+    }
+
+    /// The user of this name.
+    #[must_use]
+    pub fn user(&self, username: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.username == username)
+    }
+}

@@ -1,0 +1,255 @@
+//! What goes into the core and what comes out of it. The driver translates between these and the
+//! world; nothing else connects the two.
+
+use reveille_trace::Draft;
+use reveille_wire::sip;
+use serde::{Deserialize, Serialize};
+
+use crate::record::{CallRecord, SessionId, SessionRecord};
+
+/// A transport of SIP (RFC 3261 section 18).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    /// Datagrams: unreliable, so transactions retransmit.
+    Udp,
+    /// A stream.
+    Tcp,
+}
+
+impl Transport {
+    /// The name in a Via header.
+    #[must_use]
+    pub const fn via_name(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+
+    /// True if the transport itself retransmits.
+    #[must_use]
+    pub const fn is_reliable(self) -> bool {
+        matches!(self, Self::Tcp)
+    }
+}
+
+/// The path a SIP message takes: which local socket, which peer, and which connection.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Flow {
+    /// UDP or TCP.
+    pub transport: Transport,
+    /// `address:port` of our socket.
+    pub local: String,
+    /// `address:port` of the peer.
+    pub peer: String,
+    /// The TCP connection, as the driver numbers it. `None`: UDP, or "dial `peer`, or reuse a
+    /// connection to it"; also after a restart, when every old number is void.
+    pub connection: Option<u64>,
+}
+
+/// A WebSocket connection, as the driver numbers it; never used twice by one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId(pub u64);
+
+/// One attempt to wake one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PushId {
+    /// The wake, numbered by the core within this process.
+    pub wake: u64,
+    /// The attempt within the wake, from 1.
+    pub attempt: u32,
+}
+
+/// What the world tells the core.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Everything the fabric holds for this node; the first input of a process, exactly once.
+    Started {
+        /// Live sessions and their calls.
+        sessions: Vec<SessionRecord>,
+        /// Every call on record.
+        calls: Vec<CallRecord>,
+    },
+    /// A SIP message that parsed and passed validation.
+    Sip {
+        /// Where it came from.
+        flow: Flow,
+        /// The message, its raw bytes kept.
+        message: Box<sip::Message>,
+    },
+    /// A SIP message could not be sent: the connection is gone and no other could be made, or the
+    /// queue is full.
+    SipUnsent {
+        /// Where it was to go.
+        flow: Flow,
+    },
+    /// A WebSocket was upgraded; the driver has checked HTTP Basic, path and subprotocol.
+    SocketOpened {
+        /// Its number.
+        socket: SocketId,
+        /// The user whose secret was shown: the `username` of the configuration.
+        user: String,
+        /// The last segment of the path.
+        app: String,
+    },
+    /// A text message came in on a WebSocket.
+    SocketText {
+        /// On which.
+        socket: SocketId,
+        /// The text, at most 64 KiB.
+        text: String,
+    },
+    /// A binary message came in on a WebSocket.
+    SocketBinary {
+        /// On which.
+        socket: SocketId,
+    },
+    /// A WebSocket is gone.
+    SocketClosed {
+        /// Which.
+        socket: SocketId,
+        /// The code of the peer's close frame; `None` if the connection just ended.
+        code: Option<u16>,
+    },
+    /// Everything stored for this session up to and including `token` is durable.
+    Stored {
+        /// The session.
+        session: SessionId,
+        /// The highest durable token.
+        token: u64,
+    },
+    /// The fabric refused a write because another node owns the session now.
+    Fenced {
+        /// The session.
+        session: SessionId,
+    },
+    /// What came of a push attempt.
+    Pushed {
+        /// Which attempt.
+        push: PushId,
+        /// What came of it.
+        outcome: PushOutcome,
+    },
+    /// The deadline that [`Node::next_deadline_us`](crate::node::Node::next_deadline_us) named has
+    /// come, or the driver woke for no reason; both are fine.
+    Tick,
+    /// The node is asked to stop: refuse new work, say goodbye (close 1012).
+    Drain,
+}
+
+/// What came of one push attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PushOutcome {
+    /// The service took it. That is not a wake.
+    Accepted,
+    /// The service says that the token is dead, or that the request can never succeed.
+    Refused {
+        /// The service's words.
+        why: String,
+    },
+    /// The service, or the way to it, failed for now.
+    Transient {
+        /// What went wrong.
+        why: String,
+        /// The service asked to wait this long, in milliseconds.
+        retry_after_ms: Option<u64>,
+    },
+}
+
+/// What a push plugin is asked to send: always all three items of the patent's claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushRequest {
+    /// Which attempt; comes back in [`Input::Pushed`].
+    pub id: PushId,
+    /// The provider's entry in the table of plugins, such as `webhook`.
+    pub provider: String,
+    /// Session to wake.
+    pub session: SessionId,
+    /// Identifying information of the application at the push service.
+    pub application: String,
+    /// The device token.
+    pub token: String,
+    /// The wake payload.
+    pub payload: reveille_wire::push::WakePayload,
+    /// Milliseconds that the push may still be of use: the rest of the wake budget.
+    pub ttl_ms: u64,
+}
+
+/// One change of what the fabric holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Writes the session's record.
+    PutSession(Box<SessionRecord>),
+    /// Removes the session's record, and all its calls.
+    DropSession,
+    /// Writes a call's record.
+    PutCall(Box<CallRecord>),
+    /// Removes a call's record.
+    DropCall {
+        /// The call, by its subsession.
+        subsession: String,
+    },
+}
+
+/// Changes of one session that become durable together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The session.
+    pub session: SessionId,
+    /// Rises by one with each commit of a session; comes back in [`Input::Stored`].
+    pub token: u64,
+    /// The fencing epoch under which this node owns the session. The fabric refuses a commit
+    /// whose epoch is lower than the one it holds.
+    pub epoch: u64,
+    /// The changes, in order.
+    pub changes: Vec<Change>,
+    /// True if somebody waits for it: a wake goes before a refresh.
+    pub urgent: bool,
+}
+
+/// What the core asks of the world.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Send a SIP message.
+    Sip {
+        /// Which way. `local` may be empty: the driver's first socket of that transport.
+        flow: Flow,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Send a text on a WebSocket.
+    Text {
+        /// Which.
+        socket: SocketId,
+        /// The text.
+        text: String,
+    },
+    /// Close a WebSocket with a close frame, after everything sent before.
+    Close {
+        /// Which.
+        socket: SocketId,
+        /// The close code.
+        code: u16,
+        /// A short reason, under 123 bytes.
+        reason: &'static str,
+    },
+    /// Make these changes durable, then answer [`Input::Stored`].
+    Store(Commit),
+    /// Ask a push service to wake a device, then answer [`Input::Pushed`].
+    Notify(Box<PushRequest>),
+    /// Record an event.
+    Trace(Draft),
+}
+
+/// Takes outputs as they arise.
+pub trait Sink {
+    /// Takes one.
+    fn put(&mut self, output: Output);
+}
+
+impl Sink for Vec<Output> {
+    fn put(&mut self, output: Output) {
+        self.push(output);
+    }
+}
