@@ -2,7 +2,9 @@ use serde::{Deserialize, Serialize};
 
 /// One instant, read on two clocks at once: deadlines run on the monotonic one and are stored as
 /// wall time, since a monotonic reading means nothing to the process that comes after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Timestamp {
     /// Microseconds since an origin that is fixed for the process (in simulation: for the run).
     pub mono_us: u64,
@@ -14,10 +16,7 @@ impl Timestamp {
     /// This instant moved forward by `us` microseconds, on both clocks.
     #[must_use]
     pub const fn plus_us(self, us: u64) -> Self {
-        Self {
-            mono_us: self.mono_us.saturating_add(us),
-            wall_us: self.wall_us.saturating_add(us),
-        }
+        Self { mono_us: self.mono_us.saturating_add(us), wall_us: self.wall_us.saturating_add(us) }
     }
 
     /// This instant moved forward by `ms` milliseconds, on both clocks.

@@ -74,20 +74,19 @@ pub struct Verdict {
 impl Verdict {
     /// Merges findings into a verdict.
     #[must_use]
-    pub fn of(case: &str, seed: u64, findings: Vec<Finding>, digest: String, length_us: u64) -> Self {
+    pub fn of(
+        case: &str,
+        seed: u64,
+        findings: Vec<Finding>,
+        digest: String,
+        length_us: u64,
+    ) -> Self {
         let observed = findings
             .iter()
             .filter(|f| f.level == "MUST" || f.observed == Observed::Error)
             .map(|f| f.observed)
             .max()
             .unwrap_or(Observed::Inconclusive);
-        Self {
-            case: case.to_owned(),
-            seed,
-            observed,
-            findings,
-            trace_digest: digest,
-            length_us,
-        }
+        Self { case: case.to_owned(), seed, observed, findings, trace_digest: digest, length_us }
     }
 }

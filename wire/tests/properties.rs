@@ -1,0 +1,183 @@
+//! What is built reads back, what is read is written back, and nothing panics.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use reveille_wire::jsonrtc::{self, Frame, FrameType, Inbound, MessageState};
+use reveille_wire::push::{MAX_PAYLOAD, WakePayload};
+use reveille_wire::sip::{Bounds, Framer, Message, Method, judge};
+
+const SEED: &[u8] = include_bytes!("../golden/sip/ok-two-contacts-two-vias.sip");
+const OTHER: &[u8] = include_bytes!("../golden/sip/ok-quoted-display.sip");
+
+fn token() -> impl Strategy<Value = String> {
+    "[A-Za-z][A-Za-z0-9.!%*_+~-]{0,20}"
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let value = "[ -~]{0,60}";
+    let headers = vec((token(), value), 0..12);
+    (token(), "[a-z]{1,8}", headers, vec(any::<u8>(), 0..80)).prop_map(
+        |(method, user, all, body)| {
+            let method = Method::parse(&method).expect("a token");
+            let mut message = Message::request(method, format!("sip:{user}@example.com"));
+            for (name, value) in all {
+                // Its value would have to be a number for the message to be read.
+                if !name.eq_ignore_ascii_case("content-length") && !name.eq_ignore_ascii_case("l") {
+                    message.push(&name, value);
+                }
+            }
+            message.set_body("application/octet-stream", body);
+            message
+        },
+    )
+}
+
+fn frame() -> impl Strategy<Value = Frame> {
+    let id = || proptest::option::of(".{0,20}");
+    let number = || proptest::option::of(any::<u64>());
+    (0..5_usize, token(), id(), id(), number(), number(), id(), any::<Option<bool>>()).prop_map(
+        |(kind, action, session, reason, sequence, ack, correlation, last)| {
+            let mut frame = match kind {
+                0 => Frame::request("call", &action),
+                1 => Frame::response("call", &action, MessageState::Subsequent),
+                2 => Frame::message("register", &action),
+                3 => Frame::acknowledgement(7),
+                _ => Frame::error("call", &action, 480, "no"),
+            };
+            frame.control.version = Some("1.0".to_owned());
+            frame.control.session_id = session;
+            frame.control.sequence = sequence;
+            frame.control.ack_sequence = ack;
+            frame.control.correlation_id = correlation;
+            if frame.control.kind != FrameType::Acknowledgement {
+                frame.header.reason = reason;
+                frame.header.reliable = last;
+                frame.payload.insert("sdp".to_owned(), "v=0\r\n".into());
+            }
+            frame
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_sip_message_that_was_built_reads_back(message in message()) {
+        let bytes = message.to_bytes();
+        let back = Message::parse(&bytes).expect("what we build is well-formed");
+        prop_assert_eq!(back.to_bytes(), bytes);
+        prop_assert_eq!(back.start, message.start);
+        prop_assert_eq!(back.body, message.body);
+    }
+
+    #[test]
+    fn no_bytes_make_the_sip_reader_panic(bytes in vec(any::<u8>(), 0..400)) {
+        let _ = judge(&bytes);
+    }
+
+    #[test]
+    fn no_mutation_makes_the_sip_reader_panic(
+        at in 0..SEED.len(), with in vec(any::<u8>(), 0..6), cut in 0..8_usize,
+    ) {
+        for golden in [SEED, OTHER] {
+            let mut bytes = golden.to_vec();
+            let at = at.min(bytes.len());
+            let end = (at + cut).min(bytes.len());
+            bytes.splice(at..end, with.iter().copied());
+            let judgement = judge(&bytes);
+            if let Some(fault) = judgement.malformed {
+                prop_assert!(fault.offset <= bytes.len(), "{fault}");
+            }
+            if let Ok(message) = Message::parse(&bytes) {
+                prop_assert!(bytes.windows(4).any(|w| w == b"\r\n\r\n"));
+                let _ = (message.vias(), message.contacts(), message.challenges());
+            }
+            let mut framer = Framer::new(Bounds::default());
+            framer.push(&bytes);
+            while let Ok(Some(_)) = framer.next() {}
+        }
+    }
+
+    #[test]
+    fn how_a_stream_is_chunked_changes_nothing(sizes in vec(1..200_usize, 1..30)) {
+        let stream = [SEED, b"\r\n\r\n", OTHER, SEED].concat();
+        let frames = |sizes: &[usize]| {
+            let (mut framer, mut at, mut frames) = (Framer::new(Bounds::default()), 0, Vec::new());
+            for size in sizes.iter().cycle() {
+                let end = (at + size).min(stream.len());
+                framer.push(&stream[at..end]);
+                while let Some(frame) = framer.next().expect("well-formed") {
+                    frames.push(frame);
+                }
+                at = end;
+                if at == stream.len() {
+                    return frames;
+                }
+            }
+            frames
+        };
+        prop_assert_eq!(frames(&sizes), frames(&[stream.len()]));
+    }
+
+    #[test]
+    fn a_frame_that_was_built_reads_back(frame in frame()) {
+        let text = frame.to_text();
+        match jsonrtc::read(&text) {
+            Ok(Inbound::Frame(back)) => prop_assert_eq!(*back, frame),
+            other => prop_assert!(false, "{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_frame_reader_panic(text in ".{0,300}") {
+        let _ = jsonrtc::read(&text);
+    }
+
+    #[test]
+    fn a_payload_is_json_within_bounds_whatever_the_caller_is_called(
+        name in ".{0,3000}", call in "[a-z0-9@.]{1,100}",
+    ) {
+        let payload = WakePayload {
+            session_id: "0123456789abcdef0123456789abcdef".to_owned(),
+            event: "call".to_owned(),
+            call_id: Some(call.clone()),
+            subsession_id: Some("7b0c".to_owned()),
+            initiator: Some(name.clone()),
+            target: Some(name),
+            ttl_s: Some(30),
+        };
+        let text = payload.to_json();
+        prop_assert!(text.len() <= MAX_PAYLOAD);
+        let back = WakePayload::from_json(text.as_bytes()).expect("valid JSON");
+        prop_assert_eq!(back.session_id, payload.session_id);
+        prop_assert_eq!(back.call_id, Some(call));
+    }
+}
+
+#[test]
+fn what_rsip_reads_it_reads_the_same() {
+    use rsip::prelude::*;
+    for (index, call) in ["plain", "with.dots-and_lines", "a%b*c"].into_iter().enumerate() {
+        let text = format!(
+            "INVITE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK{index}\r\n\
+             From: <sip:alice@example.com>;tag=t{index}\r\nTo: <sip:bob@example.com>\r\n\
+             Call-ID: {call}\r\nCSeq: {index} INVITE\r\nContact: <sip:alice@192.0.2.1>\r\n\
+             Content-Length: 3\r\n\r\nv=0"
+        );
+        let theirs = rsip::Request::try_from(text.as_bytes()).expect("rsip reads it");
+        let ours = Message::parse(text.as_bytes()).expect("so do we");
+        let via = theirs.via_header().expect("a Via").typed().expect("typed");
+        let branch = via.branch().map(ToString::to_string);
+        assert_eq!(ours.via().expect("a Via").branch, branch);
+        let from = theirs.from_header().expect("a From").typed().expect("typed");
+        assert_eq!(
+            ours.from().expect("a From").tag(),
+            from.tag().map(|tag| tag.value().to_owned()).as_deref()
+        );
+        let cseq = theirs.cseq_header().expect("a CSeq").typed().expect("typed");
+        assert_eq!(ours.cseq().expect("a CSeq").number, u32::from(cseq.seq));
+        assert_eq!(ours.call_id(), Ok(theirs.call_id_header().expect("one").value()));
+        assert_eq!(ours.body, theirs.body);
+    }
+}
