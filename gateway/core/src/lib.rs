@@ -1,0 +1,37 @@
+//! The reference gateway's core: pure machines for sessions, wakes, SIP transactions, dialogs and
+//! registrations, which meet in [`node::Node`]. Time, random bits and everything that happens come
+//! in as arguments; everything it wants done goes out through a [`io::Sink`].
+//!
+//! **Invariant:** nothing that promises something to the outside leaves before the record it rests
+//! on is durable, and the core cannot tell a crash from an input that did not arrive. It has no
+//! clock, no socket, no randomness and no task of its own.
+
+/// True if the node carries this planted defect; constant false without the feature `mutants`.
+#[cfg(feature = "mutants")]
+macro_rules! planted {
+    ($config:expr, $defect:ident) => {
+        $config.defect == Some($crate::mutant::Defect::$defect)
+    };
+}
+#[cfg(not(feature = "mutants"))]
+macro_rules! planted {
+    ($config:expr, $defect:ident) => {
+        false
+    };
+}
+
+mod call;
+pub mod config;
+mod dice;
+mod digest;
+mod gate;
+pub mod io;
+#[cfg(feature = "mutants")]
+pub mod mutant;
+pub mod node;
+pub mod record;
+mod registration;
+mod session;
+mod timer;
+mod transaction;
+mod wake;

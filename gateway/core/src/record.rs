@@ -106,6 +106,9 @@ pub struct SessionRecord {
     pub last_arrival: u64,
     /// Wall time at which the registration upstream runs out; 0 before the first.
     pub registered_until_wall_us: u64,
+    /// The session of the same device that this one took the place of, with its calls. Its record
+    /// is dropped after this one is durable; should both be found, this one holds.
+    pub supersedes: Option<SessionId>,
 }
 
 /// How far a call has come.

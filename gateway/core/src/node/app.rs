@@ -1,0 +1,399 @@
+//! The app's side: sockets, frames, and what the packages `register` and `call` ask for.
+
+use reveille_trace::{Draft, Kind};
+use reveille_wire::jsonrtc::{self, Frame, FrameType, Inbound, MessageState, close};
+
+use super::entry::{Dirty, Promise};
+use super::{Node, Socket};
+use crate::io::{Output, SocketId};
+use crate::record::{Device, Phase, SessionId};
+use crate::session::{Link, Order};
+use crate::timer::{Name, Owner};
+
+impl Node {
+    pub(super) fn on_opened(&mut self, socket: SocketId, user: String, app: String) {
+        self.sockets.insert(socket, Socket { user, app, session: None, bad_texts: 0 });
+        self.arm(Name::Idle, Owner::Socket(socket), self.config.idle_limit_ms.0);
+    }
+
+    pub(super) fn on_binary(&mut self, socket: SocketId) {
+        self.close(socket, close::BINARY, "text frames only");
+        self.on_closed(socket, None);
+    }
+
+    /// A socket that is silent for three ping intervals is dead, whatever TCP believes.
+    pub(super) fn on_idle(&mut self, socket: SocketId) {
+        self.trace(Draft::new(Kind::Note).with("text", "socket silent: taken for lost"));
+        self.close(socket, close::NODE_STOPS, "silent for too long");
+        self.on_closed(socket, None);
+    }
+
+    /// Asks the driver to close a socket; what follows from it is the caller's to say.
+    pub(super) fn close(&mut self, socket: SocketId, code: u16, reason: &'static str) {
+        if self.sockets.contains_key(&socket) {
+            self.out.push(Output::Close { socket, code, reason });
+        }
+    }
+
+    pub(super) fn on_text(&mut self, socket: SocketId, text: &str) {
+        let Some(known) = self.sockets.get(&socket) else { return };
+        let session = known.session.clone();
+        let busy = session
+            .as_ref()
+            .is_some_and(|id| self.entries.get(id).is_some_and(|entry| !entry.calls.is_empty()));
+        let (idle_ms, busy_ms) = self.config.idle_limit_ms;
+        self.arm(Name::Idle, Owner::Socket(socket), if busy { busy_ms } else { idle_ms });
+        if let Some(session) = &session {
+            self.timers.clear(Name::StartSilence, &Owner::Session(session.clone()));
+        }
+        match jsonrtc::read(text) {
+            Ok(Inbound::Ping) => {
+                self.out.push(Output::Text { socket, text: "pong".to_owned() });
+            }
+            Ok(Inbound::Pong) => {}
+            Ok(Inbound::Frame(frame)) => match session {
+                Some(session) => self.on_frame(&session, socket, &frame),
+                None => self.on_first_frame(socket, &frame),
+            },
+            Err(bad) => self.on_bad_text(socket, session, &bad.to_string()),
+        }
+    }
+
+    fn on_bad_text(&mut self, socket: SocketId, session: Option<SessionId>, what: &str) {
+        let Some(known) = self.sockets.get_mut(&socket) else { return };
+        known.bad_texts += 1;
+        if known.bad_texts >= 3 {
+            self.close(socket, close::NOT_TEXT, "third text that is no frame");
+            self.on_closed(socket, None);
+        } else if let Some(session) = session {
+            self.send(&session, Frame::error("register", "notify", 400, what));
+        }
+    }
+
+    /// Without a session only a connect makes sense.
+    fn on_first_frame(&mut self, socket: SocketId, frame: &Frame) {
+        let is_connect = frame.control.kind == FrameType::Request
+            && frame.control.package == "register"
+            && frame.header.action.as_deref() == Some("connect");
+        if !is_connect {
+            let mut error = Frame::error("register", "connect", 400, "connect first");
+            error.control.correlation_id.clone_from(&frame.control.correlation_id);
+            self.out.push(Output::Text { socket, text: error.to_text() });
+            return;
+        }
+        let asked = frame.control.session_id.clone().map(SessionId);
+        let known = asked.filter(|id| self.entries.get(id).is_some_and(|entry| entry.is_live()));
+        match known {
+            Some(session) => self.on_resume(&session, socket, frame),
+            None => self.on_connect(socket, frame),
+        }
+    }
+
+    /// The app comes back to its session.
+    fn on_resume(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
+        let user = self.sockets[&socket].user.clone();
+        if self.entries[session].session.record.user != user {
+            let mut error = Frame::error("register", "connect", 403, "Forbidden");
+            error.control.correlation_id.clone_from(&frame.control.correlation_id);
+            self.out.push(Output::Text { socket, text: error.to_text() });
+            self.close(socket, close::WRONG_USER, "session of another user");
+            self.forget_socket(socket);
+            return;
+        }
+        if let Some(old) = self.entries[session].session.socket() {
+            self.close(old, close::HANDOVER, "resumed on another socket");
+            self.forget_socket(old);
+        }
+        self.attach(session, socket);
+        self.take_device(session, frame);
+        self.answer_resume(session, socket, frame);
+        self.deliver(session, socket, frame);
+    }
+
+    fn attach(&mut self, session: &SessionId, socket: SocketId) {
+        if let Some(known) = self.sockets.get_mut(&socket) {
+            known.session = Some(session.clone());
+        }
+        self.end_wake(session);
+        self.awake(session);
+        if let Some(entry) = self.entries.get_mut(session) {
+            entry.session.link = Link::Attached(socket);
+        }
+        self.trace_state(session, "resumed");
+    }
+
+    /// `sslr` and `ack_sequence` tell what is on disk, or wait until it is.
+    fn answer_resume(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        let pending = entry.pending().len();
+        let last_in = entry.session.record.last_in;
+        let is_durable = entry.gate.durable_in() >= last_in;
+        let mut answer = Frame::response("register", "connect", MessageState::Final);
+        answer.control.correlation_id.clone_from(&frame.control.correlation_id);
+        answer.header.initiator = Some(entry.session.record.aor.clone());
+        answer.header.response_code = Some(200);
+        answer.header.sslr = Some(last_in);
+        answer.header.extra.insert("pending".to_owned(), pending.into());
+        let text = entry.session.stamp(answer, last_in);
+        entry.mark(if is_durable { Dirty::Lazy } else { Dirty::Urgent });
+        self.promise(session, Promise::Text { socket, text, hop: None });
+    }
+
+    /// Replay, then what was never offered, then live traffic (D-42).
+    fn deliver(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        if let Some(cslr) = frame.header.cslr {
+            entry.session.acknowledge(cslr);
+        }
+        let replay = entry.session.replay();
+        let held = frame.subsessions();
+        let offered: Vec<_> = entry
+            .pending()
+            .into_iter()
+            .filter(|call| entry.must_offer(call, held.as_deref()))
+            .collect();
+        for text in replay {
+            self.promise(session, Promise::Text { socket, text, hop: None });
+        }
+        let mut offered = offered;
+        if planted!(self.config, ForgetsSecondPending) {
+            offered.truncate(1);
+        }
+        self.add_defective_offers(session, &mut offered);
+        for subsession in offered {
+            self.offer(session, &subsession);
+        }
+        let waiting = self.entries.get(session).is_some_and(super::entry::Entry::has_pending);
+        if waiting {
+            let owner = Owner::Session(session.clone());
+            self.arm(Name::StartSilence, owner, self.config.start_silence_ms);
+        }
+    }
+
+    #[cfg(feature = "mutants")]
+    fn add_defective_offers(&self, session: &SessionId, offered: &mut Vec<String>) {
+        let twice = planted!(self.config, DeliversTwiceAfterResume);
+        let ghosts = planted!(self.config, RingsAfterCancel);
+        for (subsession, call) in &self.entries[session].calls {
+            let wanted = (twice && call.is_undecided()) || (ghosts && call.decided() == Some(487));
+            if wanted && !offered.contains(subsession) {
+                offered.push(subsession.clone());
+            }
+        }
+    }
+
+    #[cfg(not(feature = "mutants"))]
+    #[expect(clippy::unused_self, reason = "the defective twin reads the node")]
+    const fn add_defective_offers(&self, _: &SessionId, _: &mut Vec<String>) {}
+
+    /// A fresh session. It exists for the app once the registrar took it and its record is stored.
+    fn on_connect(&mut self, socket: SocketId, frame: &Frame) {
+        let Some(known) = self.sockets.get(&socket) else { return };
+        let (user, app) = (known.user.clone(), known.app.clone());
+        let live = self.entries.len();
+        if self.draining || live >= self.config.most_sessions || self.config.user(&user).is_none() {
+            let mut error = Frame::error("register", "connect", 480, "no room for a session");
+            error.control.correlation_id.clone_from(&frame.control.correlation_id);
+            self.out.push(Output::Text { socket, text: error.to_text() });
+            return;
+        }
+        let first_in = frame.control.sequence.unwrap_or(1);
+        let session = self.begin_session(socket, &user, &app, first_in);
+        if let Some(entry) = self.entries.get_mut(&session) {
+            entry.joining = Some(super::entry::Joining {
+                socket,
+                correlation: frame.control.correlation_id.clone(),
+            });
+        }
+        self.take_device(&session, frame);
+        if let Some(known) = self.sockets.get_mut(&socket) {
+            known.session = Some(session.clone());
+        }
+        self.register(&session);
+    }
+
+    /// The token and what goes with it, where the frame brings one (D-09).
+    fn take_device(&mut self, session: &SessionId, frame: &Frame) {
+        let Some(token) = frame.device_token() else { return };
+        let text = |name: &str| {
+            let capability = frame.payload.get("capability")?;
+            capability.get(name)?.as_str().map(ToOwned::to_owned)
+        };
+        let provider = text("push_provider").unwrap_or_else(|| "webhook".to_owned());
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        let application = text("app_id").unwrap_or_else(|| entry.session.record.app.clone());
+        let device = Device { token: token.to_owned(), provider, application, usable: true };
+        if entry.session.record.device.as_ref() != Some(&device) {
+            entry.session.record.device = Some(device);
+            self.touch(session, Dirty::Urgent);
+        }
+    }
+
+    fn on_frame(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        if entry.joining.is_some() || entry.session.socket() != Some(socket) {
+            return;
+        }
+        let is_ack = frame.control.kind == FrameType::Acknowledgement;
+        let acked = frame.control.ack_sequence.or(frame.control.sequence.filter(|_| is_ack));
+        if acked.is_some_and(|sequence| entry.session.acknowledge(sequence)) {
+            self.touch(session, Dirty::Lazy);
+        }
+        if is_ack {
+            return;
+        }
+        let Some(sequence) = frame.control.sequence else {
+            self.refuse_frame(session, frame, 400, "a frame needs control.sequence");
+            return;
+        };
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        match entry.session.take(sequence) {
+            Order::Duplicate => self.acknowledge(session),
+            Order::Gap => self.refuse_frame(session, frame, 400, "sequence gap"),
+            Order::Next => {
+                let untold = entry.session.untold;
+                self.touch(session, Dirty::Lazy);
+                self.on_new_frame(session, frame);
+                if untold >= self.config.acknowledge_after.0 {
+                    self.acknowledge(session);
+                }
+            }
+        }
+    }
+
+    fn on_new_frame(&mut self, session: &SessionId, frame: &Frame) {
+        let action = frame.header.action.as_deref().unwrap_or_default();
+        match (frame.control.package.as_str(), action) {
+            ("register", "hibernate") => self.on_hibernate(session, frame),
+            ("register", "connect") => {
+                self.refuse_frame(session, frame, 400, "this socket has its session already");
+            }
+            ("call", "start") => self.on_start_answer(session, frame),
+            ("call", "shutdown") => self.on_shutdown(session, frame),
+            ("call", "complete" | "prack" | "trickle") => {}
+            _ => self.refuse_frame(session, frame, 404, "no such package or action here"),
+        }
+    }
+
+    fn on_start_answer(&mut self, session: &SessionId, frame: &Frame) {
+        let subsession = frame.control.subsession_id.clone().unwrap_or_default();
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(&subsession));
+        match (frame.control.kind, call) {
+            (FrameType::Request, _) => {
+                self.refuse_frame(session, frame, 480, "this gateway places no calls yet");
+            }
+            (_, None) => self.refuse_frame(session, frame, 404, "no such call"),
+            (FrameType::Error, Some(call)) => {
+                let code = frame.header.error_code.filter(|code| (300..700).contains(code));
+                let code = code.filter(|code| ![401, 407].contains(code)).unwrap_or(480);
+                let reason = reveille_wire::sip::Message::reason_phrase(code);
+                let response = call.response(code, reason, "");
+                self.decide(session, &subsession, &response);
+            }
+            (_, Some(_)) if !frame.is_final() => self.ring(session, &subsession),
+            (_, Some(call)) => {
+                let Some(sdp) = frame.sdp().filter(|sdp| !sdp.is_empty()) else {
+                    self.refuse_frame(session, frame, 400, "a final start needs payload.sdp");
+                    return;
+                };
+                if !call.is_undecided() {
+                    return;
+                }
+                let token = &self.entries[session].session.record.contact;
+                let contact = self.contact_uri(token, call.record.flow.transport);
+                let response = call.answer(sdp, &contact);
+                self.decide(session, &subsession, &response);
+            }
+        }
+    }
+
+    /// The app ends a call: an answered one by BYE, one that still rings by 603.
+    fn on_shutdown(&mut self, session: &SessionId, frame: &Frame) {
+        let subsession = frame.control.subsession_id.clone().unwrap_or_default();
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(&subsession));
+        let Some(call) = call else { return };
+        match call.record.phase {
+            Phase::Held | Phase::Offered { .. } => {
+                self.refuse_call(session, &subsession, 603, "Decline", false);
+            }
+            Phase::Decided { status: 200, .. } | Phase::Confirmed { .. } => {
+                self.hang_up(session, &subsession);
+            }
+            Phase::Decided { .. } => {}
+        }
+    }
+
+    /// Sends a numbered frame, durable before it leaves.
+    pub(super) fn send(&mut self, session: &SessionId, frame: Frame) {
+        let defect = planted!(self.config, RepeatsSequence);
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        let (_, text) = entry.session.number(frame, defect);
+        let socket = entry.session.socket();
+        self.touch(session, Dirty::Urgent);
+        if let Some(socket) = socket {
+            self.promise(session, Promise::Text { socket, text, hop: None });
+        }
+    }
+
+    pub(super) fn refuse_frame(
+        &mut self,
+        session: &SessionId,
+        frame: &Frame,
+        code: u16,
+        reason: &str,
+    ) {
+        let action = frame.header.action.as_deref().unwrap_or_default();
+        let mut error = Frame::error(&frame.control.package, action, code, reason);
+        error.control.correlation_id.clone_from(&frame.control.correlation_id);
+        error.control.subsession_id.clone_from(&frame.control.subsession_id);
+        self.send(session, error);
+    }
+
+    /// An acknowledgement of its own: it carries no number and rests on what it confirms.
+    pub(super) fn acknowledge(&mut self, session: &SessionId) {
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        let Some(socket) = entry.session.socket() else { return };
+        let last_in = entry.session.record.last_in;
+        entry.session.untold = 0;
+        if entry.gate.durable_in() < last_in {
+            entry.mark(Dirty::Soon);
+        }
+        let text = entry.session.stamp(Frame::acknowledgement(last_in), last_in);
+        self.promise(session, Promise::Text { socket, text, hop: None });
+    }
+
+    /// A second passed since something changed that nobody waited for.
+    pub(super) fn on_acknowledge_due(&mut self, session: &SessionId) {
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        if entry.dirty == Dirty::Lazy {
+            entry.mark(Dirty::Soon);
+            self.touched.insert(session.clone());
+        }
+        if self.entries.get(session).is_some_and(|entry| entry.session.untold > 0) {
+            self.acknowledge(session);
+        }
+    }
+
+    pub(super) fn forget_socket(&mut self, socket: SocketId) {
+        self.sockets.remove(&socket);
+        self.timers.clear(Name::Idle, &Owner::Socket(socket));
+    }
+}
+
+impl super::entry::Entry {
+    /// True if a pending call must be given to the app anew: it was never offered, or the app,
+    /// which says what it still holds, lost a `start` that it had acknowledged (D-48). A `start`
+    /// that is still unacknowledged goes with the replay.
+    fn must_offer(&self, subsession: &str, held: Option<&[String]>) -> bool {
+        match self.calls.get(subsession).map(|call| &call.record.phase) {
+            Some(Phase::Held) => true,
+            Some(Phase::Offered { sequence, .. }) => {
+                let replayed =
+                    self.session.record.unacknowledged.iter().any(|f| f.sequence == *sequence);
+                let lost = held.is_some_and(|held| !held.iter().any(|id| id == subsession));
+                lost && !replayed
+            }
+            Some(Phase::Decided { .. } | Phase::Confirmed { .. }) | None => false,
+        }
+    }
+}

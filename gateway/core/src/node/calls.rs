@@ -1,0 +1,349 @@
+//! Calls: accepted, offered, rung, decided, confirmed, ended.
+
+use reveille_wire::sip::Message;
+
+use super::Node;
+use super::entry::{Dirty, Promise};
+use crate::call::Call;
+use crate::io::{Change, Flow, Output};
+use crate::record::{CallRecord, Phase, Raw, SessionId, VERSION};
+use crate::timer::{Name, Owner};
+use crate::transaction::TransactionKey;
+
+impl Node {
+    /// Takes a call for a session: from here on it is either answered for, or on record.
+    pub(super) fn accept(&mut self, session: &SessionId, flow: Flow, invite: &Message) {
+        let to_tag = self.dice.hex(8);
+        let subsession = self.dice.uuid();
+        let now_wall_us = self.now.wall_us;
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        entry.session.record.last_arrival += 1;
+        let record = CallRecord {
+            version: VERSION,
+            session: session.clone(),
+            subsession: subsession.clone(),
+            arrival: entry.session.record.last_arrival,
+            invite: Raw(invite.to_bytes()),
+            flow,
+            to_tag,
+            hold_code: self.config.hold_code,
+            deadline_wall_us: now_wall_us + self.config.wake_budget_ms * 1_000,
+            accepted_wall_us: now_wall_us,
+            phase: Phase::Held,
+        };
+        let Some(call) = Call::new(record) else { return };
+        let (call_id, key) = (call.call_id.clone(), call.key.clone());
+        let asleep = entry.session.attached().is_none();
+        entry.calls.insert(subsession.clone(), call);
+        self.index(session, &subsession, &call_id, &key);
+        self.arm_call(session, &subsession, self.config.wake_budget_ms);
+        self.hop(5, "core/session", &call_id);
+        if !planted!(self.config, NoTrying) {
+            self.provisional(session, &subsession, 100, true);
+        }
+        if asleep {
+            self.hold(session, &subsession, true);
+            self.put_call(session, &subsession, Dirty::Urgent);
+            self.arm_wake(session);
+        } else {
+            self.offer(session, &subsession);
+        }
+    }
+
+    /// Makes a call findable by its dialog and its transaction.
+    pub(super) fn index(
+        &mut self,
+        session: &SessionId,
+        subsession: &str,
+        call_id: &str,
+        key: &TransactionKey,
+    ) {
+        let place = (session.clone(), subsession.to_owned());
+        if let Some(invite) = self.invites.get_mut(key) {
+            invite.call = Some(place.clone());
+        }
+        self.dialogs.entry(call_id.to_owned()).or_default().insert(place);
+    }
+
+    pub(super) fn arm_call(&mut self, session: &SessionId, subsession: &str, ms: u64) {
+        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        self.arm(Name::CallDeadline, owner, ms);
+    }
+
+    /// Tells the caller that the phone is being woken, and goes on telling.
+    pub(super) fn hold(&mut self, session: &SessionId, subsession: &str, rests: bool) {
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        let Some(code) = call.and_then(|call| call.record.hold_code) else { return };
+        self.provisional(session, subsession, code, rests);
+        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        self.arm(Name::Provisional, owner, self.config.provisional_every_ms);
+    }
+
+    pub(super) fn repeat_provisional(&mut self, session: &SessionId, subsession: &str) {
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        if call.is_some_and(Call::is_undecided) {
+            let owner = Owner::Call(session.clone(), subsession.to_owned());
+            let last = call.and_then(|call| self.invites.get(&call.key)?.machine.last());
+            if let (Some(bytes), Some(call)) = (last.map(<[u8]>::to_vec), call) {
+                let flow = call.record.flow.clone();
+                self.out.push(Output::Sip { flow, bytes });
+            }
+            self.arm(Name::Provisional, owner, self.config.provisional_every_ms);
+        }
+    }
+
+    /// A provisional response of a call.
+    pub(super) fn provisional(
+        &mut self,
+        session: &SessionId,
+        subsession: &str,
+        status: u16,
+        rests: bool,
+    ) {
+        let Some(entry) = self.entries.get(session) else { return };
+        let Some(call) = entry.calls.get(subsession) else { return };
+        let contact = self.contact_uri(&entry.session.record.contact, call.record.flow.transport);
+        let bytes = call.response(status, Message::reason_phrase(status), &contact).to_bytes();
+        let (key, subsession) = (call.key.clone(), subsession.to_owned());
+        let promise = Promise::Respond { key, status, bytes, subsession };
+        if rests {
+            self.promise(session, promise);
+        } else {
+            self.repeat(session, promise);
+        }
+    }
+
+    pub(super) fn put_call(&mut self, session: &SessionId, subsession: &str, dirty: Dirty) {
+        if let Some(entry) = self.entries.get_mut(session) {
+            entry.put_call(subsession, dirty);
+            self.touched.insert(session.clone());
+        }
+    }
+
+    /// Gives the app a `start`: number, bytes and phase become durable together, then it leaves.
+    pub(super) fn offer(&mut self, session: &SessionId, subsession: &str) {
+        let defect = planted!(self.config, RepeatsSequence);
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        let Some(socket) = entry.session.attached() else { return };
+        let Some(call) = entry.calls.get_mut(subsession) else { return };
+        let frame = call.start(&entry.session.record.aor);
+        let correlation = frame.control.correlation_id.clone();
+        let (sequence, text) = entry.session.number(frame, defect);
+        let correlation = correlation.unwrap_or_else(|| format!("s{sequence}"));
+        call.record.phase = Phase::Offered { sequence, correlation, rung_wall_us: None };
+        let hop = Some(call.call_id.clone());
+        self.put_call(session, subsession, Dirty::Urgent);
+        self.promise(session, Promise::Text { socket, text, hop });
+        self.arm(Name::StartSilence, Owner::Session(session.clone()), self.config.start_silence_ms);
+    }
+
+    /// The app rings: 180, once (D-37), and the ring deadline takes the budget's place.
+    pub(super) fn ring(&mut self, session: &SessionId, subsession: &str) {
+        let now_wall_us = self.now.wall_us;
+        let ring_ms = self.config.ring_deadline_ms;
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        let Some(call) = call else { return };
+        let Phase::Offered { rung_wall_us, .. } = &mut call.record.phase else { return };
+        if rung_wall_us.is_some() {
+            return;
+        }
+        *rung_wall_us = Some(now_wall_us);
+        call.record.deadline_wall_us = now_wall_us + ring_ms * 1_000;
+        self.put_call(session, subsession, Dirty::Soon);
+        self.arm_call(session, subsession, ring_ms);
+        // 180 rests on the accept record, which is durable since the app has its start.
+        self.provisional(session, subsession, 180, false);
+        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        self.arm(Name::Provisional, owner, self.config.provisional_every_ms);
+    }
+
+    /// Decides a call: the final response is stored, then sent.
+    pub(super) fn decide(&mut self, session: &SessionId, subsession: &str, response: &Message) {
+        let now_wall_us = self.now.wall_us;
+        let Some(status) = response.status() else { return };
+        let bytes = response.to_bytes();
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        let Some(call) = entry.calls.get_mut(subsession).filter(|call| call.is_undecided()) else {
+            return;
+        };
+        call.decide(status, bytes.clone(), now_wall_us);
+        let key = call.key.clone();
+        if planted!(self.config, ClearsRecordAt200) && status == 200 {
+            entry.changes.push(Change::DropCall { subsession: subsession.to_owned() });
+            self.touch(session, Dirty::Urgent);
+        } else {
+            self.put_call(session, subsession, Dirty::Urgent);
+        }
+        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        self.timers.clear(Name::CallDeadline, &owner);
+        self.timers.clear(Name::Provisional, &owner);
+        let subsession = subsession.to_owned();
+        self.promise(session, Promise::Respond { key, status, bytes, subsession });
+        if !self.entries.get(session).is_some_and(super::entry::Entry::has_pending) {
+            self.end_wake(session);
+        }
+    }
+
+    /// Ends an undecided call with a failure, and tells an app that has its `start`.
+    pub(super) fn refuse_call(
+        &mut self,
+        session: &SessionId,
+        subsession: &str,
+        status: u16,
+        reason: &str,
+        tell_app: bool,
+    ) {
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        let Some(call) = call.filter(|call| call.is_undecided()) else { return };
+        let response = call.response(status, reason, "");
+        if tell_app && matches!(call.record.phase, Phase::Offered { .. }) {
+            self.tell_app(session, subsession, "shutdown", None);
+        }
+        self.decide(session, subsession, &response);
+    }
+
+    /// Sends the app a numbered message about a call; without a socket it is kept for the replay.
+    pub(super) fn tell_app(
+        &mut self,
+        session: &SessionId,
+        subsession: &str,
+        action: &str,
+        sdp: Option<&str>,
+    ) {
+        let defect = planted!(self.config, RepeatsSequence);
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        let Some(call) = entry.calls.get(subsession) else { return };
+        let mut frame = call.message(action, &entry.session.record.aor);
+        if let Some(sdp) = sdp {
+            frame.payload.insert("sdp".to_owned(), sdp.into());
+        }
+        let (_, text) = entry.session.number(frame, defect);
+        entry.mark(Dirty::Urgent);
+        if let Some(socket) = entry.session.attached() {
+            self.promise(session, Promise::Text { socket, text, hop: None });
+        } else {
+            self.touched.insert(session.clone());
+        }
+    }
+
+    /// The wake budget, or after the app's 180 the ring deadline, is over: 480, once.
+    pub(super) fn on_call_deadline(&mut self, session: &SessionId, subsession: &str) {
+        self.refuse_call(session, subsession, 480, "Temporarily Unavailable", true);
+    }
+
+    /// Nothing can bring the app back in time: every pending call ends.
+    pub(super) fn end_pending(&mut self, session: &SessionId, why: &'static str) {
+        let pending =
+            self.entries.get(session).map(super::entry::Entry::pending).unwrap_or_default();
+        for subsession in pending {
+            let rung = self.entries[session].calls.get(&subsession).is_some_and(Call::is_rung);
+            if !rung {
+                let reason = format!("Temporarily Unavailable ({why})");
+                self.refuse_call(session, &subsession, 480, &reason, true);
+            }
+        }
+    }
+
+    /// The 200 went out: it goes again at T1 doubling to T2, on every transport, until the ACK
+    /// (RFC 3261 section 13.3.1.4).
+    pub(super) fn begin_repeating(&mut self, session: &SessionId, subsession: &str) {
+        let t1_ms = self.config.timers.t1_ms;
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        let Some(call) = call else { return };
+        call.repeat_ms = t1_ms;
+        let decided_us = match call.record.phase {
+            Phase::Decided { at_wall_us, .. } => at_wall_us,
+            Phase::Held | Phase::Offered { .. } | Phase::Confirmed { .. } => return,
+        };
+        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let limit_ms = 64 * t1_ms;
+        let until_us = self.mono_of_wall(decided_us + limit_ms * 1_000, limit_ms);
+        self.arm(Name::Repeat2xx, owner.clone(), t1_ms);
+        self.timers.set(Name::NoAck, owner, until_us);
+    }
+
+    pub(super) fn repeat_answer(&mut self, session: &SessionId, subsession: &str) {
+        let t2_ms = self.config.timers.t2_ms;
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        let Some(call) = call else { return };
+        let Phase::Decided { response, .. } = &call.record.phase else { return };
+        let (flow, bytes) = (call.record.flow.clone(), response.0.clone());
+        call.repeat_ms = (call.repeat_ms * 2).min(t2_ms);
+        let again_ms = call.repeat_ms;
+        self.out.push(Output::Sip { flow, bytes });
+        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        self.arm(Name::Repeat2xx, owner, again_ms);
+    }
+
+    /// The caller's ACK: the call's record becomes the dialog's, and the app is told.
+    pub(super) fn confirm(&mut self, session: &SessionId, subsession: &str, ack: &Message) {
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        let Some(call) = call else { return };
+        let Phase::Decided { status: 200, response, .. } = &call.record.phase else { return };
+        let response = response.clone();
+        let remote_cseq = ack.cseq().map(|cseq| cseq.number).unwrap_or_default();
+        let sdp = (!ack.body.is_empty()).then(|| String::from_utf8_lossy(&ack.body).into_owned());
+        self.stop_repeating(session, subsession);
+        self.tell_app(session, subsession, "complete", sdp.as_deref());
+        if let Some(call) =
+            self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession))
+        {
+            call.record.phase = Phase::Confirmed { remote_cseq, local_cseq: 0, response };
+        }
+        self.put_call(session, subsession, Dirty::Urgent);
+    }
+
+    fn stop_repeating(&mut self, session: &SessionId, subsession: &str) {
+        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        self.timers.clear(Name::Repeat2xx, &owner);
+        self.timers.clear(Name::NoAck, &owner);
+    }
+
+    /// 64*T1 without an ACK: the call is answered and yet nobody is there. BYE, and over.
+    pub(super) fn on_no_ack(&mut self, session: &SessionId, subsession: &str) {
+        self.tell_app(session, subsession, "shutdown", None);
+        self.hang_up(session, subsession);
+    }
+
+    /// Ends a dialog from our side: BYE to the caller, and the record goes.
+    pub(super) fn hang_up(&mut self, session: &SessionId, subsession: &str) {
+        let branch = format!("z9hG4bK{}", self.dice.hex(8));
+        let Some(entry) = self.entries.get(session) else { return };
+        let Some(call) = entry.calls.get(subsession) else { return };
+        let local_cseq = match call.record.phase {
+            Phase::Confirmed { local_cseq, .. } => local_cseq,
+            Phase::Held | Phase::Offered { .. } | Phase::Decided { .. } => 0,
+        };
+        let flow = call.record.flow.clone();
+        let via = self.via(flow.transport, &branch);
+        let bytes = call.bye(local_cseq + 1, &via).to_bytes();
+        self.end_call(session, subsession, Dirty::Urgent);
+        self.promise(session, Promise::Bye { bytes, branch, flow });
+    }
+
+    /// Forgets a call: its record is dropped, and nothing finds it any more.
+    pub(super) fn end_call(&mut self, session: &SessionId, subsession: &str, dirty: Dirty) {
+        self.stop_repeating(session, subsession);
+        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        self.timers.clear(Name::CallDeadline, &owner);
+        self.timers.clear(Name::Provisional, &owner);
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        let Some(call) = entry.calls.remove(subsession) else { return };
+        entry.changes.push(Change::DropCall { subsession: subsession.to_owned() });
+        if let Some(places) = self.dialogs.get_mut(&call.call_id) {
+            places.remove(&(session.clone(), subsession.to_owned()));
+            if places.is_empty() {
+                self.dialogs.remove(&call.call_id);
+            }
+        }
+        self.touch(session, dirty);
+    }
+
+    /// An INVITE transaction ended. A failed call ends with it; an answered one lives on.
+    pub(super) fn on_transaction_over(&mut self, session: &SessionId, subsession: &str) {
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        if call.and_then(Call::decided).is_some_and(|status| status >= 300) {
+            self.end_call(session, subsession, Dirty::Soon);
+        }
+    }
+}

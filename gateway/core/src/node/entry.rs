@@ -1,0 +1,125 @@
+use std::collections::BTreeMap;
+
+use crate::call::Call;
+use crate::gate::Gate;
+use crate::io::{Change, SocketId};
+use crate::record::SessionId;
+use crate::registration::Registration;
+use crate::session::Session;
+use crate::transaction::TransactionKey;
+use crate::wake::Wake;
+
+/// Something that leaves only when the record it rests on is durable.
+#[derive(Debug, Clone)]
+pub(super) enum Promise {
+    /// A response to an INVITE. `subsession` names its call.
+    Respond { key: TransactionKey, status: u16, bytes: Vec<u8>, subsession: String },
+    /// The final response of a non-INVITE transaction.
+    Reply { key: TransactionKey, bytes: Vec<u8> },
+    /// A frame to the app.
+    Text { socket: SocketId, text: String, hop: Option<String> },
+    /// The end of a WebSocket.
+    Close { socket: SocketId, code: u16, reason: &'static str },
+    /// A push attempt.
+    Push { wake: u64, attempt: u32 },
+    /// A BYE of ours.
+    Bye { bytes: Vec<u8>, branch: String, flow: crate::io::Flow },
+    /// The record of the session that this one took the place of may go.
+    DropSuperseded(SessionId),
+}
+
+/// What a client transaction is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// REGISTER for this session.
+    Register(SessionId),
+    /// Ends a dialog; nobody waits for the answer.
+    Bye,
+}
+
+/// How much of a session's record must be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Dirty {
+    /// Nothing changed.
+    Clean,
+    /// It changed, but nothing rests on it: it rides with the next commit.
+    Lazy,
+    /// Write it now, after what others wait for.
+    Soon,
+    /// Write it now: somebody waits.
+    Urgent,
+}
+
+/// A fresh connect that waits for the registrar.
+#[derive(Debug, Clone)]
+pub(super) struct Joining {
+    pub(super) socket: SocketId,
+    pub(super) correlation: Option<String>,
+}
+
+/// A session and all that belongs to it.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) session: Session,
+    pub(super) calls: BTreeMap<String, Call>,
+    pub(super) wake: Option<Wake>,
+    /// When the last wake began, in monotonic microseconds.
+    pub(super) woken_us: Option<u64>,
+    pub(super) registration: Option<Registration>,
+    /// Set until the first registration of a fresh connect succeeded.
+    pub(super) joining: Option<Joining>,
+    pub(super) gate: Gate<Promise>,
+    pub(super) dirty: Dirty,
+    pub(super) changes: Vec<Change>,
+    /// The session is over: its record is being dropped and its contact unregistered.
+    pub(super) over: bool,
+    /// Rises with each session of this process: the newest of a user is called.
+    pub(super) born: u64,
+}
+
+impl Entry {
+    pub(super) fn new(session: Session, born: u64) -> Self {
+        let durable_in = session.record.last_in;
+        Self {
+            session,
+            calls: BTreeMap::new(),
+            wake: None,
+            woken_us: None,
+            registration: None,
+            joining: None,
+            gate: Gate::new(durable_in),
+            dirty: Dirty::Clean,
+            changes: Vec::new(),
+            over: false,
+            born,
+        }
+    }
+
+    /// True if calls can be given to this session.
+    pub(super) const fn is_live(&self) -> bool {
+        self.joining.is_none() && !self.over
+    }
+
+    pub(super) fn mark(&mut self, dirty: Dirty) {
+        self.dirty = self.dirty.max(dirty);
+    }
+
+    /// Undecided calls by arrival.
+    pub(super) fn pending(&self) -> Vec<String> {
+        let mut pending: Vec<_> = self.calls.values().filter(|call| call.is_undecided()).collect();
+        pending.sort_by_key(|call| call.record.arrival);
+        pending.into_iter().map(|call| call.record.subsession.clone()).collect()
+    }
+
+    pub(super) fn has_pending(&self) -> bool {
+        self.calls.values().any(Call::is_undecided)
+    }
+
+    /// Notes that this call's record changed.
+    pub(super) fn put_call(&mut self, subsession: &str, dirty: Dirty) {
+        if let Some(call) = self.calls.get(subsession) {
+            self.changes.push(Change::PutCall(Box::new(call.record.clone())));
+            self.mark(dirty);
+        }
+    }
+}

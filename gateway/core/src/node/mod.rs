@@ -1,0 +1,244 @@
+//! The node: the only place that knows all the machines. It routes inputs to them, and their wishes
+//! to the outside; every promise passes the gate in [`settle`].
+
+mod app;
+mod calls;
+mod entry;
+mod recover;
+mod settle;
+mod sip;
+mod sleep;
+mod upstream;
+mod waking;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use reveille_trace::{Draft, Kind, Timestamp};
+
+use crate::config::Config;
+use crate::dice::Dice;
+use crate::io::{Flow, Input, Output, Sink, SocketId};
+use crate::record::SessionId;
+use crate::timer::{Name, Owner, Timers};
+use crate::transaction::{Act, Client, InviteServer, Server, TransactionKey};
+use entry::{Entry, Promise, Purpose};
+
+/// A WebSocket, from upgrade to close.
+#[derive(Debug, Clone)]
+struct Socket {
+    user: String,
+    app: String,
+    session: Option<SessionId>,
+    bad_texts: u32,
+}
+
+/// An INVITE server transaction and what it belongs to.
+#[derive(Debug, Clone)]
+struct Invite {
+    machine: InviteServer,
+    flow: Flow,
+    call: Option<(SessionId, String)>,
+    /// Finds a merged request: the same one by another path (RFC 3261 section 8.2.2.2).
+    identity: String,
+}
+
+/// A gateway node. Feed it inputs; it fills a sink with outputs.
+#[derive(Debug, Clone)]
+pub struct Node {
+    config: Arc<Config>,
+    dice: Dice,
+    now: Timestamp,
+    timers: Timers,
+    entries: BTreeMap<SessionId, Entry>,
+    /// Sessions by the user part of their Contact.
+    contacts: BTreeMap<String, SessionId>,
+    sockets: BTreeMap<SocketId, Socket>,
+    invites: BTreeMap<TransactionKey, Invite>,
+    identities: BTreeMap<String, TransactionKey>,
+    servers: BTreeMap<TransactionKey, (Server, Flow)>,
+    clients: BTreeMap<String, (Client, Flow, Purpose)>,
+    /// Calls by SIP Call-ID.
+    dialogs: BTreeMap<String, BTreeSet<(SessionId, String)>>,
+    wakes: BTreeMap<u64, SessionId>,
+    last_wake: u64,
+    born: u64,
+    draining: bool,
+    /// Sessions that this input changed, and the promises it made, until they are settled.
+    touched: BTreeSet<SessionId>,
+    promises: Vec<(SessionId, bool, Promise)>,
+    out: Vec<Output>,
+}
+
+impl Node {
+    /// A node that knows nothing yet. `seed` is 32 bytes of fresh entropy: everything random that
+    /// the node ever says is drawn from it.
+    #[must_use]
+    pub fn new(config: Arc<Config>, seed: [u8; 32]) -> Self {
+        Self {
+            config,
+            dice: Dice::new(seed),
+            now: Timestamp::default(),
+            timers: Timers::default(),
+            entries: BTreeMap::new(),
+            contacts: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            invites: BTreeMap::new(),
+            identities: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            dialogs: BTreeMap::new(),
+            wakes: BTreeMap::new(),
+            last_wake: 0,
+            born: 0,
+            draining: false,
+            touched: BTreeSet::new(),
+            promises: Vec::new(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes one input at `now` and puts what follows from it into `out`. It never fails: what goes
+    /// wrong in the world is an input.
+    pub fn handle(&mut self, now: Timestamp, input: Input, out: &mut impl Sink) {
+        self.now = now;
+        self.run_due();
+        self.route(input);
+        self.run_due();
+        self.settle();
+        for output in self.out.drain(..) {
+            out.put(output);
+        }
+    }
+
+    /// When the node wants to be called again with [`Input::Tick`] at the latest, in monotonic
+    /// microseconds.
+    #[must_use]
+    pub fn next_deadline_us(&self) -> Option<u64> {
+        self.timers.next_us()
+    }
+
+    fn route(&mut self, input: Input) {
+        match input {
+            Input::Started { sessions, calls } => self.recover(sessions, calls),
+            Input::Sip { flow, message } => self.on_sip(flow, &message),
+            Input::SipUnsent { flow } => self.on_unsent(&flow),
+            Input::SocketOpened { socket, user, app } => self.on_opened(socket, user, app),
+            Input::SocketText { socket, text } => self.on_text(socket, &text),
+            Input::SocketBinary { socket } => self.on_binary(socket),
+            Input::SocketClosed { socket, code } => self.on_closed(socket, code),
+            Input::Stored { session, token } => self.on_stored(&session, token),
+            Input::Fenced { session } => self.on_fenced(&session),
+            Input::Pushed { push, outcome } => self.on_pushed(push, &outcome),
+            Input::Tick => {}
+            Input::Drain => self.on_drain(),
+        }
+    }
+
+    /// Every deadline that has come, in order.
+    fn run_due(&mut self) {
+        while let Some((name, owner)) = self.timers.take_due(self.now.mono_us) {
+            self.trace(Draft::new(Kind::TimerFired).with("timer", name.text()));
+            self.on_timer(name, owner);
+        }
+    }
+
+    fn on_timer(&mut self, name: Name, owner: Owner) {
+        match owner {
+            Owner::InviteServer(key) => self.on_invite_timer(name, &key),
+            Owner::Server(key) => self.on_server_timer(name, &key),
+            Owner::Client(branch) => self.on_client_timer(name, &branch),
+            Owner::Call(session, subsession) => match name {
+                Name::Repeat2xx => self.repeat_answer(&session, &subsession),
+                Name::NoAck => self.on_no_ack(&session, &subsession),
+                Name::Provisional => self.repeat_provisional(&session, &subsession),
+                _ => self.on_call_deadline(&session, &subsession),
+            },
+            Owner::Session(session) => match name {
+                Name::WakeAttempt => self.step_wake(&session),
+                Name::StartSilence => self.on_start_silence(&session),
+                Name::Grace => self.on_grace_over(&session),
+                Name::SleepEnd => self.on_sleep_end(&session),
+                Name::CloseWait => self.on_close_wait(&session),
+                Name::Acknowledge => self.on_acknowledge_due(&session),
+                _ => self.register(&session),
+            },
+            Owner::Socket(socket) => self.on_idle(socket),
+        }
+    }
+
+    fn on_invite_timer(&mut self, name: Name, key: &TransactionKey) {
+        let mut acts = Vec::new();
+        if let Some(invite) = self.invites.get_mut(key) {
+            invite.machine.timer(name, &mut acts);
+        }
+        self.act_invite(key, acts);
+    }
+
+    fn on_server_timer(&mut self, name: Name, key: &TransactionKey) {
+        let mut acts = Vec::new();
+        if let Some((server, _)) = self.servers.get(key) {
+            server.timer(name, &mut acts);
+        }
+        self.act_server(key, acts);
+    }
+
+    /// Carries out what an INVITE server transaction asks for.
+    fn act_invite(&mut self, key: &TransactionKey, acts: Vec<Act>) {
+        let Some(flow) = self.invites.get(key).map(|invite| invite.flow.clone()) else { return };
+        let owner = Owner::InviteServer(key.clone());
+        for act in acts {
+            match act {
+                Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
+                Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
+                Act::Disarm(name) => self.timers.clear(name, &owner),
+                Act::Over => self.forget_invite(key),
+            }
+        }
+    }
+
+    fn act_server(&mut self, key: &TransactionKey, acts: Vec<Act>) {
+        let Some(flow) = self.servers.get(key).map(|(_, flow)| flow.clone()) else { return };
+        let owner = Owner::Server(key.clone());
+        for act in acts {
+            match act {
+                Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
+                Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
+                Act::Disarm(name) => self.timers.clear(name, &owner),
+                Act::Over => {
+                    self.servers.remove(key);
+                }
+            }
+        }
+    }
+
+    fn forget_invite(&mut self, key: &TransactionKey) {
+        if let Some(invite) = self.invites.remove(key) {
+            self.identities.remove(&invite.identity);
+            if let Some((session, subsession)) = invite.call {
+                self.on_transaction_over(&session, &subsession);
+            }
+        }
+    }
+
+    fn arm(&mut self, name: Name, owner: Owner, after_ms: u64) {
+        self.timers.set(name, owner, self.now.mono_us.saturating_add(after_ms * 1_000));
+    }
+
+    fn trace(&mut self, draft: Draft) {
+        self.out.push(Output::Trace(draft));
+    }
+
+    /// One of the ten hops of a call for a sleeping app.
+    fn hop(&mut self, hop: u8, place: &'static str, call_id: &str) {
+        let draft = Draft::new(Kind::Hop).corr(call_id).with("hop", hop).with("where", place);
+        self.trace(draft);
+    }
+
+    /// Monotonic time at which the wall clock will show `wall_us`, clamped to `0..=most_ms` from
+    /// now: a stored deadline means no more than that after a restart with another clock.
+    fn mono_of_wall(&self, wall_us: u64, most_ms: u64) -> u64 {
+        let left_us = wall_us.saturating_sub(self.now.wall_us).min(most_ms * 1_000);
+        self.now.mono_us + left_us
+    }
+}

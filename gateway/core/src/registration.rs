@@ -1,0 +1,182 @@
+//! Keeps one session registered upstream, awake or asleep (RFC 3261 section 10.2). It decides when
+//! a REGISTER is due and what an answer means; it sends nothing itself.
+
+use crate::digest::Ask;
+
+/// What came back for a REGISTER.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// 2xx; the lifetime of our binding in seconds.
+    Accepted(u32),
+    /// 401 or 407.
+    Challenged(Ask),
+    /// 423; the registrar's Min-Expires in seconds.
+    TooBrief(u32),
+    /// Any other final response, or none (status 408); Retry-After in milliseconds.
+    Failed(u16, Option<u64>),
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Send a REGISTER now.
+    Register,
+    /// Registered until then (in seconds from now); register again after so many milliseconds.
+    Registered { expires_s: u32, again_ms: u64 },
+    /// It failed with this status; try again after so many milliseconds.
+    Later { status: u16, again_ms: u64 },
+    /// The binding is removed, or removing it failed: nothing more to do.
+    Gone,
+}
+
+/// One registration. Call-ID and CSeq belong to one process only: every start registers afresh, so
+/// that no CSeq of a lost process can be above ours (RFC 3261 section 10.3 step 7).
+#[derive(Debug, Clone)]
+pub(crate) struct Registration {
+    pub(crate) call_id: String,
+    pub(crate) from_tag: String,
+    pub(crate) cseq: u32,
+    pub(crate) expires_s: u32,
+    pub(crate) leaving: bool,
+    /// The challenge that the next request answers, and how often its nonce was used.
+    pub(crate) ask: Option<Ask>,
+    pub(crate) nonce_count: u32,
+    answered: bool,
+    failures: u32,
+}
+
+/// RFC 5626 section 4.5: base and bound of the back-off when everything has failed.
+const BACK_OFF_MS: (u64, u64) = (30_000, 1_800_000);
+
+impl Registration {
+    pub(crate) const fn new(call_id: String, from_tag: String, expires_s: u32) -> Self {
+        Self {
+            call_id,
+            from_tag,
+            cseq: 0,
+            expires_s,
+            leaving: false,
+            ask: None,
+            nonce_count: 0,
+            answered: false,
+            failures: 0,
+        }
+    }
+
+    /// Reads an answer. `part` is a random number from 50 to 100: the share of the back-off that
+    /// is waited, so that a thousand sleepers do not come back in one instant.
+    pub(crate) fn answer(&mut self, answer: Answer, part: u64) -> Next {
+        match answer {
+            Answer::Accepted(_) if self.leaving => Next::Gone,
+            Answer::Accepted(expires_s) => {
+                self.failures = 0;
+                self.answered = false;
+                Next::Registered { expires_s, again_ms: refresh_after_ms(expires_s, part) }
+            }
+            Answer::Challenged(ask) => self.challenged(ask, part),
+            Answer::TooBrief(least_s) if least_s > self.expires_s && !self.leaving => {
+                self.expires_s = least_s;
+                Next::Register
+            }
+            Answer::TooBrief(_) => self.failed(423, None, part),
+            Answer::Failed(status, retry_after_ms) => self.failed(status, retry_after_ms, part),
+        }
+    }
+
+    /// Credentials that were just refused are not shown again, unless the nonce was merely old
+    /// (RFC 3261 section 22.2).
+    fn challenged(&mut self, ask: Ask, part: u64) -> Next {
+        if self.answered && !ask.stale {
+            self.answered = false;
+            self.ask = None;
+            let status = if ask.proxy { 407 } else { 401 };
+            return self.failed(status, None, part);
+        }
+        self.answered = true;
+        self.ask = Some(ask);
+        self.nonce_count = 0;
+        Next::Register
+    }
+
+    fn failed(&mut self, status: u16, retry_after_ms: Option<u64>, part: u64) -> Next {
+        if self.leaving {
+            return Next::Gone;
+        }
+        let (base, bound) = BACK_OFF_MS;
+        let wait = base.saturating_mul(1 << self.failures.min(10)).min(bound);
+        self.failures += 1;
+        let again_ms = (wait * part / 100).max(retry_after_ms.unwrap_or(0));
+        Next::Later { status, again_ms }
+    }
+}
+
+/// Half of the lifetime, but no earlier than 120 s before its end where it is longer than 240 s;
+/// spread over a tenth, always early.
+fn refresh_after_ms(expires_s: u32, part: u64) -> u64 {
+    let life_ms = u64::from(expires_s) * 1_000;
+    let at_ms = life_ms - (life_ms / 2).min(120_000);
+    at_ms - at_ms * part.clamp(50, 100).saturating_sub(50) / 500
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(stale: bool) -> Ask {
+        Ask {
+            realm: "r".to_owned(),
+            nonce: "n".to_owned(),
+            opaque: None,
+            auth: true,
+            stale,
+            proxy: false,
+        }
+    }
+
+    fn registration() -> Registration {
+        Registration::new("c".to_owned(), "t".to_owned(), 300)
+    }
+
+    #[test]
+    fn refused_credentials_are_not_shown_twice_but_a_stale_nonce_is_answered() {
+        let mut it = registration();
+        assert_eq!(it.answer(Answer::Challenged(ask(false)), 100), Next::Register);
+        assert_eq!(it.answer(Answer::Challenged(ask(true)), 100), Next::Register);
+        let next = it.answer(Answer::Challenged(ask(false)), 100);
+        assert_eq!(next, Next::Later { status: 401, again_ms: 30_000 });
+    }
+
+    #[test]
+    fn failures_back_off_to_half_an_hour_and_a_success_forgets_them() {
+        let mut it = registration();
+        let waits: Vec<u64> = (0..8)
+            .map(|_| match it.answer(Answer::Failed(503, None), 100) {
+                Next::Later { again_ms, .. } => again_ms / 1_000,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(waits, [30, 60, 120, 240, 480, 960, 1_800, 1_800]);
+        it.answer(Answer::Accepted(300), 100);
+        let next = it.answer(Answer::Failed(503, Some(45_000)), 50);
+        assert_eq!(next, Next::Later { status: 503, again_ms: 45_000 });
+    }
+
+    #[test]
+    fn an_interval_too_brief_is_raised_to_what_the_registrar_wants() {
+        let mut it = registration();
+        assert_eq!(it.answer(Answer::TooBrief(600), 100), Next::Register);
+        assert_eq!(it.expires_s, 600);
+        assert!(matches!(it.answer(Answer::TooBrief(600), 100), Next::Later { status: 423, .. }));
+    }
+
+    #[test]
+    fn a_refresh_always_comes_before_the_binding_ends() {
+        for expires_s in [1, 2, 30, 60, 240, 300, 3_600, 86_400] {
+            for part in [50, 75, 100] {
+                let at = refresh_after_ms(expires_s, part);
+                assert!(at < u64::from(expires_s) * 1_000, "{expires_s} s, part {part}: {at} ms");
+            }
+        }
+        assert_eq!(refresh_after_ms(3_600, 50), 3_480_000);
+    }
+}
