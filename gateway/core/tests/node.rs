@@ -135,7 +135,7 @@ impl Rig {
         session
     }
 
-    fn resume(&mut self, socket: u64, user: &str, session: &str, extra: Value) {
+    fn resume(&mut self, socket: u64, user: &str, session: &str, extra: &Value) {
         self.open(socket, user);
         let mut header = json!({"action": "connect", "cslr": 2});
         for (name, value) in extra.as_object().expect("an object") {
@@ -214,7 +214,7 @@ fn two_calls_for_one_sleeper_are_one_push_and_two_starts_in_order() {
     rig.request("INVITE", "two", "");
     assert_eq!(rig.pushes.len(), 1, "one push for both");
     assert_eq!(rig.pushes[0].payload.call_id.as_deref(), Some("one"));
-    rig.resume(2, "bob", &session, json!({}));
+    rig.resume(2, "bob", &session, &json!({}));
     let answer = rig.texts.iter().find(|(at, _)| *at == 2).expect("the resume is answered");
     assert_eq!(answer.1["header"]["pending"], 2);
     assert_eq!(answer.1["control"]["sequence"], Value::Null, "a resume's answer has no number");
@@ -236,7 +236,7 @@ fn forgetting_the_second_pending_call_is_seen() {
     let session = rig.asleep();
     rig.request("INVITE", "one", "");
     rig.request("INVITE", "two", "");
-    rig.resume(2, "bob", &session, json!({}));
+    rig.resume(2, "bob", &session, &json!({}));
     assert_eq!(rig.starts(2).len(), 1);
 }
 
@@ -305,7 +305,7 @@ fn a_cancelled_call_is_never_delivered() {
     let statuses = rig.statuses("one");
     assert_eq!(statuses[..2], [100, 183]);
     assert!(statuses.contains(&487) && statuses.contains(&200), "{statuses:?}");
-    rig.resume(2, "bob", &session, json!({}));
+    rig.resume(2, "bob", &session, &json!({}));
     assert_eq!(rig.starts(2).len(), 0);
     assert_eq!(rig.last_text(2)["header"]["pending"], 0, "a definite nothing");
     assert_eq!(rig.texts.iter().filter(|(at, _)| *at == 2).count(), 1);
@@ -324,7 +324,7 @@ fn a_call_that_is_answered_acknowledged_and_hung_up_leaves_no_record() {
     let mut rig = Rig::new(config());
     let session = rig.asleep();
     rig.request("INVITE", "one", "");
-    rig.resume(2, "bob", &session, json!({}));
+    rig.resume(2, "bob", &session, &json!({}));
     let start = rig.starts(2)[0].clone();
     rig.answer(2, &start, 3);
     let tag = rig.tag_of("one", 200);
@@ -349,7 +349,7 @@ fn a_caller_that_never_acknowledges_is_hung_up_after_64_t1() {
     let mut rig = Rig::new(config());
     let session = rig.asleep();
     rig.request("INVITE", "one", "");
-    rig.resume(2, "bob", &session, json!({}));
+    rig.resume(2, "bob", &session, &json!({}));
     let start = rig.starts(2)[0].clone();
     rig.answer(2, &start, 3);
     for _ in 0..11 {
@@ -400,7 +400,7 @@ fn a_session_of_another_user_is_not_resumed_and_nothing_is_told() {
     let mut rig = Rig::new(config());
     let session = rig.asleep();
     rig.request("INVITE", "one", "");
-    rig.resume(2, "eve", &session, json!({}));
+    rig.resume(2, "eve", &session, &json!({}));
     assert_eq!(rig.last_text(2)["header"]["error_code"], 403);
     assert_eq!(rig.last_text(2)["control"]["session_id"], Value::Null);
     assert_eq!(rig.closes, [(2, 4003)]);
@@ -411,8 +411,8 @@ fn a_session_of_another_user_is_not_resumed_and_nothing_is_told() {
 fn a_second_socket_takes_the_session_and_the_first_is_closed() {
     let mut rig = Rig::new(config());
     let session = rig.asleep();
-    rig.resume(2, "bob", &session, json!({}));
-    rig.resume(3, "bob", &session, json!({}));
+    rig.resume(2, "bob", &session, &json!({}));
+    rig.resume(3, "bob", &session, &json!({}));
     assert_eq!(rig.closes, [(2, 1001)]);
     rig.request("INVITE", "one", "");
     assert_eq!((rig.starts(2).len(), rig.starts(3).len()), (0, 1));
@@ -423,9 +423,9 @@ fn an_app_killed_after_it_acknowledged_a_start_is_given_it_again_with_a_fresh_nu
     let mut rig = Rig::new(config());
     let session = rig.asleep();
     rig.request("INVITE", "one", "");
-    rig.resume(2, "bob", &session, json!({}));
+    rig.resume(2, "bob", &session, &json!({}));
     rig.feed(Input::SocketClosed { socket: SocketId(2), code: None });
-    rig.resume(3, "bob", &session, json!({"cslr": 3, "subsessions": []}));
+    rig.resume(3, "bob", &session, &json!({"cslr": 3, "subsessions": []}));
     let (first, second) = (rig.starts(2)[0].clone(), rig.starts(3)[0].clone());
     assert_eq!(first["control"]["subsession_id"], second["control"]["subsession_id"]);
     assert_eq!(first["control"]["correlation_id"], second["control"]["correlation_id"]);
@@ -437,13 +437,13 @@ fn an_app_that_still_holds_the_call_is_not_given_it_again() {
     let mut rig = Rig::new(config());
     let session = rig.asleep();
     rig.request("INVITE", "one", "");
-    rig.resume(2, "bob", &session, json!({}));
+    rig.resume(2, "bob", &session, &json!({}));
     let id = rig.starts(2)[0]["control"]["subsession_id"].clone();
     rig.feed(Input::SocketClosed { socket: SocketId(2), code: None });
-    rig.resume(3, "bob", &session, json!({"cslr": 2, "subsessions": []}));
+    rig.resume(3, "bob", &session, &json!({"cslr": 2, "subsessions": []}));
     assert_eq!(rig.starts(3), rig.starts(2), "unacknowledged: the identical frame");
     rig.feed(Input::SocketClosed { socket: SocketId(3), code: None });
-    rig.resume(4, "bob", &session, json!({"cslr": 3, "subsessions": [id]}));
+    rig.resume(4, "bob", &session, &json!({"cslr": 3, "subsessions": [id]}));
     assert_eq!(rig.starts(4).len(), 0);
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct Limits {
     pub(crate) repeats: u32,
     pub(crate) cancels: u32,
     pub(crate) drops: u32,
+    #[cfg_attr(not(feature = "mutants"), expect(dead_code, reason = "read with `mutants` only"))]
     pub(crate) defect: Option<Planted>,
 }
 
