@@ -7,11 +7,16 @@
     reason = "the real implementation of the seam is where these calls belong"
 )]
 
+use std::any::Any;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::future::poll_fn;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -100,6 +105,9 @@ impl Udp for RealUdp {
     }
 }
 
+/// Longer than any program waits, and short enough never to overflow an instant.
+const FOR_EVER: Duration = Duration::from_secs(86_400 * 365 * 30);
+
 struct RealClock {
     origin: Instant,
 }
@@ -111,7 +119,8 @@ impl Clock for RealClock {
     }
 
     fn sleep_until(&self, mono: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep_until((self.origin + mono).into()))
+        let until = self.origin.checked_add(mono.min(FOR_EVER)).unwrap_or(self.origin);
+        Box::pin(tokio::time::sleep_until(until.into()))
     }
 }
 
@@ -124,11 +133,36 @@ impl Entropy for RealEntropy {
     }
 }
 
+/// Panics kept for [`panicked`]; the panic hook tells of later ones all the same.
+const KEPT: usize = 64;
+
+static PANICKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The panics of tasks in this process so far, each as `task: message`, at most the first 64.
+#[must_use]
+pub fn panicked() -> Vec<String> {
+    PANICKED.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn keep_panic(name: &str, panic: &(dyn Any + Send)) {
+    let said = panic.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let mut kept = PANICKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() < KEPT {
+        kept.push(format!("{name}: {}", said.unwrap_or("a panic without a text")));
+    }
+}
+
 struct RealTasks;
 
 impl Tasks for RealTasks {
-    fn spawn(&self, _name: &'static str, task: BoxFuture<'static, ()>) {
-        tokio::spawn(task);
+    fn spawn(&self, name: &'static str, mut task: BoxFuture<'static, ()>) {
+        tokio::spawn(poll_fn(move |context| {
+            catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))).unwrap_or_else(|panic| {
+                keep_panic(name, panic.as_ref());
+                Poll::Ready(())
+            })
+        }));
     }
 
     fn blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
@@ -149,6 +183,9 @@ impl Disk for RealDisk {
     fn open(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+        // A power loss that forgets the file's name would take every record with it.
+        let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
         match file.try_lock() {
             Ok(()) => Ok(Arc::new(RealFile(Mutex::new(file)))),
             Err(TryLockError::WouldBlock) => {
@@ -239,6 +276,31 @@ mod tests {
         assert_eq!(host.disk.open(&path).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
         drop(file);
         assert!(host.disk.open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_panic_is_kept_under_the_name_of_its_task() {
+        run(async {
+            let host = host();
+            let (alive, gone) = tokio::sync::oneshot::channel::<()>();
+            let blocking = host.tasks.blocking(Box::new(|| panic!("on purpose {}", 7)));
+            let task = async move {
+                let _alive = alive;
+                blocking.await;
+            };
+            host.tasks.spawn("doomed", Box::pin(task));
+            assert!(gone.await.is_err());
+            assert_eq!(panicked(), ["doomed: on purpose 7"]);
+        });
+    }
+
+    #[test]
+    fn a_sleep_without_end_does_not_overflow() {
+        run(async {
+            let clock = host().clock;
+            let limit = Duration::from_millis(1);
+            assert_eq!(within(&*clock, limit, clock.sleep_until(Duration::MAX)).await, None);
+        });
     }
 
     #[test]
