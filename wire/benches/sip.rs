@@ -8,7 +8,8 @@ use reveille_wire::sip::{Message, Method};
 fn invite() -> Vec<u8> {
     let sdp = "v=0\r\no=alice 2890844526 2890844526 IN IP4 192.0.2.1\r\ns=c1\r\nc=IN IP4 192.0.2.1\r\n\
                t=0 0\r\nm=audio 49170 RTP/AVP 0 8 97\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
-               a=rtpmap:97 iLBC/8000\r\na=sendrecv\r\na=ptime:20\r\n";
+               a=rtpmap:97 iLBC/8000\r\na=sendrecv\r\na=ptime:20\r\n\
+               a=candidate:1 1 UDP 2130706431 192.0.2.1 49170 typ host\r\na=rtcp-mux\r\n";
     let mut message = Message::request(Method::INVITE, "sip:bob@biloxi.example.com")
         .with("Via", "SIP/2.0/UDP client.atlanta.example.com:5060;branch=z9hG4bK74bf9;rport")
         .with("Max-Forwards", "70")
@@ -20,7 +21,8 @@ fn invite() -> Vec<u8> {
         .with("Contact", "<sip:alice@client.atlanta.example.com;transport=udp>")
         .with("Allow", "INVITE, ACK, CANCEL, OPTIONS, BYE")
         .with("Supported", "replaces, timer")
-        .with("User-Agent", "benchmark");
+        .with("User-Agent", "benchmark")
+        .with("P-Asserted-Identity", "<sip:alice@atlanta.example.com>");
     message.set_body("application/sdp", sdp.as_bytes());
     message.to_bytes()
 }
