@@ -1,1 +1,22 @@
+//! The reference gateway's driver: sockets, WebSocket, fabric, push plugins and configuration around
+//! the pure core. It turns bytes into the core's inputs and the core's outputs into bytes, and
+//! keeps no opinion of its own about calls.
+//!
+//! **Invariant:** the run loop awaits nothing but its inbox and the core's next deadline; every
+//! output goes into a bounded queue, and a queue that is full comes back to the core as an input.
+//! Nothing here is global: any number of gateways live in one process and one thread.
+#![warn(missing_docs)]
 
+pub mod config;
+mod door;
+pub mod fabric;
+mod gateway;
+mod http;
+mod ports;
+pub mod push;
+mod run;
+mod sip;
+mod world;
+mod ws;
+
+pub use gateway::{Gateway, Running, StartError};

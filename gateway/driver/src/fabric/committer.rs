@@ -1,0 +1,191 @@
+//! Group commit: everything that waits becomes durable together, what is urgent first.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reveille_gateway_core::io::{Commit, Input};
+use reveille_gateway_core::record::SessionId;
+use reveille_trace::{Draft, Kind};
+use tokio::sync::mpsc;
+
+use super::{CommitResult, Fabric, FabricError};
+use crate::world::{Event, World};
+
+/// Commits in one batch at most.
+const MOST_BATCH: usize = 1_024;
+
+/// Starts the committer; it ends with its queue.
+pub(crate) fn start(world: &World, fabric: Box<dyn Fabric>, queued: mpsc::Receiver<Commit>) {
+    world.host.tasks.spawn("committer", Box::pin(run(world.clone(), fabric, queued)));
+}
+
+async fn run(world: World, fabric: Box<dyn Fabric>, mut queued: mpsc::Receiver<Commit>) {
+    let fabric = Arc::new(Mutex::new(fabric));
+    let mut backlog = VecDeque::new();
+    loop {
+        if backlog.is_empty() {
+            let Some(first) = queued.recv().await else { return };
+            backlog.push_back(first);
+        }
+        while backlog.len() < queued.max_capacity()
+            && let Ok(next) = queued.try_recv()
+        {
+            backlog.push_back(next);
+        }
+        let batch = take_batch(&mut backlog, MOST_BATCH);
+        let commits = batch.len();
+        let event = match commit(&world, &fabric, batch).await {
+            Ok(answers) => Event::Committed { commits, answers },
+            Err(error) => {
+                tracing::error!(%error, "the fabric cannot say what is durable");
+                world.note(|| Draft::new(Kind::StoreFailed).with("what", error.to_string()));
+                Event::Failed(format!("fabric: {error}; restart to recover"))
+            }
+        };
+        let failed = matches!(event, Event::Failed(_));
+        if !world.tell(event).await || failed {
+            return;
+        }
+    }
+}
+
+/// One batch on a thread that may block; the answers, one for each session.
+async fn commit(
+    world: &World,
+    fabric: &Arc<Mutex<Box<dyn Fabric>>>,
+    batch: Vec<Commit>,
+) -> Result<Vec<Input>, FabricError> {
+    let slot = Arc::new(Mutex::new(None));
+    let work = {
+        let (slot, fabric) = (Arc::clone(&slot), Arc::clone(fabric));
+        move || {
+            let results = fabric.lock().unwrap_or_else(PoisonError::into_inner).commit(&batch);
+            let answers = results.map(|results| answers(&batch, &results));
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(answers);
+        }
+    };
+    world.host.tasks.blocking(Box::new(work)).await;
+    let done = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let answers = done.unwrap_or_else(|| Err(FabricError::new("the commit broke off")))?;
+    for answer in &answers {
+        if let Input::Stored { session, token } = answer {
+            world.note(|| {
+                let draft = Draft::new(Kind::Stored).with("session", session.0.as_str());
+                draft.with("token", *token)
+            });
+        }
+    }
+    Ok(answers)
+}
+
+/// The next batch: first what somebody waits for, with all of the same session that came before
+/// it, then the rest. Commits of one session keep their order.
+fn take_batch(backlog: &mut VecDeque<Commit>, most: usize) -> Vec<Commit> {
+    let mut last_urgent: BTreeMap<SessionId, u64> = BTreeMap::new();
+    for commit in backlog.iter().filter(|commit| commit.urgent) {
+        last_urgent.insert(commit.session.clone(), commit.token);
+    }
+    let is_urgent = |commit: &Commit| {
+        last_urgent.get(&commit.session).is_some_and(|token| commit.token <= *token)
+    };
+    let (first, rest): (Vec<_>, Vec<_>) = backlog.drain(..).partition(is_urgent);
+    let mut batch: Vec<_> = first.into_iter().chain(rest).collect();
+    backlog.extend(batch.drain(batch.len().min(most)..));
+    batch
+}
+
+/// `Stored` with the highest token of each session, and `Fenced` where the fabric refused.
+fn answers(batch: &[Commit], results: &[CommitResult]) -> Vec<Input> {
+    let mut stored: BTreeMap<&SessionId, u64> = BTreeMap::new();
+    let mut fenced: Vec<&SessionId> = Vec::new();
+    for (commit, result) in batch.iter().zip(results) {
+        match result {
+            CommitResult::Stored => {
+                let highest = stored.entry(&commit.session).or_default();
+                *highest = commit.token.max(*highest);
+            }
+            CommitResult::Fenced if fenced.contains(&&commit.session) => {}
+            CommitResult::Fenced => fenced.push(&commit.session),
+        }
+    }
+    let stored = stored
+        .into_iter()
+        .map(|(session, token)| Input::Stored { session: session.clone(), token });
+    let fenced = fenced.into_iter().map(|session| Input::Fenced { session: session.clone() });
+    stored.chain(fenced).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn commits(plan: &[(u8, bool)]) -> VecDeque<Commit> {
+        let mut tokens: BTreeMap<u8, u64> = BTreeMap::new();
+        let one = |(session, urgent): &(u8, bool)| {
+            let token = tokens.entry(*session).or_default();
+            *token += 1;
+            Commit {
+                session: SessionId(format!("s{session}")),
+                token: *token,
+                epoch: 1,
+                changes: Vec::new(),
+                urgent: *urgent,
+            }
+        };
+        plan.iter().map(one).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn batches_keep_each_sessions_order_and_put_urgent_ones_first(
+            plan in proptest::collection::vec((0u8..5, any::<bool>()), 0..60),
+            most in 1usize..20,
+        ) {
+            let mut backlog = commits(&plan);
+            let mut last: BTreeMap<SessionId, u64> = BTreeMap::new();
+            let mut taken = 0;
+            while !backlog.is_empty() {
+                let before: Vec<_> = backlog.iter().cloned().collect();
+                let batch = take_batch(&mut backlog, most);
+                prop_assert!(!batch.is_empty() && batch.len() <= most);
+                for commit in &batch {
+                    let last = last.entry(commit.session.clone()).or_default();
+                    prop_assert_eq!(commit.token, *last + 1, "a session's tokens rise by one");
+                    *last = commit.token;
+                }
+                // Whatever waits although it is urgent waits behind commits that had to go first.
+                let waits = backlog.iter().any(|commit| commit.urgent);
+                let needed = |commit: &Commit| before.iter().any(|other| {
+                    other.urgent && other.session == commit.session && other.token >= commit.token
+                });
+                prop_assert!(!waits || batch.iter().all(needed));
+                taken += batch.len();
+            }
+            prop_assert_eq!(taken, plan.len());
+        }
+    }
+
+    #[test]
+    fn the_answer_is_the_highest_token_of_each_session() {
+        let batch: Vec<_> = commits(&[(1, true), (2, false), (1, false), (3, true)]).into();
+        let fate = [
+            CommitResult::Stored,
+            CommitResult::Stored,
+            CommitResult::Stored,
+            CommitResult::Fenced,
+        ];
+        let said: Vec<_> = answers(&batch, &fate)
+            .into_iter()
+            .map(|input| match input {
+                Input::Stored { session, token } => (session.0, Some(token)),
+                Input::Fenced { session } => (session.0, None),
+                other => panic!("neither stored nor fenced: {other:?}"),
+            })
+            .collect();
+        let s = |name: &str| name.to_owned();
+        assert_eq!(said, [(s("s1"), Some(2)), (s("s2"), Some(1)), (s("s3"), None)]);
+    }
+}

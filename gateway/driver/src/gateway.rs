@@ -1,0 +1,226 @@
+//! Start and end of a gateway.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use reveille_gateway_core::io::Input;
+use reveille_gateway_core::node::Node;
+use reveille_host::Host;
+use reveille_trace::{Recorder, Scribe};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::Settings;
+use crate::door::Door;
+use crate::fabric::{self, FabricError};
+use crate::http::Gate;
+use crate::ports::{COMMIT_QUEUE, Ports};
+use crate::push;
+use crate::run::run;
+use crate::sip::{tcp, udp};
+use crate::world::{Event, World};
+use crate::ws;
+
+/// Events that may wait for the loop.
+const INBOX: usize = 4_096;
+/// SIP connections in all, and from one address: a trunk is one address.
+const SIP_DOOR: (usize, usize) = (4_096, 1_024);
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port did not open.
+    #[error("{key} = \"{address}\": {error}; write an address:port of this machine that is free")]
+    Listen {
+        /// The key of the configuration.
+        key: &'static str,
+        /// Its value.
+        address: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The fabric did not open or could not be read.
+    #[error("fabric: {0}")]
+    Fabric(#[from] FabricError),
+}
+
+/// The gateway.
+pub struct Gateway;
+
+/// A gateway that runs. Dropping it does not stop the gateway.
+pub struct Running {
+    /// Where SIP over UDP is received.
+    pub udp: Vec<SocketAddr>,
+    /// Where SIP over TCP is received.
+    pub tcp: Vec<SocketAddr>,
+    /// Where apps connect.
+    pub ws: Option<SocketAddr>,
+    host: Host,
+    inbox: mpsc::Sender<Event>,
+    end: oneshot::Receiver<Result<(), String>>,
+}
+
+impl Gateway {
+    /// Opens the ports, recovers what the fabric holds, and runs. Events are recorded as the actor
+    /// `gateway`.
+    ///
+    /// # Errors
+    /// A port or the fabric did not open; nothing is left running.
+    pub async fn start(
+        host: Host,
+        settings: Settings,
+        recorder: Recorder,
+    ) -> Result<Running, StartError> {
+        let (inbox, events) = mpsc::channel(INBOX);
+        let (stop, stopping) = watch::channel(false);
+        let scribe = Scribe::new(recorder, "gateway");
+        let world = World::new(host.clone(), scribe, inbox.clone(), stopping);
+
+        let opened = fabric::open(&settings.fabric, &host)?;
+        let (opened, started) = load(&host, opened).await?;
+        let doors = Doors::open(&host, &settings).await?;
+
+        let (commits, queued) = mpsc::channel(COMMIT_QUEUE);
+        fabric::start(&world, opened, queued);
+        let pushes = push::start(&world, &settings.push);
+        let (udp, tcp, ws) = (doors.udp_addresses(), doors.tcp_addresses(), doors.ws_address());
+        let sockets = doors.enter(&world, &settings);
+        let ports = Ports::new(world.clone(), sockets, commits, pushes);
+
+        let mut seed = [0; 32];
+        host.entropy.fill(&mut seed);
+        let node = Node::new(Arc::new(settings.core), seed);
+        let (ended, end) = oneshot::channel();
+        let task = async move {
+            let how = run(world, node, events, ports, started).await;
+            if let Err(why) = &how {
+                tracing::error!(why, "the gateway ends");
+            }
+            // Both fail only when nobody is left to hear them.
+            let _nobody_reads: bool = stop.send(true).is_err();
+            let _nobody_waits: bool = ended.send(how).is_err();
+        };
+        host.tasks.spawn("gateway", Box::pin(task));
+        tracing::info!(?udp, ?tcp, ?ws, "gateway started");
+        Ok(Running { udp, tcp, ws, host, inbox, end })
+    }
+}
+
+impl Running {
+    /// Asks for an orderly end: new work is refused, apps are told to come back elsewhere (1012),
+    /// what is stored is stored. Returns at once; see [`stopped`](Self::stopped).
+    pub fn stop(&self) {
+        let inbox = self.inbox.clone();
+        let task = async move {
+            // Fails only if it has ended already.
+            let _ended: bool = inbox.send(Event::Stop).await.is_err();
+        };
+        self.host.tasks.spawn("stop", Box::pin(task));
+    }
+
+    /// Returns once the gateway has ended.
+    ///
+    /// # Errors
+    /// Why it could not go on; a new process recovers from the fabric.
+    pub async fn stopped(self) -> Result<(), String> {
+        self.end
+            .await
+            .unwrap_or_else(|_| Err("the gateway's task was ended from outside".to_owned()))
+    }
+}
+
+/// Reads the fabric on a thread that may block.
+async fn load(
+    host: &Host,
+    mut opened: Box<dyn fabric::Fabric>,
+) -> Result<(Box<dyn fabric::Fabric>, Input), FabricError> {
+    let (done, loaded) = oneshot::channel();
+    let work = move || {
+        let records = opened.load();
+        // Fails only if the start itself was given up.
+        let _given_up: bool = done.send((opened, records)).is_err();
+    };
+    host.tasks.blocking(Box::new(work)).await;
+    let (opened, records) = loaded.await.map_err(|_| FabricError::new("reading it broke off"))?;
+    let (sessions, calls) = records?;
+    tracing::info!(sessions = sessions.len(), calls = calls.len(), "fabric read");
+    Ok((opened, Input::Started { sessions, calls }))
+}
+
+/// Every port of the gateway, open.
+struct Doors {
+    udp: Vec<(Arc<dyn reveille_host::Udp>, SocketAddr)>,
+    tcp: Vec<(Box<dyn reveille_host::Listener>, SocketAddr)>,
+    ws: Option<(Box<dyn reveille_host::Listener>, SocketAddr)>,
+}
+
+impl Doors {
+    async fn open(host: &Host, settings: &Settings) -> Result<Self, StartError> {
+        let (mut udp, mut tcp) = (Vec::new(), Vec::new());
+        for address in &settings.udp {
+            let fail =
+                |error| StartError::Listen { key: "sip.udp", address: address.clone(), error };
+            let socket = host.net.udp(address).await.map_err(fail)?;
+            let local = socket.local_addr().map_err(fail)?;
+            udp.push((socket, local));
+        }
+        for address in &settings.tcp {
+            tcp.push(listen(host, "sip.tcp", address).await?);
+        }
+        let ws = match &settings.websocket {
+            Some(address) => Some(listen(host, "websocket.listen", address).await?),
+            None => None,
+        };
+        Ok(Self { udp, tcp, ws })
+    }
+
+    fn udp_addresses(&self) -> Vec<SocketAddr> {
+        self.udp.iter().map(|(_, local)| *local).collect()
+    }
+
+    fn tcp_addresses(&self) -> Vec<SocketAddr> {
+        self.tcp.iter().map(|(_, local)| *local).collect()
+    }
+
+    fn ws_address(&self) -> Option<SocketAddr> {
+        self.ws.as_ref().map(|(_, local)| *local)
+    }
+
+    /// Starts whoever stands at the ports; returns the queues to the UDP sockets.
+    fn enter(
+        self,
+        world: &World,
+        settings: &Settings,
+    ) -> Vec<(String, mpsc::Sender<crate::sip::SipOut>)> {
+        let tasks = &world.host.tasks;
+        let sip = Door::new(SIP_DOOR.0, SIP_DOOR.1);
+        for (listener, local) in self.tcp {
+            let task = tcp::accept(world.clone(), listener, local, sip.clone());
+            tasks.spawn("sip-tcp-accept", Box::pin(task));
+        }
+        if let Some((listener, _)) = self.ws {
+            let gate = Arc::new(Gate {
+                default_app: settings.default_app.clone(),
+                origins: settings.origins.clone(),
+                users: settings.core.users.clone(),
+            });
+            let door = Door::new(settings.most_sockets, settings.most_sockets_per_ip);
+            let task = ws::accept(world.clone(), listener, gate, door);
+            tasks.spawn("websocket-accept", Box::pin(task));
+        }
+        let start = |(socket, local): (_, SocketAddr)| {
+            (local.to_string(), udp::start(world, socket, local))
+        };
+        self.udp.into_iter().map(start).collect()
+    }
+}
+
+async fn listen(
+    host: &Host,
+    key: &'static str,
+    address: &str,
+) -> Result<(Box<dyn reveille_host::Listener>, SocketAddr), StartError> {
+    let fail = |error| StartError::Listen { key, address: address.to_owned(), error };
+    let listener = host.net.listen(address).await.map_err(fail)?;
+    let local = listener.local_addr().map_err(fail)?;
+    Ok((listener, local))
+}

@@ -1,0 +1,200 @@
+//! Who may upgrade to a WebSocket: path, origin, subprotocol and HTTP Basic (RFC 7617).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reveille_gateway_core::config::User;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
+
+/// The one subprotocol there is.
+pub(crate) const SUBPROTOCOL: &str = "webrtc.oracle.com";
+/// The longest name of an application.
+const MOST_APP: usize = 64;
+
+/// What the upgrade asked for and proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    pub(crate) user: String,
+    pub(crate) app: String,
+}
+
+/// Why an upgrade is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) what: &'static str,
+}
+
+/// Decides upgrades.
+pub(crate) struct Gate {
+    pub(crate) default_app: String,
+    /// Empty: any origin, and none.
+    pub(crate) origins: Vec<String>,
+    pub(crate) users: Vec<User>,
+}
+
+impl Gate {
+    /// Judges the head of an upgrade.
+    pub(crate) fn judge(&self, request: &Request) -> Result<Admitted, Refusal> {
+        let refuse = |status, what| Refusal { status, what };
+        let app = self.app(request.uri()).ok_or_else(|| {
+            refuse(404, "no such path; ask for /ws/webrtc/{application} or /chat")
+        })?;
+        if !self.is_origin_allowed(&texts(request, "Origin")) {
+            return Err(refuse(403, "this Origin is not among websocket.origins"));
+        }
+        let offers = texts(request, "Sec-WebSocket-Protocol");
+        if !offers.iter().flat_map(|line| line.split(',')).any(|offer| offer.trim() == SUBPROTOCOL)
+        {
+            return Err(refuse(400, "Sec-WebSocket-Protocol must offer webrtc.oracle.com"));
+        }
+        let user = self.user(&texts(request, "Authorization")).ok_or_else(|| {
+            refuse(401, "Authorization must be Basic with a user's name and secret")
+        })?;
+        Ok(Admitted { user, app })
+    }
+
+    fn app(&self, uri: &Uri) -> Option<String> {
+        let app = match uri.path() {
+            "/chat" => &self.default_app,
+            path => path.strip_prefix("/ws/webrtc/")?,
+        };
+        let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let named = !app.is_empty() && app.len() <= MOST_APP && app.chars().all(sound);
+        named.then(|| app.to_owned())
+    }
+
+    fn is_origin_allowed(&self, origin: &[&str]) -> bool {
+        self.origins.is_empty()
+            || matches!(origin, [one] if self.origins.iter().any(|o| o.eq_ignore_ascii_case(one)))
+    }
+
+    /// The user whose secret is shown. Every user is compared, so that time tells nothing.
+    fn user(&self, shown: &[&str]) -> Option<String> {
+        let [shown] = shown else { return None };
+        let (scheme, code) = shown.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("Basic") {
+            return None;
+        }
+        let pair = STANDARD.decode(code.trim()).ok()?;
+        let at = pair.iter().position(|byte| *byte == b':')?;
+        let (name, secret) = (&pair[..at], &pair[at + 1..]);
+        let mut found = None;
+        for user in &self.users {
+            let named = is_same(name, user.username.as_bytes());
+            let proved = is_same(secret, user.secret.0.as_bytes());
+            if named & proved {
+                found = Some(user.username.clone());
+            }
+        }
+        found
+    }
+}
+
+fn texts<'a>(request: &'a Request, name: &str) -> Vec<&'a str> {
+    request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
+}
+
+/// Compares in a time that depends on the lengths only.
+fn is_same(shown: &[u8], kept: &[u8]) -> bool {
+    let mut differ = shown.len() ^ kept.len();
+    for at in 0..shown.len().max(kept.len()) {
+        let pair = (shown.get(at).unwrap_or(&0), kept.get(at).unwrap_or(&0));
+        differ |= usize::from(pair.0 ^ pair.1);
+    }
+    differ == 0
+}
+
+/// The answer to an upgrade that is let in.
+pub(crate) fn accept(mut response: Response) -> Response {
+    let name = HeaderValue::from_static(SUBPROTOCOL);
+    response.headers_mut().insert("Sec-WebSocket-Protocol", name);
+    response
+}
+
+/// The answer to an upgrade that is refused.
+pub(crate) fn refuse(refusal: &Refusal) -> ErrorResponse {
+    let mut response = ErrorResponse::new(Some(format!("{}\n", refusal.what)));
+    let status = refusal.status.try_into();
+    *response.status_mut() = status.expect("a refusal names a status of HTTP");
+    let headers = response.headers_mut();
+    headers.insert("Content-Type", HeaderValue::from_static("text/plain"));
+    headers.insert("Connection", HeaderValue::from_static("close"));
+    let length = HeaderValue::from(refusal.what.len() + 1);
+    headers.insert("Content-Length", length);
+    if refusal.status == 401 {
+        let challenge = HeaderValue::from_static("Basic realm=\"reveille\", charset=\"UTF-8\"");
+        headers.insert("WWW-Authenticate", challenge);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use reveille_gateway_core::config::Secret;
+
+    use super::*;
+
+    fn gate(origins: &[&str]) -> Gate {
+        let user = User {
+            aor: "bob@example.com".to_owned(),
+            username: "bob".to_owned(),
+            secret: Secret("sesame".to_owned()),
+        };
+        let origins = origins.iter().map(|&o| o.to_owned()).collect();
+        Gate { default_app: "phone".to_owned(), origins, users: vec![user] }
+    }
+
+    fn ask(gate: &Gate, path: &str, headers: &[(&str, &str)]) -> Result<Admitted, u16> {
+        let mut request = Request::builder().uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(()).expect("a request");
+        gate.judge(&request).map_err(|refusal| refusal.status)
+    }
+
+    const PROTOCOL: (&str, &str) = ("Sec-WebSocket-Protocol", "chat, webrtc.oracle.com");
+    // bob:sesame
+    const BASIC: (&str, &str) = ("Authorization", "Basic Ym9iOnNlc2FtZQ==");
+
+    #[test]
+    fn upgrades_are_admitted_or_refused_by_name() {
+        let open = gate(&[]);
+        let bob = |app: &str| Ok(Admitted { user: "bob".to_owned(), app: app.to_owned() });
+        assert_eq!(ask(&open, "/ws/webrtc/demo", &[PROTOCOL, BASIC]), bob("demo"));
+        assert_eq!(ask(&open, "/chat", &[PROTOCOL, BASIC]), bob("phone"));
+        for path in ["/", "/ws/webrtc/", "/ws/webrtc/a/b", "/ws/webrtc/a%20b", "/chat/"] {
+            assert_eq!(ask(&open, path, &[PROTOCOL, BASIC]), Err(404), "{path}");
+        }
+        assert_eq!(ask(&open, "/chat", &[BASIC]), Err(400));
+        let longer = ("Sec-WebSocket-Protocol", "webrtc.oracle.com.x");
+        assert_eq!(ask(&open, "/chat", &[longer, BASIC]), Err(400));
+        assert_eq!(ask(&open, "/chat", &[PROTOCOL]), Err(401));
+        // bob:sesamf, bob:sesame and one more, eve:sesame, no colon, another scheme
+        for shown in [
+            "Basic Ym9iOnNlc2FtZg==",
+            "Basic Ym9iOnNlc2FtZTE=",
+            "Basic ZXZlOnNlc2FtZQ==",
+            "Basic Ym9i",
+            "Bearer Ym9iOnNlc2FtZQ==",
+            "Basic",
+            "Basic !",
+        ] {
+            assert_eq!(
+                ask(&open, "/chat", &[PROTOCOL, ("Authorization", shown)]),
+                Err(401),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_origin_list_refuses_the_others() {
+        let strict = gate(&["https://app.example.com"]);
+        let at = |origin| ask(&strict, "/chat", &[PROTOCOL, BASIC, ("Origin", origin)]).err();
+        assert_eq!(at("https://app.example.com"), None);
+        assert_eq!(at("https://evil.example.com"), Some(403));
+        assert_eq!(ask(&strict, "/chat", &[PROTOCOL, BASIC]), Err(403), "no Origin at all");
+    }
+}

@@ -1,0 +1,236 @@
+//! The loop's ends of every queue: where the core's outputs go.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use reveille_gateway_core::io::{
+    Commit, Flow, Input, Output, PushOutcome, PushRequest, Sink, SocketId, Transport,
+};
+use reveille_trace::{Draft, Kind};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use crate::sip::{SipOut, tcp};
+use crate::world::{Event, World};
+use crate::ws::WsOut;
+
+/// Commits that may wait for the fabric.
+pub(crate) const COMMIT_QUEUE: usize = 16_384;
+/// Below so many free places, peers are turned away: what is under way needs the rest.
+const COMMIT_RESERVE: usize = 4_096;
+
+struct TcpPort {
+    peer: String,
+    queue: mpsc::Sender<SipOut>,
+}
+
+/// Every queue out of the loop.
+pub(crate) struct Ports {
+    world: World,
+    udp: Vec<(String, mpsc::Sender<SipOut>)>,
+    tcp: BTreeMap<u64, TcpPort>,
+    sockets: BTreeMap<SocketId, mpsc::Sender<WsOut>>,
+    commits: mpsc::Sender<Commit>,
+    unanswered: usize,
+    pushes: BTreeMap<String, mpsc::Sender<PushRequest>>,
+    feedback: VecDeque<Input>,
+    fault: Option<String>,
+}
+
+impl Ports {
+    pub(crate) fn new(
+        world: World,
+        udp: Vec<(String, mpsc::Sender<SipOut>)>,
+        commits: mpsc::Sender<Commit>,
+        pushes: BTreeMap<String, mpsc::Sender<PushRequest>>,
+    ) -> Self {
+        Self {
+            world,
+            udp,
+            tcp: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            commits,
+            unanswered: 0,
+            pushes,
+            feedback: VecDeque::new(),
+            fault: None,
+        }
+    }
+
+    /// Books what the event says about queues; returns what the core must hear.
+    pub(crate) fn admit(&mut self, event: Event) -> Vec<Input> {
+        match event {
+            Event::Input(input) if self.is_turned_away(&input) => Vec::new(),
+            Event::Input(input) => vec![input],
+            Event::TcpOpened { connection, peer, queue } => {
+                self.tcp.insert(connection, TcpPort { peer, queue });
+                Vec::new()
+            }
+            Event::TcpClosed { connection } => {
+                self.tcp.remove(&connection);
+                Vec::new()
+            }
+            Event::WsOpened { socket, user, app, queue } => {
+                self.sockets.insert(socket, queue);
+                vec![Input::SocketOpened { socket, user, app }]
+            }
+            Event::WsClosed { socket, code } => {
+                // A queue that was full has told the core already.
+                let known = self.sockets.remove(&socket).is_some();
+                known.then_some(Input::SocketClosed { socket, code }).into_iter().collect()
+            }
+            Event::Committed { commits, answers } => {
+                self.unanswered = self.unanswered.saturating_sub(commits);
+                answers
+            }
+            Event::Failed(why) => {
+                self.fault = Some(why);
+                Vec::new()
+            }
+            Event::Stop => vec![Input::Drain],
+        }
+    }
+
+    /// Texts of a socket that the loop gave up are late; and while the fabric is far behind, SIP
+    /// requests are dropped: whoever sent one repeats it, and no promise could be made of it now.
+    fn is_turned_away(&self, input: &Input) -> bool {
+        match input {
+            Input::SocketText { socket, .. } | Input::SocketBinary { socket } => {
+                !self.sockets.contains_key(socket)
+            }
+            Input::Sip { message, .. } if message.is_request() => {
+                let late = self.commits.capacity() < COMMIT_RESERVE;
+                if late {
+                    tracing::warn!("the fabric is far behind: a SIP request is dropped");
+                }
+                late
+            }
+            _ => false,
+        }
+    }
+
+    /// What a full queue has to say to the core.
+    pub(crate) fn next_feedback(&mut self) -> Option<Input> {
+        self.feedback.pop_front()
+    }
+
+    /// Why the gateway cannot go on.
+    pub(crate) fn fault(&mut self) -> Option<String> {
+        self.fault.take()
+    }
+
+    /// True when nobody is connected and nothing waits for the fabric.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.sockets.is_empty() && self.unanswered == 0 && self.feedback.is_empty()
+    }
+
+    fn send_sip(&mut self, flow: Flow, bytes: Vec<u8>) {
+        let unsent = match flow.transport {
+            Transport::Udp => self.send_udp(SipOut { flow, bytes }),
+            Transport::Tcp => self.send_tcp(SipOut { flow, bytes }),
+        };
+        if let Some(message) = unsent {
+            tracing::warn!(peer = message.flow.peer, "no room or no way for a SIP message");
+            self.feedback.push_back(Input::SipUnsent { flow: message.flow });
+        }
+    }
+
+    fn send_udp(&self, message: SipOut) -> Option<SipOut> {
+        let named = self.udp.iter().find(|(local, _)| *local == message.flow.local);
+        match named.or_else(|| self.udp.first()) {
+            Some((_, queue)) => back(queue.try_send(message)),
+            None => Some(message),
+        }
+    }
+
+    fn send_tcp(&mut self, message: SipOut) -> Option<SipOut> {
+        let alive = message.flow.connection.filter(|number| self.tcp.contains_key(number));
+        let by_peer = || {
+            let mut ports = self.tcp.iter();
+            ports.find(|(_, port)| port.peer == message.flow.peer).map(|(number, _)| *number)
+        };
+        let Some(number) = alive.or_else(by_peer) else { return self.dial(message) };
+        let Some(port) = self.tcp.get(&number) else { return Some(message) };
+        match port.queue.try_send(message) {
+            Ok(()) => None,
+            Err(TrySendError::Full(message)) => Some(message),
+            Err(TrySendError::Closed(message)) => {
+                self.tcp.remove(&number);
+                self.dial(message)
+            }
+        }
+    }
+
+    /// A connection that is still to be made queues like one that stands.
+    fn dial(&mut self, message: SipOut) -> Option<SipOut> {
+        let peer = message.flow.peer.clone();
+        let (connection, queue) = tcp::dial(&self.world, &peer);
+        let unsent = back(queue.try_send(message));
+        self.tcp.insert(connection, TcpPort { peer, queue });
+        unsent
+    }
+
+    fn send_ws(&mut self, socket: SocketId, out: WsOut) {
+        let last = matches!(out, WsOut::Close { .. });
+        let Some(queue) = self.sockets.get(&socket) else { return };
+        if queue.try_send(out).is_err() {
+            self.sockets.remove(&socket);
+            tracing::warn!(socket = socket.0, "the app does not read: its socket is given up");
+            self.feedback.push_back(Input::SocketClosed { socket, code: None });
+        } else if last {
+            tracing::debug!(socket = socket.0, "closing");
+        }
+    }
+
+    fn store(&mut self, commit: Commit) {
+        let (session, token) = (commit.session.clone(), commit.token);
+        self.world.note(|| {
+            let draft = Draft::new(Kind::StoreAsked).with("session", session.0.as_str());
+            draft.with("token", token)
+        });
+        match self.commits.try_send(commit) {
+            Ok(()) => self.unanswered += 1,
+            Err(_) => {
+                let why = "the fabric does not keep up: no room for a commit; restart to recover";
+                self.fault.get_or_insert_with(|| why.to_owned());
+            }
+        }
+    }
+
+    fn push(&mut self, request: PushRequest) {
+        let id = request.id;
+        let outcome = match self.pushes.get(&request.provider) {
+            None => PushOutcome::Refused {
+                why: format!("no push provider `{}` is configured", request.provider),
+            },
+            Some(queue) if queue.try_send(request).is_ok() => return,
+            Some(_) => PushOutcome::Transient {
+                why: "the queue to the push provider is full".to_owned(),
+                retry_after_ms: None,
+            },
+        };
+        tracing::warn!(wake = id.wake, attempt = id.attempt, ?outcome, "push not sent");
+        self.feedback.push_back(Input::Pushed { push: id, outcome });
+    }
+}
+
+fn back(sent: Result<(), TrySendError<SipOut>>) -> Option<SipOut> {
+    match sent {
+        Ok(()) => None,
+        Err(TrySendError::Full(message) | TrySendError::Closed(message)) => Some(message),
+    }
+}
+
+impl Sink for Ports {
+    fn put(&mut self, output: Output) {
+        match output {
+            Output::Sip { flow, bytes } => self.send_sip(flow, bytes),
+            Output::Text { socket, text } => self.send_ws(socket, WsOut::Text(text)),
+            Output::Close { socket, code, reason } => {
+                self.send_ws(socket, WsOut::Close { code, reason });
+            }
+            Output::Store(commit) => self.store(commit),
+            Output::Notify(request) => self.push(*request),
+            Output::Trace(draft) => self.world.note(|| draft),
+        }
+    }
+}

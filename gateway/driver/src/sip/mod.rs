@@ -1,0 +1,36 @@
+//! SIP over UDP and TCP: bytes in, judged messages to the loop; queued messages out.
+
+mod arrival;
+mod refuse;
+pub(crate) mod tcp;
+pub(crate) mod udp;
+
+use reveille_gateway_core::io::Flow;
+use reveille_trace::{Draft, Kind};
+
+use crate::world::World;
+
+/// Messages that may wait for one socket or connection.
+pub(crate) const SIP_QUEUE: usize = 1_024;
+
+/// A SIP message on its way out.
+#[derive(Debug)]
+pub(crate) struct SipOut {
+    pub(crate) flow: Flow,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl SipOut {
+    /// Records that the message leaves.
+    fn note(&self, world: &World) {
+        world.note(|| {
+            let draft = Draft::new(Kind::SipSent).raw(self.bytes.clone());
+            let draft = draft.with("transport", self.flow.transport.via_name());
+            let draft = draft.with("to", self.flow.peer.as_str());
+            match refuse::call_id(&self.bytes) {
+                Some(call_id) => draft.corr(call_id),
+                None => draft,
+            }
+        });
+    }
+}

@@ -1,0 +1,118 @@
+//! SIP over UDP (RFC 3261 section 18): one socket, a task that reads and a task that writes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reveille_gateway_core::io::{Flow, Input, Transport};
+use reveille_host::{Udp, within};
+use reveille_wire::sip::Message;
+use tokio::sync::mpsc;
+
+use super::arrival::{Arrival, judge};
+use super::{SIP_QUEUE, SipOut};
+use crate::world::{Event, World};
+
+/// Largest datagram.
+const DATAGRAM: usize = 65_535;
+/// How long a name of a peer may take to resolve.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(3);
+/// Pause after an error of the socket itself, so that a broken one does not spin.
+const ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// Starts the tasks of a socket; returns the queue to it.
+pub(crate) fn start(
+    world: &World,
+    socket: Arc<dyn Udp>,
+    local: SocketAddr,
+) -> mpsc::Sender<SipOut> {
+    let (queue, queued) = mpsc::channel(SIP_QUEUE);
+    let reader = read(world.clone(), Arc::clone(&socket), local.to_string(), queue.downgrade());
+    world.host.tasks.spawn("sip-udp-read", Box::pin(reader));
+    world.host.tasks.spawn("sip-udp-write", Box::pin(write(world.clone(), socket, queued)));
+    queue
+}
+
+async fn read(
+    world: World,
+    socket: Arc<dyn Udp>,
+    local: String,
+    answers: mpsc::WeakSender<SipOut>,
+) {
+    let mut buffer = vec![0; DATAGRAM];
+    loop {
+        let Some(got) = world.unless_stopped(socket.recv_from(&mut buffer)).await else { return };
+        let (length, source) = match got {
+            Ok(got) => got,
+            Err(error) => {
+                // An ICMP answer to an earlier datagram shows here; the socket is still good.
+                tracing::debug!(%error, local, "UDP receive failed");
+                if world.unless_stopped(world.host.sleep(ERROR_PAUSE)).await.is_none() {
+                    return;
+                }
+                continue;
+            }
+        };
+        let raw = &buffer[..length];
+        if raw.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            continue;
+        }
+        let flow = Flow {
+            transport: Transport::Udp,
+            local: local.clone(),
+            peer: source.to_string(),
+            connection: None,
+        };
+        match judge(&world, flow.clone(), source, raw, Message::parse(raw)) {
+            Arrival::Input(input) => {
+                if !world.tell(Event::Input(input)).await {
+                    return;
+                }
+            }
+            Arrival::Answer(bytes) => {
+                // A full queue loses the answer, as the network might.
+                if let Some(queue) = answers.upgrade()
+                    && queue.try_send(SipOut { flow, bytes }).is_err()
+                {
+                    tracing::debug!("no room to answer a malformed request");
+                }
+            }
+            Arrival::Nothing => {}
+        }
+    }
+}
+
+async fn write(world: World, socket: Arc<dyn Udp>, mut queued: mpsc::Receiver<SipOut>) {
+    while let Some(message) = queued.recv().await {
+        match message.flow.peer.parse() {
+            Ok(to) => send(&world, &*socket, message, to).await,
+            // Resolving takes time that the messages behind must not wait.
+            Err(_) => {
+                let task = resolve_and_send(world.clone(), Arc::clone(&socket), message);
+                world.host.tasks.spawn("sip-udp-resolve", Box::pin(task));
+            }
+        }
+    }
+}
+
+async fn resolve_and_send(world: World, socket: Arc<dyn Udp>, message: SipOut) {
+    let work = world.host.net.resolve(&message.flow.peer);
+    match within(&*world.host.clock, RESOLVE_LIMIT, work).await {
+        Some(Ok(to)) => send(&world, &*socket, message, to).await,
+        Some(Err(error)) => unsent(&world, message, &error.to_string()).await,
+        None => unsent(&world, message, "its name did not resolve in time").await,
+    }
+}
+
+async fn send(world: &World, socket: &dyn Udp, message: SipOut, to: SocketAddr) {
+    message.note(world);
+    if let Err(error) = socket.send_to(&message.bytes, to).await {
+        unsent(world, message, &error.to_string()).await;
+    }
+}
+
+async fn unsent(world: &World, message: SipOut, why: &str) {
+    tracing::warn!(peer = message.flow.peer, why, "a SIP datagram was not sent");
+    // False only once the loop is gone, and then nobody is left to care.
+    let _told: bool = world.tell(Event::Input(Input::SipUnsent { flow: message.flow })).await;
+}

@@ -1,0 +1,248 @@
+//! WebSockets of the apps (RFC 6455): the upgrade, and one task for each socket.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use reveille_gateway_core::io::{Input, SocketId};
+use reveille_host::{BoxStream, Listener, within};
+use reveille_trace::{Draft, Kind};
+use tokio::sync::mpsc;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use crate::door::{Door, Pass};
+use crate::http::{Admitted, Gate, Refusal, accept as let_in, refuse};
+use crate::world::{Event, World};
+
+/// Outputs that may wait for one socket.
+const WS_QUEUE: usize = 256;
+/// The largest message of an app (D-31).
+const MOST_MESSAGE: usize = 64 * 1_024;
+/// How long an upgrade may take.
+const UPGRADE_LIMIT: Duration = Duration::from_secs(5);
+/// How long one write may take, and the peer's answer to a close.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+/// Pause after a failed accept, such as for want of file descriptors.
+const ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the loop asks of a socket.
+#[derive(Debug)]
+pub(crate) enum WsOut {
+    /// Send this.
+    Text(String),
+    /// Say goodbye.
+    Close { code: u16, reason: &'static str },
+}
+
+/// Accepts connections until the gateway ends.
+pub(crate) async fn accept(
+    world: World,
+    mut listener: Box<dyn Listener>,
+    gate: Arc<Gate>,
+    door: Door,
+) {
+    loop {
+        let Some(got) = world.unless_stopped(listener.accept()).await else { return };
+        let (stream, source) = match got {
+            Ok(got) => got,
+            Err(error) => {
+                tracing::warn!(%error, "WebSocket accept failed");
+                world.host.sleep(ERROR_PAUSE).await;
+                continue;
+            }
+        };
+        let Some(pass) = door.enter(source.ip()) else {
+            note_refused(&world, source, &Refusal { status: 503, what: "too many connections" });
+            continue;
+        };
+        let task = serve(world.clone(), stream, source, Arc::clone(&gate), pass);
+        world.host.tasks.spawn("websocket", Box::pin(task));
+    }
+}
+
+async fn serve(world: World, stream: BoxStream, source: SocketAddr, gate: Arc<Gate>, _pass: Pass) {
+    let mut verdict = Err(Refusal { status: 400, what: "not an upgrade to WebSocket 13" });
+    let upgrade = upgrade(stream, &gate, &mut verdict);
+    let upgraded = world.unless_stopped(within(&*world.host.clock, UPGRADE_LIMIT, upgrade)).await;
+    let Some(upgraded) = upgraded else { return };
+    match (upgraded, verdict) {
+        (Some(Ok(stream)), Ok(admitted)) => talk(&world, stream, source, admitted).await,
+        (None, _) => {
+            let refusal = Refusal { status: 408, what: "the upgrade took too long" };
+            note_refused(&world, source, &refusal);
+        }
+        (Some(_), Err(refusal)) => note_refused(&world, source, &refusal),
+        (Some(Err(error)), Ok(_)) => tracing::debug!(%error, %source, "the upgrade broke off"),
+    }
+}
+
+async fn upgrade(
+    stream: BoxStream,
+    gate: &Gate,
+    verdict: &mut Result<Admitted, Refusal>,
+) -> Result<WebSocketStream<BoxStream>, Error> {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(1_024)
+        .write_buffer_size(0)
+        .max_message_size(Some(MOST_MESSAGE))
+        .max_frame_size(Some(MOST_MESSAGE));
+    #[expect(clippy::result_large_err, reason = "the shape is the library's callback")]
+    let judge = |request: &Request, response: Response| {
+        *verdict = gate.judge(request);
+        match verdict {
+            Ok(_) => Ok(let_in(response)),
+            Err(refusal) => Err(refuse(refusal)),
+        }
+    };
+    tokio_tungstenite::accept_hdr_async_with_config(stream, judge, Some(config)).await
+}
+
+fn note_refused(world: &World, source: SocketAddr, refusal: &Refusal) {
+    tracing::info!(%source, status = refusal.status, what = refusal.what, "upgrade refused");
+    world.note(|| {
+        let draft = Draft::new(Kind::WsRefused).with("status", refusal.status);
+        draft.with("what", refusal.what).with("from", source.to_string())
+    });
+}
+
+/// How a socket ended.
+struct End {
+    code: Option<u16>,
+    by: &'static str,
+}
+
+/// Serves one socket from upgrade to end.
+async fn talk(
+    world: &World,
+    mut stream: WebSocketStream<BoxStream>,
+    source: SocketAddr,
+    admitted: Admitted,
+) {
+    let socket = SocketId(world.next_number());
+    let Admitted { user, app } = admitted;
+    tracing::info!(socket = socket.0, %source, user, app, "WebSocket open");
+    world.note(|| {
+        let draft = Draft::new(Kind::WsOpened).with("socket", socket.0);
+        draft.with("user", user.as_str()).with("app", app.as_str())
+    });
+    let (queue, mut queued) = mpsc::channel(WS_QUEUE);
+    if !world.tell(Event::WsOpened { socket, user, app, queue }).await {
+        return;
+    }
+    let end = exchange(world, &mut stream, socket, &mut queued).await;
+    tracing::info!(socket = socket.0, code = end.code, by = end.by, "WebSocket closed");
+    world.note(|| {
+        let draft = Draft::new(Kind::WsClosed).with("socket", socket.0).with("by", end.by);
+        match end.code {
+            Some(code) => draft.with("code", code),
+            None => draft,
+        }
+    });
+    // The peer's code only: what we said ourselves, the core knows. False once the loop is gone.
+    let code = end.code.filter(|_| end.by == "peer");
+    let _told: bool = world.tell(Event::WsClosed { socket, code }).await;
+}
+
+/// What a socket's task wakes for.
+enum Step {
+    Out(Option<WsOut>),
+    In(Option<Result<Message, Error>>),
+}
+
+async fn exchange(
+    world: &World,
+    stream: &mut WebSocketStream<BoxStream>,
+    socket: SocketId,
+    queued: &mut mpsc::Receiver<WsOut>,
+) -> End {
+    const LOST: End = End { code: None, by: "network" };
+    loop {
+        let step = std::future::poll_fn(|context| {
+            if let Poll::Ready(out) = queued.poll_recv(context) {
+                return Poll::Ready(Step::Out(out));
+            }
+            stream.poll_next_unpin(context).map(Step::In)
+        });
+        match step.await {
+            Step::Out(Some(WsOut::Text(text))) => {
+                note_text(world, Kind::RtcSent, socket, &text);
+                if !send(world, stream, Message::text(text)).await {
+                    return LOST;
+                }
+            }
+            Step::Out(Some(WsOut::Close { code, reason })) => {
+                return say_goodbye(world, stream, code, reason).await;
+            }
+            // The loop gave this socket up: an app that does not read gets no goodbye either.
+            Step::Out(None) => return End { code: None, by: "gateway" },
+            Step::In(Some(Ok(Message::Text(text)))) => {
+                note_text(world, Kind::RtcReceived, socket, &text);
+                let text = text.as_str().to_owned();
+                if !world.tell(Event::Input(Input::SocketText { socket, text })).await {
+                    return LOST;
+                }
+            }
+            Step::In(Some(Ok(Message::Binary(_)))) => {
+                if !world.tell(Event::Input(Input::SocketBinary { socket })).await {
+                    return LOST;
+                }
+            }
+            Step::In(Some(Ok(Message::Close(frame)))) => {
+                // Reading on flushes our half of the handshake.
+                finish(world, stream).await;
+                return End {
+                    code: Some(frame.map_or(1005, |frame| frame.code.into())),
+                    by: "peer",
+                };
+            }
+            Step::In(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => {}
+            Step::In(Some(Err(Error::Utf8(_)))) => {
+                return say_goodbye(world, stream, 1007, "text must be UTF-8").await;
+            }
+            Step::In(Some(Err(Error::Capacity(_)))) => {
+                return say_goodbye(world, stream, 1009, "a message has at most 65536 bytes").await;
+            }
+            Step::In(Some(Err(Error::Protocol(_)))) => {
+                return say_goodbye(world, stream, 1002, "not as RFC 6455 says").await;
+            }
+            Step::In(Some(Err(_)) | None) => return LOST,
+        }
+    }
+}
+
+fn note_text(world: &World, kind: Kind, socket: SocketId, text: &str) {
+    world.note(|| Draft::new(kind).raw(text.as_bytes().to_vec()).with("socket", socket.0));
+}
+
+/// False if the peer is gone or does not read.
+async fn send(world: &World, stream: &mut WebSocketStream<BoxStream>, message: Message) -> bool {
+    matches!(within(&*world.host.clock, WRITE_LIMIT, stream.send(message)).await, Some(Ok(())))
+}
+
+async fn say_goodbye(
+    world: &World,
+    stream: &mut WebSocketStream<BoxStream>,
+    code: u16,
+    reason: &'static str,
+) -> End {
+    let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
+    if send(world, stream, Message::Close(Some(frame))).await {
+        finish(world, stream).await;
+    }
+    End { code: Some(code), by: "gateway" }
+}
+
+/// Reads until the closing handshake is over, the peer is gone, or time is up.
+async fn finish(world: &World, stream: &mut WebSocketStream<BoxStream>) {
+    let rest = async { while let Some(Ok(_)) = stream.next().await {} };
+    if within(&*world.host.clock, CLOSE_LIMIT, rest).await.is_none() {
+        tracing::debug!("the peer did not finish the closing handshake");
+    }
+}
