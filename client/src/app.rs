@@ -1,0 +1,179 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reveille_host::Host;
+use reveille_trace::Scribe;
+use reveille_wire::push::{BadPayload, WakePayload};
+use tokio::sync::mpsc;
+
+use crate::connection::{self, Command};
+use crate::session::Session;
+use crate::state::{Event, SavedState};
+
+/// Where the gateway is, and who the app is.
+#[derive(Clone)]
+pub struct Settings {
+    /// `host:port` of the gateway's WebSocket.
+    pub gateway: String,
+    /// Path of the upgrade.
+    pub path: String,
+    /// User name for HTTP Basic.
+    pub user: String,
+    /// Secret for HTTP Basic.
+    pub secret: String,
+    /// The token from the push service.
+    pub token: Option<String>,
+    /// `ios`, `android` or `web`.
+    pub platform: String,
+    /// The push provider as the gateway names it.
+    pub push_provider: String,
+    /// The application at the push service.
+    pub app_id: String,
+    /// Sleep asked for where none is named, in seconds.
+    pub ttl_s: Option<u64>,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {}{}", self.user, self.gateway, self.path)
+    }
+}
+
+impl Settings {
+    /// An app named `app` (the last segment of the path) at `gateway`, without a push token.
+    #[must_use]
+    pub fn new(gateway: &str, app: &str, user: &str, secret: &str) -> Self {
+        Self {
+            gateway: gateway.to_owned(),
+            path: format!("/ws/webrtc/{app}"),
+            user: user.to_owned(),
+            secret: secret.to_owned(),
+            token: None,
+            platform: "android".to_owned(),
+            push_provider: "webhook".to_owned(),
+            app_id: app.to_owned(),
+            ttl_s: None,
+        }
+    }
+
+    /// Adds the push token and where it belongs.
+    #[must_use]
+    pub fn with_token(mut self, token: &str, push_provider: &str, app_id: &str) -> Self {
+        self.token = Some(token.to_owned());
+        push_provider.clone_into(&mut self.push_provider);
+        app_id.clone_into(&mut self.app_id);
+        self
+    }
+}
+
+/// A running app. Dropping it ends the connection without a word.
+#[derive(Clone)]
+pub struct App {
+    commands: mpsc::UnboundedSender<Command>,
+    saved: Arc<Mutex<SavedState>>,
+}
+
+/// What the app is told, in order.
+pub struct Events(mpsc::UnboundedReceiver<Event>);
+
+impl Events {
+    /// The next event; `None` once the session is over.
+    pub async fn recv(&mut self) -> Option<Event> {
+        self.0.recv().await
+    }
+}
+
+impl App {
+    /// Connects, or comes back to the session that `saved` names. The app's own calls to the
+    /// methods below are its only bound on what is queued.
+    #[must_use]
+    pub fn start(
+        host: Host,
+        scribe: Scribe,
+        settings: Settings,
+        saved: Option<SavedState>,
+    ) -> (Self, Events) {
+        let (commands, orders) = mpsc::unbounded_channel();
+        let (events, told) = mpsc::unbounded_channel();
+        let saved_now = Arc::new(Mutex::new(saved.clone().unwrap_or_default()));
+        let session = Session::new(settings.clone(), saved);
+        let tasks = Arc::clone(&host.tasks);
+        let shared = Arc::clone(&saved_now);
+        tasks.spawn(
+            "app",
+            Box::pin(connection::run(host, scribe, settings, session, orders, events, shared)),
+        );
+        (Self { commands, saved: saved_now }, Events(told))
+    }
+
+    fn order(&self, command: Command) {
+        // The session may be over already; the app learns that from its events.
+        drop(self.commands.send(command));
+    }
+
+    /// Gives the gateway a new push token: now if connected, else with the next resume.
+    pub fn set_device_token(&self, token: &str) {
+        self.order(Command::Token(token.to_owned()));
+    }
+
+    /// Asks to sleep for `ttl_s` seconds; [`State::Hibernated`](crate::State::Hibernated) or
+    /// [`Event::HibernateRefused`] follows.
+    pub fn hibernate(&self, ttl_s: Option<u64>) {
+        self.order(Command::Hibernate(ttl_s));
+    }
+
+    /// Sleeps by closing with the sleep code, without asking.
+    pub fn sleep_by_close(&self) {
+        self.order(Command::SleepByClose);
+    }
+
+    /// Hands in what a push brought, and comes back to the session if it sleeps.
+    ///
+    /// # Errors
+    /// The bytes are no wake payload. The app comes back all the same: a push means that something
+    /// waits, whatever became of its content.
+    pub fn wake(&self, payload: &[u8]) -> Result<WakePayload, BadPayload> {
+        self.order(Command::Resume);
+        WakePayload::from_json(payload)
+    }
+
+    /// Comes back to the session, because the user opened the app.
+    pub fn resume(&self) {
+        self.order(Command::Resume);
+    }
+
+    /// Tells the caller that it rings.
+    pub fn ring(&self, subsession_id: &str) {
+        self.order(Command::Ring(subsession_id.to_owned()));
+    }
+
+    /// Answers a call.
+    pub fn answer(&self, subsession_id: &str, sdp: &str) {
+        self.order(Command::Answer(subsession_id.to_owned(), sdp.to_owned()));
+    }
+
+    /// Declines a call with a SIP status: 603, 486, ...
+    pub fn decline(&self, subsession_id: &str, code: u16, reason: &str) {
+        self.order(Command::Decline(subsession_id.to_owned(), code, reason.to_owned()));
+    }
+
+    /// Ends a call.
+    pub fn hang_up(&self, subsession_id: &str) {
+        self.order(Command::HangUp(subsession_id.to_owned()));
+    }
+
+    /// Ends the session.
+    pub fn close(&self) {
+        self.order(Command::Close);
+    }
+
+    /// Drops the connection without a word and tries to come back, as a radio gap would.
+    pub fn drop_connection(&self) {
+        self.order(Command::Drop);
+    }
+
+    /// What resuming needs, as of now. Store it whenever an event came.
+    #[must_use]
+    pub fn saved_state(&self) -> SavedState {
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,375 @@
+//! The session without its socket: numbers, frames kept until they are acknowledged, calls. Pure:
+//! texts in, texts and events out.
+
+use std::collections::BTreeMap;
+
+use reveille_wire::jsonrtc::{self, Frame, FrameType, Inbound, MessageState};
+
+use crate::app::Settings;
+use crate::state::{Event, IncomingCall, SavedState, State};
+
+#[derive(Debug, Clone)]
+struct Call {
+    correlation: Option<String>,
+    initiator: String,
+    target: String,
+    answered: bool,
+}
+
+/// What follows from a text that came in.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) say: Vec<String>,
+    pub(crate) events: Vec<Event>,
+    /// Close the socket with this code.
+    pub(crate) close: Option<u16>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    settings: Settings,
+    saved: SavedState,
+    unacknowledged: Vec<(u64, String)>,
+    calls: BTreeMap<String, Call>,
+    token_is_new: bool,
+    connected: bool,
+    untold: bool,
+}
+
+impl Session {
+    pub(crate) fn new(settings: Settings, saved: Option<SavedState>) -> Self {
+        Self {
+            settings,
+            saved: saved.unwrap_or_default(),
+            unacknowledged: Vec::new(),
+            calls: BTreeMap::new(),
+            token_is_new: false,
+            connected: false,
+            untold: false,
+        }
+    }
+
+    pub(crate) const fn saved(&self) -> &SavedState {
+        &self.saved
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    pub(crate) fn set_token(&mut self, token: String) {
+        self.settings.token = Some(token);
+        self.token_is_new = true;
+    }
+
+    /// The first text on a fresh socket: connect, or come back.
+    pub(crate) fn open(&mut self) -> String {
+        self.connected = false;
+        let mut frame = Frame::request("register", "connect");
+        frame.header.initiator = Some(self.settings.user.clone());
+        frame.header.target = Some(self.settings.user.clone());
+        if self.saved.session_id.is_empty() {
+            self.add_device(&mut frame);
+            self.saved.last_out += 1;
+            frame.control.sequence = Some(self.saved.last_out);
+            return frame.to_text();
+        }
+        if self.token_is_new {
+            self.add_device(&mut frame);
+        }
+        frame.control.session_id = Some(self.saved.session_id.clone());
+        frame.header.cslr = Some(self.saved.last_in);
+        frame.header.cslw = self.unacknowledged.first().map(|(sequence, _)| *sequence);
+        frame.header.csuw = self.unacknowledged.last().map(|(sequence, _)| *sequence);
+        let held: Vec<_> = self.calls.keys().cloned().collect();
+        frame.header.extra.insert("subsessions".to_owned(), held.into());
+        frame.to_text()
+    }
+
+    fn add_device(&mut self, frame: &mut Frame) {
+        self.token_is_new = false;
+        let Some(token) = &self.settings.token else { return };
+        frame.payload.insert("deviceToken".to_owned(), token.clone().into());
+        let capability = serde_json::json!({
+            "platform": self.settings.platform,
+            "push_provider": self.settings.push_provider,
+            "app_id": self.settings.app_id,
+        });
+        frame.payload.insert("capability".to_owned(), capability);
+    }
+
+    /// Gives a frame our next number and keeps it until the gateway has it.
+    fn number(&mut self, mut frame: Frame) -> String {
+        self.saved.last_out += 1;
+        let sequence = self.saved.last_out;
+        frame.control.sequence = Some(sequence);
+        frame.control.session_id = Some(self.saved.session_id.clone());
+        frame.control.ack_sequence = Some(self.saved.last_in);
+        if frame.control.correlation_id.is_none() {
+            frame.control.correlation_id = Some(format!("c{sequence}"));
+        }
+        self.untold = false;
+        let text = frame.to_text();
+        self.unacknowledged.push((sequence, text.clone()));
+        text
+    }
+
+    pub(crate) fn hibernate(&mut self, ttl_s: Option<u64>) -> String {
+        let mut frame = Frame::request("register", "hibernate");
+        frame.header.initiator = Some(self.settings.user.clone());
+        frame.header.target = Some(self.settings.user.clone());
+        frame.header.ttl = ttl_s.or(self.settings.ttl_s);
+        self.number(frame)
+    }
+
+    fn about(&self, subsession: &str, mut frame: Frame) -> Option<Frame> {
+        let call = self.calls.get(subsession)?;
+        frame.control.subsession_id = Some(subsession.to_owned());
+        frame.control.correlation_id.clone_from(&call.correlation);
+        frame.header.initiator = Some(call.initiator.clone());
+        frame.header.target = Some(call.target.clone());
+        Some(frame)
+    }
+
+    pub(crate) fn ring(&mut self, subsession: &str) -> Option<String> {
+        let frame = Frame::response("call", "start", MessageState::Subsequent);
+        let frame = self.about(subsession, frame)?;
+        Some(self.number(frame))
+    }
+
+    pub(crate) fn answer(&mut self, subsession: &str, sdp: &str) -> Option<String> {
+        let frame = Frame::response("call", "start", MessageState::Final);
+        let mut frame = self.about(subsession, frame)?;
+        frame.payload.insert("sdp".to_owned(), sdp.into());
+        self.calls.get_mut(subsession)?.answered = true;
+        Some(self.number(frame))
+    }
+
+    pub(crate) fn decline(&mut self, subsession: &str, code: u16, reason: &str) -> Option<String> {
+        let frame = self.about(subsession, Frame::error("call", "start", code, reason))?;
+        self.calls.remove(subsession);
+        Some(self.number(frame))
+    }
+
+    pub(crate) fn hang_up(&mut self, subsession: &str) -> Option<String> {
+        let mut frame = self.about(subsession, Frame::message("call", "shutdown"))?;
+        if self.calls.remove(subsession)?.answered {
+            frame.control.correlation_id = None;
+        }
+        Some(self.number(frame))
+    }
+
+    /// What is worth telling the gateway when nothing else is said: what we have received.
+    pub(crate) fn acknowledgement(&mut self) -> Option<String> {
+        if !std::mem::take(&mut self.untold) || !self.connected {
+            return None;
+        }
+        let mut frame = Frame::acknowledgement(self.saved.last_in);
+        frame.control.session_id = Some(self.saved.session_id.clone());
+        Some(frame.to_text())
+    }
+
+    pub(crate) fn hear(&mut self, text: &str) -> Heard {
+        let mut heard = Heard::default();
+        let Ok(Inbound::Frame(frame)) = jsonrtc::read(text) else { return heard };
+        if let Some(ack) = frame.control.ack_sequence {
+            self.unacknowledged.retain(|(sequence, _)| *sequence > ack);
+        }
+        if let Some(sequence) = frame.control.sequence
+            && frame.control.kind != FrameType::Acknowledgement
+        {
+            self.saved.last_in = sequence;
+            self.untold = true;
+        }
+        match (frame.control.package.as_str(), frame.header.action.as_deref()) {
+            ("register", Some("connect")) => self.on_connect(&frame, &mut heard),
+            ("register", Some("hibernate")) => self.on_hibernate(&frame, &mut heard),
+            ("call", Some("start")) if frame.control.kind == FrameType::Request => {
+                self.on_start(&frame, &mut heard);
+            }
+            ("call", Some("shutdown")) => self.on_shutdown(&frame, "hung up", &mut heard),
+            ("call", Some("complete")) => {
+                if let Some(subsession_id) = frame.control.subsession_id {
+                    heard.events.push(Event::CallEstablished { subsession_id });
+                }
+            }
+            ("call", _) if frame.control.kind == FrameType::Error => {
+                let why = frame.header.reason.clone().unwrap_or_default();
+                self.on_shutdown(&frame, &why, &mut heard);
+            }
+            _ => {}
+        }
+        heard
+    }
+
+    fn on_connect(&mut self, frame: &Frame, heard: &mut Heard) {
+        if frame.control.kind == FrameType::Error {
+            let code = frame.header.error_code.unwrap_or(500);
+            let reason = frame.header.reason.as_deref().unwrap_or_default();
+            let why = format!("connect refused: {code} {reason}");
+            heard.events.push(Event::State(State::Failed { why }));
+            heard.close = Some(jsonrtc::close::NORMAL);
+            return;
+        }
+        let id = frame.control.session_id.clone().unwrap_or_default();
+        if id != self.saved.session_id {
+            self.begin(&id, frame, heard);
+        } else if let Some(sslr) = frame.header.sslr {
+            self.unacknowledged.retain(|(sequence, _)| *sequence > sslr);
+        }
+        self.connected = true;
+        heard.say.extend(self.unacknowledged.iter().map(|(_, text)| text.clone()));
+        let pending = frame.header.extra.get("pending").and_then(serde_json::Value::as_u64);
+        heard.events.push(Event::State(State::Connected { session_id: id, pending }));
+    }
+
+    /// Another session than the one we asked for, or the first: nothing of the old one holds.
+    fn begin(&mut self, id: &str, frame: &Frame, heard: &mut Heard) {
+        let resumed = !self.saved.session_id.is_empty();
+        for (subsession_id, _) in std::mem::take(&mut self.calls) {
+            let why = "the session was replaced".to_owned();
+            heard.events.push(Event::CallEnded { subsession_id, why });
+        }
+        self.unacknowledged.clear();
+        // A resume had no number of its own, and yet it is the first frame of the new session.
+        let last_out = if resumed { 1 } else { self.saved.last_out };
+        let last_in = frame.control.sequence.unwrap_or(0);
+        self.saved = SavedState { session_id: id.to_owned(), last_in, last_out, ttl_s: 0 };
+    }
+
+    fn on_hibernate(&mut self, frame: &Frame, heard: &mut Heard) {
+        if frame.control.kind == FrameType::Error {
+            let code = frame.header.error_code.unwrap_or(500);
+            let reason = frame.header.reason.clone().unwrap_or_default();
+            heard.events.push(Event::HibernateRefused { code, reason });
+        } else if frame.control.kind == FrameType::Response {
+            self.saved.ttl_s = frame.header.ttl.unwrap_or_default();
+            heard.close = Some(jsonrtc::close::HIBERNATE);
+        }
+    }
+
+    fn on_start(&mut self, frame: &Frame, heard: &mut Heard) {
+        let Some(subsession_id) = frame.control.subsession_id.clone() else { return };
+        let initiator = frame.header.initiator.clone().unwrap_or_default();
+        let target = frame.header.target.clone().unwrap_or_default();
+        let call = Call {
+            correlation: frame.control.correlation_id.clone(),
+            initiator: initiator.clone(),
+            target: target.clone(),
+            answered: false,
+        };
+        self.calls.insert(subsession_id.clone(), call);
+        let sdp = frame.sdp().map(ToOwned::to_owned);
+        let call = IncomingCall { subsession_id, initiator, target, sdp };
+        heard.events.push(Event::Incoming(call));
+    }
+
+    fn on_shutdown(&mut self, frame: &Frame, why: &str, heard: &mut Heard) {
+        let Some(subsession_id) = frame.control.subsession_id.clone() else { return };
+        if self.calls.remove(&subsession_id).is_some() {
+            heard.events.push(Event::CallEnded { subsession_id, why: why.to_owned() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn settings() -> Settings {
+        Settings::new("gateway:8080", "app", "bob", "s").with_token("tok", "webhook", "com.example")
+    }
+
+    fn parse(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn connected() -> Session {
+        let mut session = Session::new(settings(), None);
+        session.open();
+        session.hear(
+            &json!({"control": {"type": "response", "session_id": "S1", "sequence": 1,
+                "ack_sequence": 1, "message_state": "final"},
+                "header": {"action": "connect", "response_code": 200}})
+            .to_string(),
+        );
+        session
+    }
+
+    fn start(sequence: u64, id: &str) -> String {
+        json!({"control": {"type": "request", "package_type": "call", "session_id": "S1",
+            "subsession_id": id, "sequence": sequence, "ack_sequence": 1,
+            "correlation_id": format!("s{sequence}")},
+            "header": {"action": "start", "initiator": "alice@example.com"},
+            "payload": {"sdp": "v=0"}})
+        .to_string()
+    }
+
+    #[test]
+    fn the_first_connect_brings_the_token_and_a_resume_the_window() {
+        let mut session = Session::new(settings(), None);
+        let connect = parse(&session.open());
+        assert_eq!(connect["payload"]["deviceToken"], "tok");
+        assert_eq!(connect["control"]["sequence"], 1);
+        let mut session = connected();
+        session.hear(&start(2, "one"));
+        session.ring("one");
+        let resume = parse(&session.open());
+        assert_eq!(resume["control"]["sequence"], Value::Null);
+        let window = ["cslr", "cslw", "csuw"].map(|name| resume["header"][name].as_u64());
+        assert_eq!(window, [Some(2), Some(2), Some(2)]);
+        assert_eq!(resume["header"]["subsessions"], json!(["one"]));
+        assert_eq!(resume["payload"], json!({}));
+    }
+
+    #[test]
+    fn after_a_resume_only_what_the_gateway_lacks_is_sent_again() {
+        let mut session = connected();
+        session.hear(&start(2, "one"));
+        let ringing = session.ring("one").unwrap();
+        let answer = session.answer("one", "v=0").unwrap();
+        session.open();
+        let resumed = json!({"control": {"type": "response", "session_id": "S1"},
+            "header": {"action": "connect", "sslr": 2, "response_code": 200}});
+        let heard = session.hear(&resumed.to_string());
+        assert_eq!(heard.say, [answer], "and not {ringing}");
+    }
+
+    #[test]
+    fn another_session_id_is_a_fresh_session_that_goes_on_with_number_two() {
+        let mut session = connected();
+        session.hear(&start(2, "one"));
+        session.open();
+        let other = json!({"control": {"type": "response", "session_id": "S2", "sequence": 1},
+            "header": {"action": "connect", "response_code": 200}});
+        let heard = session.hear(&other.to_string());
+        assert!(matches!(heard.events[0], Event::CallEnded { .. }));
+        assert_eq!(session.saved().session_id, "S2");
+        assert_eq!(parse(&session.hibernate(None))["control"]["sequence"], 2);
+    }
+
+    #[test]
+    fn a_process_that_starts_again_holds_no_call() {
+        let mut before = connected();
+        before.hear(&start(2, "one"));
+        let saved = SavedState::from_json(&before.saved().to_json()).unwrap();
+        let mut after = Session::new(settings(), Some(saved));
+        let resume = parse(&after.open());
+        assert_eq!(resume["header"]["subsessions"], json!([]));
+        assert_eq!(resume["header"]["cslr"], 2);
+    }
+
+    #[test]
+    fn a_granted_sleep_closes_and_a_refused_one_says_why() {
+        let mut session = connected();
+        session.hibernate(Some(60));
+        let granted = json!({"control": {"type": "response", "message_state": "final"},
+            "header": {"action": "hibernate", "ttl": 60}});
+        assert_eq!(session.hear(&granted.to_string()).close, Some(4001));
+        let refused = json!({"control": {"type": "error"},
+            "header": {"action": "hibernate", "error_code": 491, "reason": "in a call"}});
+        let heard = session.hear(&refused.to_string());
+        assert!(matches!(heard.events[0], Event::HibernateRefused { code: 491, .. }));
+    }
+}

@@ -1,0 +1,109 @@
+use serde::{Deserialize, Serialize};
+
+/// What resuming needs, to be stored by the app whenever it changes: it outlives the process, the
+/// calls of which are gone with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SavedState {
+    /// The session to resume; empty before the first connect.
+    pub session_id: String,
+    /// The last number taken from the gateway.
+    pub last_in: u64,
+    /// The last number given to a frame of ours.
+    pub last_out: u64,
+    /// Granted sleep in seconds; 0 if none was granted yet.
+    pub ttl_s: u64,
+}
+
+impl SavedState {
+    /// As JSON, for whatever store the app has.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("plain data with text keys")
+    }
+
+    /// Reads JSON.
+    ///
+    /// # Errors
+    /// Says what is missing or wrong; start without a saved state then.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| format!("no saved state: {error}"))
+    }
+}
+
+/// Where the session stands, as the app sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Connected; `pending` calls are about to come where the gateway says so.
+    Connected {
+        /// The session's id; another one than before means that the old session is gone.
+        session_id: String,
+        /// How many stored calls follow; `Some(0)` is a definite nothing.
+        pending: Option<u64>,
+    },
+    /// The connection was lost; a new one is tried every 2 s for at most 60 s.
+    Reconnecting,
+    /// Asleep: no socket, no traffic.
+    Hibernated,
+    /// It is over, and not by our wish.
+    Failed {
+        /// Why.
+        why: String,
+    },
+    /// It is over by our wish.
+    Closed,
+}
+
+impl State {
+    /// The word in traces.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Connected { .. } => "connected",
+            Self::Reconnecting => "reconnecting",
+            Self::Hibernated => "hibernated",
+            Self::Failed { .. } => "failed",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// A call that comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncomingCall {
+    /// Names the call from here on; the push that woke the app named it too.
+    pub subsession_id: String,
+    /// Who calls.
+    pub initiator: String,
+    /// Who is called.
+    pub target: String,
+    /// The offer; `None` if the caller wants one from us.
+    pub sdp: Option<String>,
+}
+
+/// What the app is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The session changed its state.
+    State(State),
+    /// A call comes in: ring, then answer or decline.
+    Incoming(IncomingCall),
+    /// The caller confirmed our answer.
+    CallEstablished {
+        /// Which call.
+        subsession_id: String,
+    },
+    /// The call is over.
+    CallEnded {
+        /// Which call.
+        subsession_id: String,
+        /// Why, for people.
+        why: String,
+    },
+    /// The gateway does not let the app sleep now.
+    HibernateRefused {
+        /// A SIP status: 491 during a call, 400 without a token.
+        code: u16,
+        /// Words.
+        reason: String,
+    },
+}
