@@ -1,0 +1,343 @@
+//! From the file as written to settings that hold together.
+
+use reveille_gateway_core::config::{self as core, Secret, SipTimers};
+use reveille_gateway_core::io::{Flow, Transport};
+
+use super::file::{self, File, HoldCode, Span};
+use super::{ConfigError, Secrets, Settings, place};
+use crate::fabric::{ENGINES, FabricSettings};
+use crate::push::{self, PROVIDERS, PushSettings};
+
+/// Gathers errors with their places.
+struct Review<'a> {
+    file: &'a str,
+    text: &'a str,
+    errors: Vec<ConfigError>,
+}
+
+impl Review<'_> {
+    fn fault(&mut self, section: &str, nth: usize, key: &str, what: impl Into<String>) {
+        let line = place::of_key(self.text, section, nth, key);
+        let (file, key) = (self.file.to_owned(), format!("{section}.{key}"));
+        self.errors.push(ConfigError { file, line, key, what: what.into() });
+    }
+
+    /// A time that must lie in a range.
+    fn within(&mut self, section: &str, key: &str, value: Span, least_ms: u64, most_ms: u64) {
+        if !(least_ms..=most_ms).contains(&value.0) {
+            let (found, least, most) = (shown(value.0), shown(least_ms), shown(most_ms));
+            let what = format!("{found} is out of range; write \"{least}\" to \"{most}\"");
+            self.fault(section, 0, key, what);
+        }
+    }
+
+    fn count(&mut self, section: &str, key: &str, value: usize, most: usize) {
+        if !(1..=most).contains(&value) {
+            let what = format!("{value} is out of range; write 1 to {most}");
+            self.fault(section, 0, key, what);
+        }
+    }
+
+    /// An `address:port`, or nothing.
+    fn address(&mut self, section: &str, key: &str, value: &str) -> Vec<String> {
+        if value.is_empty() {
+            return Vec::new();
+        }
+        if value.parse::<std::net::SocketAddr>().is_err() {
+            let what = format!(
+                "`{value}` is no address:port; write one like \"0.0.0.0:5060\", or \"\" for none"
+            );
+            self.fault(section, 0, key, what);
+        }
+        vec![value.to_owned()]
+    }
+
+    /// A `host:port`.
+    fn host_port(&mut self, section: &str, key: &str, value: &str) {
+        let sound = value.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+        if !sound {
+            let what =
+                format!("`{value}` is no host:port; write one like \"sip.example.com:5060\"");
+            self.fault(section, 0, key, what);
+        }
+    }
+}
+
+fn shown(ms: u64) -> String {
+    if ms.is_multiple_of(1_000) { format!("{}s", ms / 1_000) } else { format!("{ms}ms") }
+}
+
+/// Builds the settings, or says everything that is wrong.
+pub(super) fn settings(
+    name: &str,
+    text: &str,
+    file: &File,
+    secrets: &Secrets<'_>,
+) -> Result<Settings, Vec<ConfigError>> {
+    let mut review = Review { file: name, text, errors: Vec::new() };
+    let core = core_config(&mut review, file, secrets);
+    let web = &file.websocket;
+    review.count("websocket", "most-sockets", web.most_sockets, 1_000_000);
+    review.count("websocket", "most-sockets-per-ip", web.most_sockets_per_ip, 1_000_000);
+    let settings = Settings {
+        udp: review.address("sip", "udp", &file.sip.udp),
+        tcp: review.address("sip", "tcp", &file.sip.tcp),
+        websocket: review.address("websocket", "listen", &web.listen).pop(),
+        default_app: web.default_app.clone(),
+        origins: web.origins.clone(),
+        most_sockets: web.most_sockets,
+        most_sockets_per_ip: web.most_sockets_per_ip,
+        fabric: fabric(&mut review, &file.fabric),
+        push: push(&mut review, file, secrets),
+        core,
+    };
+    let mut errors = review.errors;
+    errors.sort_by_key(|error| error.line);
+    if errors.is_empty() { Ok(settings) } else { Err(errors) }
+}
+
+fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> core::Config {
+    let (call, session, web) = (&file.call, &file.session, &file.websocket);
+    review.host_port("node", "advertised", &file.node.advertised);
+    if file.node.domains.is_empty() {
+        review.fault("node", 0, "domains", "nobody can be called; write [\"example.com\"]");
+    }
+    check_times(review, file);
+    review.count("call", "most-pending", call.most_pending, 10_000);
+    review.count("session", "most-sessions", session.most_sessions, 10_000_000);
+    core::Config {
+        node: file.node.name.clone(),
+        domains: file.node.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
+        users: users(review, &file.user, secrets),
+        registrar: file.registrar.as_ref().map(|it| registrar(review, it)),
+        wake_budget_ms: call.wake_budget.0,
+        hold_code: hold_code(review, call),
+        provisional_every_ms: call.provisional_every.0,
+        ring_deadline_ms: call.ring_deadline.0,
+        start_silence_ms: call.start_silence.0,
+        grace_ms: session.grace.0,
+        idle_limit_ms: (web.idle_limit.0, web.busy_limit.0),
+        close_wait_ms: web.close_wait.0,
+        ttl_s: (
+            session.ttl_default.seconds(),
+            session.ttl_min.seconds(),
+            session.ttl_max.seconds(),
+        ),
+        push_attempts_ms: file.push.attempts.iter().map(|at| at.0).collect(),
+        acknowledge_after: (session.acknowledge_frames, session.acknowledge_after.0),
+        most_sessions: session.most_sessions,
+        most_pending: call.most_pending,
+        timers: SipTimers { t1_ms: file.sip.t1.0, t2_ms: file.sip.t2.0, t4_ms: file.sip.t4.0 },
+        sleep_without_token: session.sleep_without_token,
+        ..core::Config::new("", &file.node.advertised)
+    }
+}
+
+fn check_times(review: &mut Review<'_>, file: &File) {
+    const DAY: u64 = 86_400_000;
+    let (call, session, web, sip) = (&file.call, &file.session, &file.websocket, &file.sip);
+    review.within("call", "wake-budget", call.wake_budget, 5_000, 150_000);
+    review.within("call", "provisional-every", call.provisional_every, 1_000, 60_000);
+    review.within("call", "ring-deadline", call.ring_deadline, 5_000, 600_000);
+    review.within("call", "start-silence", call.start_silence, 500, 60_000);
+    review.within("session", "grace", session.grace, 0, 3_600_000);
+    review.within("session", "ttl-min", session.ttl_min, 1_000, 30 * DAY);
+    review.within("session", "ttl-max", session.ttl_max, session.ttl_min.0, 365 * DAY);
+    if session.ttl_min <= session.ttl_max {
+        let (least, most) = (session.ttl_min.0, session.ttl_max.0);
+        review.within("session", "ttl-default", session.ttl_default, least, most);
+    }
+    review.within("session", "acknowledge-after", session.acknowledge_after, 10, 60_000);
+    review.within("websocket", "idle-limit", web.idle_limit, 10_000, 3_600_000);
+    review.within("websocket", "busy-limit", web.busy_limit, 3_000, 3_600_000);
+    review.within("websocket", "close-wait", web.close_wait, 100, 60_000);
+    review.within("sip", "t1", sip.t1, 10, 10_000);
+    review.within("sip", "t2", sip.t2, sip.t1.0, 60_000);
+    review.within("sip", "t4", sip.t4, 10, 60_000);
+    let attempts = &file.push.attempts;
+    let ascend = attempts.windows(2).all(|pair| pair[0] <= pair[1]);
+    if attempts.is_empty() || attempts.len() > 16 || !ascend {
+        let what = "attempts must be 1 to 16 ascending times; write [\"0s\", \"1s\", \"3s\"]";
+        review.fault("push", 0, "attempts", what);
+    }
+}
+
+fn hold_code(review: &mut Review<'_>, call: &file::Call) -> Option<u16> {
+    match &call.hold_code {
+        HoldCode::Code(code @ (182 | 183)) => return Some(*code),
+        HoldCode::Word(word) if word == "none" && call.wake_budget.0 <= 60_000 => {}
+        HoldCode::Word(word) if word == "none" => {
+            let what = "\"none\" needs a wake-budget of at most 60s, or a proxy on the way gives up; \
+                write 183, or a shorter budget";
+            review.fault("call", 0, "hold-code", what);
+        }
+        HoldCode::Code(_) | HoldCode::Word(_) => {
+            review.fault("call", 0, "hold-code", "no such hold code; write 183, 182 or \"none\"");
+        }
+    }
+    None
+}
+
+fn registrar(review: &mut Review<'_>, written: &file::Registrar) -> core::Registrar {
+    if !written.uri.starts_with("sip:") {
+        review.fault("registrar", 0, "uri", "no sip: URI; write one like \"sip:example.com\"");
+    }
+    review.host_port("registrar", "address", &written.address);
+    review.within("registrar", "expires", written.expires, 60_000, 604_800_000);
+    let transport = match written.transport.as_str() {
+        "tcp" => Transport::Tcp,
+        "udp" => Transport::Udp,
+        _ => {
+            review.fault(
+                "registrar",
+                0,
+                "transport",
+                "no such transport; write \"udp\" or \"tcp\"",
+            );
+            Transport::Udp
+        }
+    };
+    let (local, peer) = (String::new(), written.address.clone());
+    core::Registrar {
+        uri: written.uri.clone(),
+        flow: Flow { transport, local, peer, connection: None },
+        expires_s: u32::try_from(written.expires.seconds()).unwrap_or(u32::MAX),
+    }
+}
+
+fn users(
+    review: &mut Review<'_>,
+    written: &[file::User],
+    secrets: &Secrets<'_>,
+) -> Vec<core::User> {
+    let mut users: Vec<core::User> = Vec::new();
+    for (nth, user) in written.iter().enumerate() {
+        let Some((name, domain)) =
+            user.aor.split_once('@').filter(|(n, d)| !n.is_empty() && !d.is_empty())
+        else {
+            review.fault("user", nth, "aor", "no address of record; write \"user@domain\"");
+            continue;
+        };
+        if user.username.is_empty() || user.username.contains(':') {
+            review.fault(
+                "user",
+                nth,
+                "username",
+                "a username has at least one character and no colon",
+            );
+        }
+        if users.iter().any(|other| other.username == user.username) {
+            review.fault("user", nth, "username", "this username stands twice; write each once");
+        }
+        let ways = [&user.secret, &user.secret_env, &user.secret_file];
+        let secret = match secret_of(ways, secrets) {
+            Ok(Some(secret)) => secret,
+            Ok(None) => {
+                let what = "a user needs a secret; write one of secret-file, secret-env, secret";
+                review.fault("user", nth, "secret", what);
+                continue;
+            }
+            Err((which, what)) => {
+                review.fault("user", nth, which.map_or("secret", |key| key), what);
+                continue;
+            }
+        };
+        let aor = format!("{name}@{}", domain.to_ascii_lowercase());
+        users.push(core::User { aor, username: user.username.clone(), secret });
+    }
+    users
+}
+
+/// A secret by one of three ways: value, environment, file.
+fn secret_of(
+    [value, env, file]: [&Option<String>; 3],
+    secrets: &Secrets<'_>,
+) -> Result<Option<Secret>, (Option<&'static str>, String)> {
+    match (value, env, file) {
+        (None, None, None) => Ok(None),
+        (Some(value), None, None) => Ok(Some(Secret(value.clone()))),
+        (None, Some(name), None) => match (secrets.environment)(name) {
+            Some(value) => Ok(Some(Secret(value))),
+            None => {
+                let what = format!("the environment variable `{name}` is not set; set it");
+                Err((Some("secret-env"), what))
+            }
+        },
+        (None, None, Some(path)) => match (secrets.file)(path) {
+            Ok(text) => Ok(Some(Secret(text.trim_end_matches(['\r', '\n']).to_owned()))),
+            Err(error) => {
+                let what = format!("`{path}`: {error}; write the path of a readable file");
+                Err((Some("secret-file"), what))
+            }
+        },
+        _ => Err((None, "the secret is given by more than one way; write one of them".to_owned())),
+    }
+}
+
+fn fabric(review: &mut Review<'_>, written: &file::Fabric) -> FabricSettings {
+    if !ENGINES.iter().any(|(name, _)| *name == written.engine) {
+        let names: Vec<_> = ENGINES.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let what = format!("no engine `{}`; write one of: {}", written.engine, names.join(", "));
+        review.fault("fabric", 0, "engine", what);
+    }
+    FabricSettings {
+        engine: written.engine.clone(),
+        path: written.path.clone(),
+        ..FabricSettings::default()
+    }
+}
+
+fn push(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> PushSettings {
+    let written = &file.push;
+    review.within("push", "connect-limit", written.connect_limit, 100, 60_000);
+    review.within("push", "request-limit", written.request_limit, 100, 60_000);
+    review.count("push", "most-in-flight", written.most_in_flight, 10_000);
+    let applications = file.application.iter().enumerate();
+    PushSettings {
+        connect_limit: std::time::Duration::from_millis(written.connect_limit.0),
+        request_limit: std::time::Duration::from_millis(written.request_limit.0),
+        most_in_flight: written.most_in_flight.clamp(1, 10_000),
+        applications: applications
+            .map(|(nth, app)| application(review, nth, app, secrets))
+            .collect(),
+    }
+}
+
+fn application(
+    review: &mut Review<'_>,
+    nth: usize,
+    written: &file::Application,
+    secrets: &Secrets<'_>,
+) -> push::Application {
+    const SECTION: &str = "application";
+    if !PROVIDERS.iter().any(|(name, _)| *name == written.provider) {
+        let names: Vec<_> = PROVIDERS.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let what =
+            format!("no provider `{}`; write one of: {}", written.provider, names.join(", "));
+        review.fault(SECTION, nth, "provider", what);
+    }
+    let uri: Result<hyper::Uri, _> = written.url.parse();
+    if !uri.is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
+        let what = "no http:// URL; write one like \"http://push.example.com:9000/wake\"";
+        review.fault(SECTION, nth, "url", what);
+    }
+    let ways = [&written.credential, &written.credential_env, &written.credential_file];
+    let credential = secret_of(ways, secrets).unwrap_or_else(|(which, what)| {
+        let key = match which {
+            Some("secret-env") => "credential-env",
+            Some("secret-file") => "credential-file",
+            _ => "credential",
+        };
+        review.fault(SECTION, nth, key, what);
+        None
+    });
+    push::Application {
+        app: written.app.clone(),
+        provider: written.provider.clone(),
+        id: written.id.clone(),
+        url: written.url.clone(),
+        credential,
+    }
+}

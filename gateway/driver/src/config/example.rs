@@ -1,0 +1,122 @@
+//! The example that documents every key.
+
+/// A complete configuration: every key with its meaning and its default. What has no default is
+/// commented out.
+#[must_use]
+pub const fn print_config() -> &'static str {
+    EXAMPLE
+}
+
+const EXAMPLE: &str = r#"# A gateway of Reveille. Every key is shown with its default; what has none is commented out.
+# Times are a number and a unit: "500ms", "30s", "2m", "1h", "7d".
+
+[node]
+# This node's name in the fabric.
+name = "node-1"
+# Domains whose users are ours.
+domains = ["example.com"]
+# host:port that SIP peers reach this node at; it stands in Contact and Via.
+advertised = "127.0.0.1:5060"
+
+[sip]
+# Where SIP is received, address:port; "" for none.
+udp = "0.0.0.0:5060"
+tcp = "0.0.0.0:5060"
+# Base times of RFC 3261, Appendix A.
+t1 = "500ms"
+t2 = "4s"
+t4 = "5s"
+
+[websocket]
+# Where apps connect, address:port; "" for none. The path is /ws/webrtc/{application}.
+listen = "0.0.0.0:8080"
+# The application of the path /chat.
+default-app = "phone"
+# Origins that may connect; empty: all.
+origins = []
+# Sockets in all, and from one address.
+most-sockets = 100000
+most-sockets-per-ip = 10000
+# A socket that says nothing for this long is dead: with no call, and with one.
+idle-limit = "30s"
+busy-limit = "9s"
+# How long an app may take to close after it was allowed to sleep.
+close-wait = "5s"
+
+[fabric]
+# Where records survive: "memory" loses them with the process.
+engine = "memory"
+# The file of an embedded engine.
+path = "reveille.redb"
+
+[push]
+# How long connecting to a push service, and a request to it, may take.
+connect-limit = "3s"
+request-limit = "5s"
+# Requests under way at once, for each provider.
+most-in-flight = 64
+# Earliest times of the attempts after the call came; one follows only if the one before failed.
+attempts = ["0s", "1s", "3s"]
+
+[call]
+# How long a call waits for its app: 5s to 150s.
+wake-budget = "30s"
+# What the caller hears meanwhile: 183, 182, or "none" (only with a budget of at most 60s).
+hold-code = 183
+# Longest gap between two provisional responses to a waiting caller, at most 60s.
+provisional-every = "55s"
+# How long the app may ring.
+ring-deadline = "2m"
+# An app that says nothing for this long after it was given a call is woken again.
+start-silence = "3s"
+# Undecided calls of one session; beyond: 503.
+most-pending = 64
+
+[session]
+# How long a lost connection may come back before the session counts as asleep.
+grace = "60s"
+# How long a session may sleep: if the app asks for nothing, at least, at most.
+ttl-default = "1d"
+ttl-min = "60s"
+ttl-max = "7d"
+# Sessions of this node.
+most-sessions = 100000
+# Allow sleep to an app that has no device token and cannot be woken.
+sleep-without-token = false
+# Frames of the app, and time, after which it is sent an acknowledgement.
+acknowledge-frames = 8
+acknowledge-after = "1s"
+
+# Where sessions are registered; without this section, nowhere.
+#[registrar]
+# The domain, as a sip: URI.
+#uri = "sip:example.com"
+# host:port of the registrar or the proxy before it.
+#address = "registrar.example.com:5060"
+# "udp" or "tcp".
+#transport = "udp"
+# How long a binding shall live.
+#expires = "1h"
+
+# A user, once for each. The secret stands in one of three ways.
+#[[user]]
+# Address of record.
+#aor = "bob@example.com"
+# Name at HTTP Basic and at the registrar.
+#username = "bob"
+# A file that holds the secret; or secret-env, a variable; or secret, the secret itself.
+#secret-file = "/etc/reveille/bob.secret"
+
+# An application that can be woken, once for each.
+#[[application]]
+# The last segment of the WebSocket's path.
+#app = "phone"
+# How it is woken: "webhook".
+#provider = "webhook"
+# What identifies the application at the push service.
+#id = "com.example.phone"
+# Where the push service is.
+#url = "http://push.example.com:9000/"
+# Shown as a bearer token: credential-file, credential-env or credential. May be left out.
+#credential-env = "REVEILLE_PUSH_CREDENTIAL"
+"#;

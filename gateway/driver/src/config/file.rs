@@ -1,0 +1,185 @@
+//! The file as it is written. Defaults of the core stand in the core, and are only named here.
+
+use reveille_gateway_core::config::{Config, SipTimers};
+use serde::{Deserialize, Deserializer};
+
+/// A whole configuration file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct File {
+    pub(super) node: Node,
+    pub(super) sip: Sip,
+    pub(super) websocket: WebSocket,
+    pub(super) fabric: Fabric,
+    pub(super) push: Push,
+    pub(super) registrar: Option<Registrar>,
+    pub(super) call: Call,
+    pub(super) session: Session,
+    pub(super) user: Vec<User>,
+    pub(super) application: Vec<Application>,
+}
+
+/// A time, written as `"30s"`; kept in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Span(pub(super) u64);
+
+impl Span {
+    pub(super) const fn seconds(self) -> u64 {
+        self.0 / 1_000
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let digits = text.find(|c: char| !c.is_ascii_digit())?;
+        let (number, unit) = text.split_at(digits);
+        let scale = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        number.parse::<u64>().ok()?.checked_mul(scale).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            let what =
+                format!("`{text}` is no time; write a number and ms, s, m, h or d, like \"30s\"");
+            serde::de::Error::custom(what)
+        })
+    }
+}
+
+/// 183, 182, or the word `none`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(super) enum HoldCode {
+    Code(u16),
+    Word(String),
+}
+
+macro_rules! section {
+    ($name:ident { $($field:ident: $type:ty = $default:expr,)+ }) => {
+        #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub(super) struct $name { $(pub(super) $field: $type,)+ }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)+ }
+            }
+        }
+    };
+}
+
+/// The core's own defaults.
+pub(super) fn core() -> Config {
+    Config::new("example.com", "127.0.0.1:5060")
+}
+
+section!(Node {
+    name: String = core().node,
+    domains: Vec<String> = core().domains,
+    advertised: String = core().advertised,
+});
+section!(Sip {
+    udp: String = "0.0.0.0:5060".to_owned(),
+    tcp: String = "0.0.0.0:5060".to_owned(),
+    t1: Span = Span(SipTimers::default().t1_ms),
+    t2: Span = Span(SipTimers::default().t2_ms),
+    t4: Span = Span(SipTimers::default().t4_ms),
+});
+section!(WebSocket {
+    listen: String = "0.0.0.0:8080".to_owned(),
+    default_app: String = "phone".to_owned(),
+    origins: Vec<String> = Vec::new(),
+    most_sockets: usize = 100_000,
+    most_sockets_per_ip: usize = 10_000,
+    idle_limit: Span = Span(core().idle_limit_ms.0),
+    busy_limit: Span = Span(core().idle_limit_ms.1),
+    close_wait: Span = Span(core().close_wait_ms),
+});
+section!(Fabric {
+    engine: String = "memory".to_owned(),
+    path: String = "reveille.redb".to_owned(),
+});
+section!(Push {
+    connect_limit: Span = Span(3_000),
+    request_limit: Span = Span(5_000),
+    most_in_flight: usize = 64,
+    attempts: Vec<Span> = core().push_attempts_ms.into_iter().map(Span).collect(),
+});
+section!(Call {
+    wake_budget: Span = Span(core().wake_budget_ms),
+    hold_code: HoldCode = HoldCode::Code(183),
+    provisional_every: Span = Span(core().provisional_every_ms),
+    ring_deadline: Span = Span(core().ring_deadline_ms),
+    start_silence: Span = Span(core().start_silence_ms),
+    most_pending: usize = core().most_pending,
+});
+section!(Session {
+    grace: Span = Span(core().grace_ms),
+    ttl_default: Span = Span(core().ttl_s.0 * 1_000),
+    ttl_min: Span = Span(core().ttl_s.1 * 1_000),
+    ttl_max: Span = Span(core().ttl_s.2 * 1_000),
+    most_sessions: usize = core().most_sessions,
+    sleep_without_token: bool = core().sleep_without_token,
+    acknowledge_frames: u32 = core().acknowledge_after.0,
+    acknowledge_after: Span = Span(core().acknowledge_after.1),
+});
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Registrar {
+    pub(super) uri: String,
+    pub(super) address: String,
+    #[serde(default = "udp")]
+    pub(super) transport: String,
+    #[serde(default = "an_hour")]
+    pub(super) expires: Span,
+}
+
+fn udp() -> String {
+    "udp".to_owned()
+}
+
+const fn an_hour() -> Span {
+    Span(3_600_000)
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct User {
+    pub(super) aor: String,
+    pub(super) username: String,
+    pub(super) secret: Option<String>,
+    pub(super) secret_env: Option<String>,
+    pub(super) secret_file: Option<String>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Application {
+    pub(super) app: String,
+    pub(super) provider: String,
+    pub(super) id: String,
+    pub(super) url: String,
+    pub(super) credential: Option<String>,
+    pub(super) credential_env: Option<String>,
+    pub(super) credential_file: Option<String>,
+}
+
+macro_rules! discreet {
+    ($($name:ident, $shown:ident;)+) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).field(stringify!($shown), &self.$shown).finish_non_exhaustive()
+            }
+        }
+    )+};
+}
+discreet!(User, username; Application, app;);

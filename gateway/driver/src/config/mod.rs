@@ -1,0 +1,110 @@
+//! What the operator decides: a TOML file, read whole and refused with every error at once.
+
+mod check;
+mod example;
+mod file;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use reveille_gateway_core::config::Config;
+
+pub use example::print_config;
+pub use file::File;
+
+use crate::fabric::FabricSettings;
+use crate::push::PushSettings;
+
+/// Everything a gateway is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What the core is told.
+    pub core: Config,
+    /// `address:port` of each UDP socket for SIP.
+    pub udp: Vec<String>,
+    /// `address:port` of each TCP listener for SIP.
+    pub tcp: Vec<String>,
+    /// `address:port` where apps connect.
+    pub websocket: Option<String>,
+    /// The application of the path `/chat`.
+    pub default_app: String,
+    /// Origins that may connect; empty: all.
+    pub origins: Vec<String>,
+    /// WebSockets in all.
+    pub most_sockets: usize,
+    /// WebSockets from one address.
+    pub most_sockets_per_ip: usize,
+    /// Where records survive.
+    pub fabric: FabricSettings,
+    /// How devices are woken.
+    pub push: PushSettings,
+}
+
+impl Settings {
+    /// A node with this core, any free port of this machine for each kind, a fabric in memory, and
+    /// no push service.
+    #[must_use]
+    pub fn new(core: Config) -> Self {
+        let any = || "127.0.0.1:0".to_owned();
+        Self {
+            core,
+            udp: vec![any()],
+            tcp: vec![any()],
+            websocket: Some(any()),
+            default_app: "phone".to_owned(),
+            origins: Vec::new(),
+            most_sockets: 100_000,
+            most_sockets_per_ip: 10_000,
+            fabric: FabricSettings { engine: "memory".to_owned(), ..FabricSettings::default() },
+            push: PushSettings::default(),
+        }
+    }
+}
+
+/// One thing wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file, as the operator named it.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// `section.key`; empty if the text is no TOML.
+    pub key: String,
+    /// What is wrong, and what to write instead.
+    pub what: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, key, what } = self;
+        match key.as_str() {
+            "" => write!(f, "{file}:{line}: {what}"),
+            key => write!(f, "{file}:{line}: {key}: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Where secrets come from, given by whoever may read environment and files.
+pub struct Secrets<'a> {
+    /// The value of an environment variable.
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// The text of a file.
+    pub file: &'a dyn Fn(&str) -> std::io::Result<String>,
+}
+
+/// Reads a configuration. `name` is the file's name, for errors.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the lines.
+pub fn read(name: &str, text: &str, secrets: &Secrets<'_>) -> Result<Settings, Vec<ConfigError>> {
+    let file: File = toml::from_str(text).map_err(|error| {
+        let (line, key) = place::of_offset(text, error.span().map_or(0, |span| span.start));
+        let what = error.message().replace('\n', "; ");
+        vec![ConfigError { file: name.to_owned(), line, key, what }]
+    })?;
+    check::settings(name, text, &file, secrets)
+}

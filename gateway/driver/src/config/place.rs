@@ -1,0 +1,48 @@
+//! Where in a TOML text something stands, for errors found after parsing.
+
+/// The line of `key` in the `nth` table named `section`, from 1; the table's own line if the key
+/// is not written, and 1 if the table is not.
+pub(super) fn of_key(text: &str, section: &str, nth: usize, key: &str) -> usize {
+    let mut seen = 0;
+    let mut found = None;
+    for (index, line) in text.lines().enumerate() {
+        if let Some(name) = table(line) {
+            if name == section {
+                seen += 1;
+                if seen == nth + 1 {
+                    found = Some(index + 1);
+                }
+            }
+        } else if name_of(line) == Some(key) && found.is_some() && seen == nth + 1 {
+            let inside = text.lines().take(index).filter_map(table).last() == Some(section);
+            if inside {
+                return index + 1;
+            }
+        }
+    }
+    found.unwrap_or(1)
+}
+
+/// The line of an offset, and the `section.key` that it lies in.
+pub(super) fn of_offset(text: &str, offset: usize) -> (usize, String) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let upto = || text.lines().take(line);
+    let section = upto().filter_map(table).last();
+    let key = upto().last().and_then(name_of);
+    let parts: Vec<_> = section.into_iter().chain(key).collect();
+    (line, parts.join("."))
+}
+
+fn table(line: &str) -> Option<&str> {
+    let line = line.split('#').next()?.trim();
+    let inner = line.strip_prefix('[')?.strip_suffix(']')?;
+    let inner = inner.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(inner);
+    Some(inner.trim())
+}
+
+fn name_of(line: &str) -> Option<&str> {
+    let (name, _) = line.split_once('=')?;
+    let name = name.trim();
+    (!name.is_empty() && !name.starts_with('#')).then_some(name)
+}

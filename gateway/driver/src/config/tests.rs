@@ -1,0 +1,127 @@
+use super::*;
+
+fn load(text: &str) -> Result<Settings, Vec<ConfigError>> {
+    let environment = |name: &str| (name != "UNSET").then(|| "from-env".to_owned());
+    let file = |path: &str| match path {
+        "/missing" => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
+        _ => Ok("from-file\n".to_owned()),
+    };
+    read("gateway.toml", text, &Secrets { environment: &environment, file: &file })
+}
+
+#[test]
+fn the_example_parses_to_the_defaults() {
+    let empty = load("").expect("every section has defaults");
+    let example = load(print_config()).expect("the example is sound");
+    assert_eq!(format!("{example:?}"), format!("{empty:?}"));
+}
+
+#[test]
+fn what_the_example_comments_out_parses_as_well() {
+    let all: String = print_config()
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let settings = load(&all).expect("the whole example is sound");
+    assert_eq!(settings.core.users[0].secret.0, "from-file", "the line's end is cut");
+    let credential = settings.push.applications[0].credential.as_ref().expect("a credential");
+    assert_eq!(credential.0, "from-env");
+    assert_eq!(settings.core.registrar.expect("a registrar").expires_s, 3_600);
+}
+
+#[test]
+fn every_error_names_line_key_and_remedy() {
+    let user = "[[user]]\naor = \"a@b\"\nusername = \"a\"\nsecret = \"x\"\n";
+    let table: &[(&str, &str)] = &[
+        ("[node\n", "gateway.toml:1: "),
+        (
+            "[node]\nnam = \"x\"",
+            "gateway.toml:2: node.nam: unknown field `nam`, expected one of `name`",
+        ),
+        ("\n[call]\nwake-budget = 30", "gateway.toml:3: call.wake-budget: invalid type: integer"),
+        (
+            "[call]\nwake-budget = \"30\"",
+            "gateway.toml:2: call.wake-budget: `30` is no time; write",
+        ),
+        (
+            "[call]\nwake-budget = \"4s\"",
+            "gateway.toml:2: call.wake-budget: 4s is out of range; write \"5s\" to \"150s\"",
+        ),
+        (
+            "[call]\nwake-budget = \"151s\"",
+            "gateway.toml:2: call.wake-budget: 151s is out of range",
+        ),
+        (
+            "[call]\nwake-budget = \"61s\"\nhold-code = \"none\"",
+            "gateway.toml:3: call.hold-code: \"none\" needs",
+        ),
+        ("[call]\nhold-code = 180", "gateway.toml:2: call.hold-code: no such hold code; write 183"),
+        ("[node]\ndomains = []", "gateway.toml:2: node.domains: nobody can be called"),
+        (
+            "[node]\nadvertised = \"here\"",
+            "gateway.toml:2: node.advertised: `here` is no host:port",
+        ),
+        ("[sip]\nudp = \"5060\"", "gateway.toml:2: sip.udp: `5060` is no address:port"),
+        (
+            "[fabric]\nengine = \"paper\"",
+            "gateway.toml:2: fabric.engine: no engine `paper`; write one of: \"memory\"",
+        ),
+        ("[push]\nattempts = [\"3s\", \"1s\"]", "gateway.toml:2: push.attempts: attempts must be"),
+        ("[session]\nttl-max = \"30s\"", "gateway.toml:2: session.ttl-max: 30s is out of range"),
+        ("[[user]]\nusername = \"a\"", "gateway.toml:1: user: missing field `aor`"),
+        (
+            "[[user]]\naor = \"a\"\nusername = \"a\"\nsecret = \"x\"",
+            "gateway.toml:2: user.aor: no address of record",
+        ),
+        (
+            "[[user]]\naor = \"a@b\"\nusername = \"a\"",
+            "gateway.toml:1: user.secret: a user needs a secret",
+        ),
+        (
+            "[[user]]\naor = \"a@b\"\nusername = \"a\"\nsecret-env = \"UNSET\"",
+            "gateway.toml:4: user.secret-env: the environment variable `UNSET` is not set",
+        ),
+        (
+            "[[user]]\naor = \"a@b\"\nusername = \"a\"\nsecret-file = \"/missing\"",
+            "gateway.toml:4: user.secret-file: `/missing`: ",
+        ),
+        (
+            "[registrar]\nuri = \"x\"\naddress = \"r:5060\"",
+            "gateway.toml:2: registrar.uri: no sip: URI",
+        ),
+        (
+            "[registrar]\nuri = \"sip:x\"\naddress = \"r:5060\"\ntransport = \"sctp\"",
+            "gateway.toml:4: registrar.transport: no such transport",
+        ),
+        (
+            "[[application]]\napp = \"a\"\nprovider = \"p\"\nid = \"i\"\nurl = \"http://p/\"",
+            "gateway.toml:3: application.provider: no provider `p`",
+        ),
+        (
+            "[[application]]\napp = \"a\"\nprovider = \"webhook\"\nid = \"i\"\nurl = \"p\"",
+            "gateway.toml:5: application.url: no http:// URL",
+        ),
+    ];
+    for (text, begin) in table {
+        let errors = load(text).expect_err(text);
+        let said = errors[0].to_string();
+        assert!(said.starts_with(begin), "{text:?} gives\n  {said}\nnot\n  {begin}");
+    }
+    let twice = load(&format!("{user}{user}")).expect_err("one name twice");
+    assert_eq!((twice[0].line, twice[0].key.as_str()), (7, "user.username"));
+}
+
+#[test]
+fn all_errors_come_at_once_and_no_secret_is_shown() {
+    let text = "[call]\nwake-budget = \"1s\"\n[sip]\ntcp = \"x\"\n[[user]]\naor = \"a@b\"\n\
+        username = \"a\"\nsecret = \"sesame\"\n";
+    let errors = load(text).expect_err("two errors");
+    assert_eq!(errors.iter().map(|error| error.line).collect::<Vec<_>>(), [2, 4]);
+    let sound =
+        load("[[user]]\naor = \"a@B\"\nusername = \"a\"\nsecret = \"sesame\"").expect("sound");
+    assert_eq!(sound.core.users[0].aor, "a@b");
+    assert!(!format!("{sound:?}").contains("sesame"));
+}
