@@ -4,4 +4,5 @@
 //! **Invariant:** nothing here knows the reference gateway. What is judged is reached through
 //! sockets and seen through a trace.
 
+pub mod cast;
 pub mod stage;

@@ -1,0 +1,48 @@
+//! Everyone who is not the gateway: callers, the registrar, the push service, phones. Each is one
+//! `run` that takes a host, a pen, settings and commands, so that `serve` runs the same cast over
+//! real sockets that the player enters on a stage. None of them uses the house's own SIP layer.
+
+pub mod caller;
+pub mod registrar;
+pub mod scan;
+pub mod sip;
+
+use std::time::Duration;
+
+use reveille_host::{Host, within};
+use tokio::sync::mpsc;
+
+/// How many commands or arrivals may wait for an actor.
+pub const INBOX: usize = 256;
+
+/// The next thing in the inbox, or `None` when the monotonic clock reaches `until` first.
+pub(crate) async fn next<I>(
+    host: &Host,
+    inbox: &mut mpsc::Receiver<I>,
+    until: Option<Duration>,
+) -> Option<I> {
+    match until {
+        // The actor holds a sender of its own inbox, so `recv` cannot run dry.
+        None => inbox.recv().await,
+        Some(at) => {
+            let left = at.saturating_sub(host.clock.now().mono);
+            within(&*host.clock, left, inbox.recv()).await.flatten()
+        }
+    }
+}
+
+/// Passes commands into an inbox until either side ends; `end` is sent when no more can come.
+pub(crate) async fn forward<C, I>(
+    mut commands: mpsc::Receiver<C>,
+    inbox: mpsc::Sender<I>,
+    wrap: fn(C) -> I,
+    end: I,
+) {
+    while let Some(command) = commands.recv().await {
+        if inbox.send(wrap(command)).await.is_err() {
+            return;
+        }
+    }
+    // An actor that has already ended needs no telling.
+    drop(inbox.send(end).await);
+}
