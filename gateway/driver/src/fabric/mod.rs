@@ -3,6 +3,7 @@
 
 mod committer;
 pub mod memory;
+mod redb;
 
 use reveille_gateway_core::io::Commit;
 use reveille_gateway_core::record::{CallRecord, SessionRecord};
@@ -68,7 +69,7 @@ pub struct FabricSettings {
 pub type Open = fn(&FabricSettings, &Host) -> Result<Box<dyn Fabric>, FabricError>;
 
 /// Every engine.
-pub const ENGINES: &[(&str, Open)] = &[("memory", memory::open)];
+pub const ENGINES: &[(&str, Open)] = &[("memory", memory::open), ("redb", redb::open)];
 
 /// Opens the engine that the settings name.
 ///
