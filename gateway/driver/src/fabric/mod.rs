@@ -1,6 +1,8 @@
 //! The fabric: where records survive the process. An engine is one file and one entry in
 //! [`ENGINES`]; every entry passes the same battery of tests.
 
+#[cfg(test)]
+mod battery;
 mod committer;
 pub mod memory;
 mod redb;

@@ -1,0 +1,171 @@
+//! What every engine must do. Each test runs on every entry of [`ENGINES`].
+
+use reveille_gateway_core::io::{Change, Commit, Flow, Transport};
+use reveille_gateway_core::record::{
+    CallRecord, Phase, Raw, SessionId, SessionRecord, Standing, VERSION,
+};
+
+use super::{CommitResult, ENGINES, Fabric, FabricSettings, open};
+
+/// Runs a test on every engine; `reopen` closes the fabric and opens it on what it left.
+fn on_every_engine(test: impl Fn(&str, &mut dyn FnMut() -> Box<dyn Fabric>)) {
+    let host = reveille_host::real::host();
+    for (name, _) in ENGINES {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("fabric").to_string_lossy().into_owned();
+        let engine = (*name).to_owned();
+        let settings = FabricSettings { engine, path, ..FabricSettings::default() };
+        test(name, &mut || open(&settings, &host).expect(name));
+    }
+}
+
+fn session(name: &str, epoch: u64) -> SessionRecord {
+    SessionRecord {
+        version: VERSION,
+        id: SessionId(name.to_owned()),
+        owner: "node-1".to_owned(),
+        epoch,
+        user: "bob".to_owned(),
+        aor: "bob@example.com".to_owned(),
+        app: "phone".to_owned(),
+        contact: "c".to_owned(),
+        instance: "urn:uuid:0".to_owned(),
+        standing: Standing::Awake,
+        ttl_s: 60,
+        device: None,
+        last_out: 1,
+        last_in: 2,
+        unacknowledged: Vec::new(),
+        last_arrival: 0,
+        registered_until_wall_us: 0,
+        supersedes: None,
+    }
+}
+
+fn call(of: &str, subsession: &str, arrival: u64) -> CallRecord {
+    CallRecord {
+        version: VERSION,
+        session: SessionId(of.to_owned()),
+        subsession: subsession.to_owned(),
+        arrival,
+        invite: Raw(b"INVITE \xff".to_vec()),
+        flow: Flow {
+            transport: Transport::Udp,
+            local: "192.0.2.9:5060".to_owned(),
+            peer: "192.0.2.1:5060".to_owned(),
+            connection: None,
+        },
+        to_tag: "t".to_owned(),
+        hold_code: Some(183),
+        deadline_wall_us: 9,
+        accepted_wall_us: 8,
+        phase: Phase::Held,
+    }
+}
+
+fn commit(of: &str, token: u64, epoch: u64, changes: Vec<Change>) -> Commit {
+    Commit { session: SessionId(of.to_owned()), token, epoch, changes, urgent: false }
+}
+
+fn put_session(name: &str, epoch: u64) -> Change {
+    Change::PutSession(Box::new(session(name, epoch)))
+}
+
+fn put_call(of: &str, subsession: &str, arrival: u64) -> Change {
+    Change::PutCall(Box::new(call(of, subsession, arrival)))
+}
+
+use CommitResult::{Fenced, Stored};
+
+#[test]
+fn what_is_put_is_there_after_reopening_and_in_order() {
+    on_every_engine(|name, reopen| {
+        let mut fabric = reopen();
+        assert_eq!(fabric.load(), Ok((Vec::new(), Vec::new())), "{name}: empty at first");
+        let batch = [
+            commit("s2", 1, 1, vec![put_session("s2", 1), put_call("s2", "a", 2)]),
+            commit("s1", 1, 1, vec![put_session("s1", 1), put_call("s1", "z", 1)]),
+            commit("s2", 2, 1, vec![put_call("s2", "b", 1)]),
+        ];
+        assert_eq!(fabric.commit(&batch), Ok(vec![Stored; 3]), "{name}");
+        let wanted = (
+            vec![session("s1", 1), session("s2", 1)],
+            vec![call("s1", "z", 1), call("s2", "b", 1), call("s2", "a", 2)],
+        );
+        assert_eq!(fabric.load(), Ok(wanted.clone()), "{name}: sessions by id, calls by arrival");
+        drop(fabric);
+        assert_eq!(reopen().load(), Ok(wanted), "{name}: the same after reopening");
+    });
+}
+
+#[test]
+fn changes_apply_in_order_and_the_last_one_holds() {
+    on_every_engine(|name, reopen| {
+        let mut fabric = reopen();
+        let mut newer = session("s", 1);
+        newer.last_out = 7;
+        let changes = vec![
+            put_session("s", 1),
+            put_call("s", "a", 1),
+            Change::DropCall { subsession: "a".to_owned() },
+            put_call("s", "b", 2),
+            Change::PutSession(Box::new(newer.clone())),
+        ];
+        let absent = Change::DropCall { subsession: "never".to_owned() };
+        let batch = [commit("s", 1, 1, changes), commit("s", 2, 1, vec![absent])];
+        assert_eq!(fabric.commit(&batch), Ok(vec![Stored; 2]), "{name}");
+        let left = fabric.load();
+        assert_eq!(left, Ok((vec![newer], vec![call("s", "b", 2)])), "{name}");
+    });
+}
+
+#[test]
+fn a_lower_epoch_is_fenced_and_writes_nothing() {
+    on_every_engine(|name, reopen| {
+        let mut fabric = reopen();
+        let first = [commit("s", 1, 3, vec![put_session("s", 3)])];
+        assert_eq!(fabric.commit(&first), Ok(vec![Stored]), "{name}");
+        drop(fabric);
+        let mut fabric = reopen();
+        let batch = [
+            commit("s", 2, 2, vec![put_call("s", "late", 1)]),
+            commit("s", 3, 3, vec![put_call("s", "own", 2)]),
+            commit("t", 1, 1, vec![put_session("t", 1)]),
+        ];
+        assert_eq!(fabric.commit(&batch), Ok(vec![Fenced, Stored, Stored]), "{name}");
+        let (_, calls) = fabric.load().expect(name);
+        assert_eq!(calls, [call("s", "own", 2)], "{name}: nothing of the fenced commit");
+        let raised = [commit("s", 4, 4, Vec::new()), commit("s", 4, 3, Vec::new())];
+        assert_eq!(fabric.commit(&raised), Ok(vec![Stored, Fenced]), "{name}: an epoch only rises");
+    });
+}
+
+#[test]
+fn dropping_a_session_drops_its_calls_and_no_others() {
+    on_every_engine(|name, reopen| {
+        let mut fabric = reopen();
+        // One id begins with the other: a range over keys must not take both.
+        let batch = [
+            commit("s1", 1, 5, vec![put_session("s1", 5), put_call("s1", "a", 1)]),
+            commit("s11", 1, 1, vec![put_session("s11", 1), put_call("s11", "b", 1)]),
+            commit("s1", 2, 5, vec![Change::DropSession]),
+        ];
+        assert_eq!(fabric.commit(&batch), Ok(vec![Stored; 3]), "{name}");
+        let left = (vec![session("s11", 1)], vec![call("s11", "b", 1)]);
+        assert_eq!(fabric.load(), Ok(left), "{name}");
+        let again = [commit("s1", 1, 1, vec![put_session("s1", 1)])];
+        assert_eq!(fabric.commit(&again), Ok(vec![Stored]), "{name}: the epoch went with it");
+    });
+}
+
+#[test]
+fn a_commit_repeated_changes_nothing() {
+    on_every_engine(|name, reopen| {
+        let mut fabric = reopen();
+        let batch = [commit("s", 1, 1, vec![put_session("s", 1), put_call("s", "a", 1)])];
+        assert_eq!(fabric.commit(&batch), Ok(vec![Stored]), "{name}");
+        let before = fabric.load();
+        assert_eq!(fabric.commit(&batch), Ok(vec![Stored]), "{name}");
+        assert_eq!(fabric.load(), before, "{name}");
+    });
+}

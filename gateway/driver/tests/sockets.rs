@@ -1,0 +1,208 @@
+//! The gateway over the loopback of this machine: upgrades and their refusals, SIP good and bad,
+//! and an orderly end.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::{SinkExt as _, StreamExt as _};
+use reveille_gateway_core::config::{Config, Secret, User};
+use reveille_gateway_driver::config::Settings;
+use reveille_gateway_driver::{Gateway, Running};
+use reveille_host::{BoxStream, Host, within};
+use reveille_trace::{Kind, Recorder};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+struct Rig {
+    host: Host,
+    running: Running,
+    recorder: Recorder,
+}
+
+async fn rig() -> Rig {
+    let host = reveille_host::real::host();
+    let mut core = Config::new("example.com", "127.0.0.1:5060");
+    core.users.push(User {
+        aor: "bob@example.com".to_owned(),
+        username: "bob".to_owned(),
+        secret: Secret("sesame".to_owned()),
+    });
+    let recorder = Recorder::keeping();
+    let running = Gateway::start(host.clone(), Settings::new(core), recorder.clone());
+    let running = running.await.expect("the gateway starts");
+    Rig { host, running, recorder }
+}
+
+type Socket = WebSocketStream<BoxStream>;
+
+impl Rig {
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> T {
+        within(&*self.host.clock, LIMIT, work).await.expect("within ten seconds")
+    }
+
+    async fn upgrade(&self, path: &str, protocol: &str, secret: &str) -> Result<Socket, Error> {
+        let at = self.running.ws.expect("a WebSocket port").to_string();
+        let stream = self.host.net.dial(&at).await.expect("it listens");
+        let mut request = format!("ws://{at}{path}").into_client_request().expect("a request");
+        let basic = format!("Basic {}", STANDARD.encode(format!("bob:{secret}")));
+        let headers = request.headers_mut();
+        headers.insert("Authorization", basic.parse().expect("a header"));
+        headers.insert("Sec-WebSocket-Protocol", protocol.parse().expect("a header"));
+        let work = tokio_tungstenite::client_async(request, stream);
+        let (socket, response) = self.in_time(work).await?;
+        assert_eq!(response.headers()["Sec-WebSocket-Protocol"], "webrtc.oracle.com");
+        Ok(socket)
+    }
+
+    async fn open(&self) -> Socket {
+        self.upgrade("/ws/webrtc/phone", "webrtc.oracle.com", "sesame").await.expect("let in")
+    }
+
+    fn seen(&self, kind: Kind) -> usize {
+        self.recorder.events().iter().filter(|event| event.kind == kind).count()
+    }
+
+    /// The close code that the gateway sends.
+    async fn close_code(&self, socket: &mut Socket) -> Option<u16> {
+        self.in_time(async {
+            while let Some(Ok(message)) = socket.next().await {
+                if let Message::Close(frame) = message {
+                    // Our half of the handshake, which the gateway waits for.
+                    let _gone: bool = socket.flush().await.is_err();
+                    return frame.map(|frame| frame.code.into());
+                }
+            }
+            None
+        })
+        .await
+    }
+}
+
+const OPTIONS: &str = "OPTIONS sip:example.com SIP/2.0\r\n\
+    Via: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKa;rport\r\nMax-Forwards: 70\r\n\
+    From: <sip:alice@example.com>;tag=1\r\nTo: <sip:example.com>\r\nCall-ID: c1\r\n\
+    CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n";
+
+#[tokio::test]
+async fn upgrades_are_refused_with_a_status_and_recorded() {
+    let rig = rig().await;
+    for (path, protocol, secret, wanted) in [
+        ("/other", "webrtc.oracle.com", "sesame", 404),
+        ("/chat", "chat", "sesame", 400),
+        ("/chat", "webrtc.oracle.com", "wrong", 401),
+    ] {
+        match rig.upgrade(path, protocol, secret).await {
+            Err(Error::Http(response)) => {
+                assert_eq!(response.status(), wanted);
+                let challenged = response.headers().contains_key("WWW-Authenticate");
+                assert_eq!(challenged, wanted == 401);
+            }
+            other => panic!("{path} should be refused: {:?}", other.err()),
+        }
+    }
+    drop(rig.upgrade("/chat", "webrtc.oracle.com", "sesame").await.expect("let in"));
+    assert_eq!(rig.seen(Kind::WsRefused), 3);
+}
+
+#[tokio::test]
+async fn ping_is_answered_and_hostile_frames_close_with_their_codes() {
+    let rig = rig().await;
+    let mut socket = rig.open().await;
+    socket.send(Message::text("ping")).await.expect("sent");
+    let pong = rig.in_time(socket.next()).await.expect("an answer").expect("sound");
+    assert_eq!(pong, Message::text("pong"));
+    socket.send(Message::binary(vec![1])).await.expect("sent");
+    assert_eq!(rig.close_code(&mut socket).await, Some(1003));
+
+    let mut socket = rig.open().await;
+    socket.send(Message::text("x".repeat(64 * 1_024 + 1))).await.expect("sent");
+    assert_eq!(rig.close_code(&mut socket).await, Some(1009));
+
+    let mut socket = rig.open().await;
+    // A masked text frame of one byte that is no UTF-8.
+    let raw = [0x81, 0x81, 0, 0, 0, 0, 0xff];
+    socket.get_mut().write_all(&raw).await.expect("sent");
+    assert_eq!(rig.close_code(&mut socket).await, Some(1007));
+}
+
+#[tokio::test]
+async fn sip_is_answered_over_udp_and_bad_sip_by_rule() {
+    let rig = rig().await;
+    let socket = rig.host.net.udp("127.0.0.1:0").await.expect("a socket");
+    let mut buffer = [0; 4_096];
+    let mut ask = async |text: &str| {
+        socket.send_to(text.as_bytes(), rig.running.udp[0]).await.expect("sent");
+        let got = rig.in_time(socket.recv_from(&mut buffer)).await.expect("an answer");
+        String::from_utf8(buffer[..got.0].to_vec()).expect("text")
+    };
+    assert!(ask(OPTIONS).await.starts_with("SIP/2.0 200 "));
+    let bad = ask(&OPTIONS.replace("1 OPTIONS", "1 INVITE")).await;
+    assert!(bad.starts_with("SIP/2.0 400 Bad Request (RFC 3261 8.1.1.5: "), "{bad}");
+    let version = ask(&OPTIONS.replacen("SIP/2.0\r", "SIP/9.0\r", 1)).await;
+    assert!(version.starts_with("SIP/2.0 505 "), "{version}");
+    assert!(
+        ask(&OPTIONS.replace("z9hG4bKa", "z9hG4bKb")).await.starts_with("SIP/2.0 200 "),
+        "alive"
+    );
+    assert_eq!(rig.seen(Kind::SipBroken), 2);
+    assert_eq!(rig.seen(Kind::SipReceived), 2);
+}
+
+#[tokio::test]
+async fn sip_over_tcp_is_framed_kept_alive_and_closed_when_lost() {
+    let rig = rig().await;
+    let at = rig.running.tcp[0].to_string();
+    let mut stream = rig.host.net.dial(&at).await.expect("it listens");
+    let text = OPTIONS.replace("/UDP", "/TCP");
+    let (first, second) = text.split_at(40);
+    stream.write_all(first.as_bytes()).await.expect("sent");
+    stream.write_all(format!("{second}\r\n\r\n").as_bytes()).await.expect("sent");
+    let mut got = Vec::new();
+    // The answer to the ping may come before or after the core's.
+    let complete = |got: &[u8]| {
+        got.starts_with(b"\r\nSIP") && got.ends_with(b"\r\n\r\n")
+            || got.starts_with(b"SIP") && got.ends_with(b"\r\n\r\n\r\n")
+    };
+    while !complete(&got) {
+        let mut byte = [0];
+        rig.in_time(stream.read_exact(&mut byte)).await.expect("more");
+        got.push(byte[0]);
+    }
+    assert!(String::from_utf8_lossy(&got).contains("SIP/2.0 200 "));
+    stream.write_all(b"nonsense\r\n\r\n").await.expect("sent");
+    let end = rig.in_time(stream.read(&mut [0; 16])).await;
+    assert!(matches!(end, Ok(0)), "the stream has lost its frames and is closed: {end:?}");
+}
+
+#[tokio::test]
+async fn stop_says_1012_and_ends_and_frees_the_ports() {
+    let rig = rig().await;
+    let mut socket = rig.open().await;
+    let udp = rig.running.udp[0].to_string();
+    rig.running.stop();
+    assert_eq!(rig.close_code(&mut socket).await, Some(1012));
+    let Rig { host, running, .. } = rig;
+    let ended = within(&*host.clock, LIMIT, running.stopped()).await;
+    assert_eq!(ended, Some(Ok(())));
+    let free = within(&*host.clock, LIMIT, async {
+        while host.net.udp(&udp).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(free.await.is_some(), "the port is free again");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named_with_its_key() {
+    let rig = rig().await;
+    let mut settings = Settings::new(Config::new("example.com", "127.0.0.1:5060"));
+    settings.udp = vec![rig.running.udp[0].to_string()];
+    let error = Gateway::start(rig.host.clone(), settings, Recorder::passing()).await.err();
+    let said = error.expect("the port is taken").to_string();
+    assert!(said.starts_with("sip.udp = \"127.0.0.1:"), "{said}");
+}
