@@ -234,3 +234,130 @@ impl Sink for Ports {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use reveille_gateway_core::io::PushId;
+    use reveille_gateway_core::record::SessionId;
+    use reveille_trace::{Recorder, Scribe};
+    use tokio::sync::watch;
+
+    use super::*;
+
+    /// Ports whose queues hold one each, and the ends that nobody reads.
+    struct Stuck {
+        ports: Ports,
+        _ends: (mpsc::Receiver<Event>, mpsc::Receiver<SipOut>, mpsc::Receiver<PushRequest>),
+        _stop: watch::Sender<bool>,
+        commits: mpsc::Receiver<Commit>,
+    }
+
+    fn stuck() -> Stuck {
+        let (inbox, events) = mpsc::channel(1);
+        let (stop, stopping) = watch::channel(false);
+        let scribe = Scribe::new(Recorder::passing(), "gateway");
+        let world = World::new(reveille_host::real::host(), scribe, inbox, stopping);
+        let (udp, sip) = mpsc::channel(1);
+        let (push, requests) = mpsc::channel(1);
+        let (commit, commits) = mpsc::channel(1);
+        let udp = vec![("192.0.2.9:5060".to_owned(), udp)];
+        let pushes = BTreeMap::from([("webhook".to_owned(), push)]);
+        let ports = Ports::new(world, udp, commit, pushes);
+        Stuck { ports, _ends: (events, sip, requests), _stop: stop, commits }
+    }
+
+    fn flow() -> Flow {
+        Flow {
+            transport: Transport::Udp,
+            local: String::new(),
+            peer: "192.0.2.1:5060".to_owned(),
+            connection: None,
+        }
+    }
+
+    fn push(attempt: u32, provider: &str) -> Output {
+        Output::Notify(Box::new(PushRequest {
+            id: PushId { wake: 1, attempt },
+            provider: provider.to_owned(),
+            session: SessionId("s".to_owned()),
+            application: String::new(),
+            token: String::new(),
+            payload: reveille_wire::push::WakePayload {
+                session_id: "s".to_owned(),
+                event: "call".to_owned(),
+                call_id: None,
+                subsession_id: None,
+                initiator: None,
+                target: None,
+                ttl_s: None,
+            },
+            ttl_ms: 1,
+        }))
+    }
+
+    #[test]
+    fn a_full_sip_queue_is_an_input() {
+        let mut stuck = stuck();
+        let sip = || Output::Sip { flow: flow(), bytes: vec![1] };
+        stuck.ports.put(sip());
+        assert!(stuck.ports.next_feedback().is_none(), "the first has room");
+        stuck.ports.put(sip());
+        let back = stuck.ports.next_feedback();
+        assert!(matches!(back, Some(Input::SipUnsent { flow: unsent }) if unsent == flow()));
+    }
+
+    #[test]
+    fn a_full_push_queue_is_transient_and_an_unknown_provider_refused() {
+        let mut stuck = stuck();
+        stuck.ports.put(push(1, "webhook"));
+        assert!(stuck.ports.next_feedback().is_none(), "the first has room");
+        stuck.ports.put(push(2, "webhook"));
+        let Some(Input::Pushed { push: id, outcome }) = stuck.ports.next_feedback() else {
+            panic!("the second has no room and says so");
+        };
+        assert_eq!(id.attempt, 2);
+        assert!(matches!(outcome, PushOutcome::Transient { .. }));
+        stuck.ports.put(push(3, "pigeon"));
+        let back = stuck.ports.next_feedback();
+        let refused =
+            PushOutcome::Refused { why: "no push provider `pigeon` is configured".to_owned() };
+        assert!(matches!(back, Some(Input::Pushed { outcome, .. }) if outcome == refused));
+    }
+
+    #[test]
+    fn a_socket_that_does_not_read_is_closed_once() {
+        let mut stuck = stuck();
+        let (queue, _unread) = mpsc::channel(1);
+        let socket = SocketId(7);
+        let (user, app) = ("bob".to_owned(), "phone".to_owned());
+        let opened = stuck.ports.admit(Event::WsOpened { socket, user, app, queue });
+        assert!(matches!(opened[..], [Input::SocketOpened { .. }]));
+        for _ in 0..3 {
+            stuck.ports.put(Output::Text { socket, text: "x".to_owned() });
+        }
+        let back = stuck.ports.next_feedback();
+        assert!(matches!(back, Some(Input::SocketClosed { socket: SocketId(7), code: None })));
+        assert!(stuck.ports.next_feedback().is_none());
+        let late = Input::SocketText { socket, text: "late".to_owned() };
+        assert!(stuck.ports.admit(Event::Input(late)).is_empty());
+        assert!(
+            stuck.ports.admit(Event::WsClosed { socket, code: None }).is_empty(),
+            "told already"
+        );
+    }
+
+    #[test]
+    fn a_fabric_without_room_ends_the_gateway() {
+        let mut stuck = stuck();
+        let commit = |token| {
+            let session = SessionId("s".to_owned());
+            Output::Store(Commit { session, token, epoch: 1, changes: Vec::new(), urgent: true })
+        };
+        stuck.ports.put(commit(1));
+        assert_eq!(stuck.ports.fault(), None);
+        assert!(!stuck.ports.is_idle(), "a commit waits");
+        stuck.ports.put(commit(2));
+        assert!(stuck.ports.fault().is_some_and(|why| why.contains("does not keep up")));
+        assert_eq!(stuck.commits.try_recv().map(|commit| commit.token), Ok(1));
+    }
+}

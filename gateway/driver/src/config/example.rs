@@ -44,9 +44,9 @@ busy-limit = "9s"
 close-wait = "5s"
 
 [fabric]
-# Where records survive: "memory" loses them with the process.
-engine = "memory"
-# The file of an embedded engine.
+# Where records survive: "redb", a file; or "memory", which loses them with the process.
+engine = "redb"
+# The file of "redb".
 path = "reveille.redb"
 
 [push]

@@ -63,7 +63,7 @@ pub(super) enum HoldCode {
 }
 
 macro_rules! section {
-    ($name:ident { $($field:ident: $type:ty = $default:expr,)+ }) => {
+    ($name:ident { $($field:ident: $type:ty = $default:expr),+ $(,)? }) => {
         #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
         #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
         pub(super) struct $name { $(pub(super) $field: $type,)+ }
@@ -103,10 +103,7 @@ section!(WebSocket {
     busy_limit: Span = Span(core().idle_limit_ms.1),
     close_wait: Span = Span(core().close_wait_ms),
 });
-section!(Fabric {
-    engine: String = "memory".to_owned(),
-    path: String = "reveille.redb".to_owned(),
-});
+section!(Fabric { engine: String = "redb".to_owned(), path: String = "reveille.redb".to_owned() });
 section!(Push {
     connect_limit: Span = Span(3_000),
     request_limit: Span = Span(5_000),
