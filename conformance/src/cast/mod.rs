@@ -3,6 +3,9 @@
 //! real sockets that the player enters on a stage. None of them uses the house's own SIP layer.
 
 pub mod caller;
+pub mod phone;
+pub mod plain;
+pub mod push;
 pub mod registrar;
 pub mod scan;
 pub mod sip;

@@ -1,0 +1,517 @@
+//! A phone: the operating system's part, which keeps the push channel and starts, kills and wakes
+//! the app, and one of two apps: the house's client library, or one written by hand.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reveille_client::{App, Event, SavedState, State};
+use reveille_host::{Host, within};
+use reveille_trace::{Draft, Kind, Scribe};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::sync::mpsc;
+
+use super::plain;
+use super::sip::now_us;
+
+/// How often the push channel is dialled again.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How long dialling it may take.
+const DIAL_LIMIT: Duration = Duration::from_secs(10);
+/// How long a woken app waits for a call before it sleeps again, if it does so by itself.
+const STAY: Duration = Duration::from_secs(5);
+/// The longest payload line.
+const LINE_LIMIT: u64 = 16 * 1024;
+
+/// How a phone is set up.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// `host:port` of the gateway's WebSocket.
+    pub gateway: String,
+    /// Path of the upgrade.
+    #[serde(default = "default_path")]
+    pub path: String,
+    /// Who the app is in its frames: `bob@example.com`.
+    pub address: String,
+    /// User name for HTTP Basic.
+    pub user: String,
+    /// Secret for HTTP Basic.
+    pub secret: String,
+    /// `host:port` of the push service's channel for phones.
+    pub push: String,
+    /// The device token.
+    pub token: String,
+    /// The push provider as the gateway names it.
+    #[serde(default = "default_provider")]
+    pub provider: String,
+    /// The application at the push service.
+    #[serde(default = "default_app_id")]
+    pub app_id: String,
+    /// Which app.
+    #[serde(default)]
+    pub app: AppKind,
+    /// Sleep asked for, in seconds.
+    #[serde(default = "default_ttl")]
+    pub ttl_s: u64,
+    /// How it goes to sleep.
+    #[serde(default)]
+    pub sleep_by: SleepBy,
+    /// Whether it goes to sleep by itself whenever it is connected and has no call.
+    #[serde(default)]
+    pub resleeps: bool,
+    /// What it does with a call.
+    #[serde(default)]
+    pub conduct: Conduct,
+}
+
+fn default_path() -> String {
+    "/ws/webrtc/app".to_owned()
+}
+fn default_provider() -> String {
+    "webhook".to_owned()
+}
+fn default_app_id() -> String {
+    "com.example.app".to_owned()
+}
+const fn default_ttl() -> u64 {
+    3600
+}
+
+/// Which app runs on the phone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AppKind {
+    /// The house's client library.
+    #[default]
+    Sdk,
+    /// The one of [`plain`].
+    Plain,
+}
+
+/// How an app goes to sleep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SleepBy {
+    /// It asks, and closes when it is granted.
+    #[default]
+    Hibernate,
+    /// It closes with the sleep code.
+    Close,
+}
+
+/// What the app does with a call that it alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+pub enum Conduct {
+    /// Answers it.
+    Answer {
+        /// That many milliseconds after the alert.
+        after_ms: u64,
+    },
+    /// Declines it.
+    Decline {
+        /// With this SIP status.
+        status: u16,
+    },
+    /// Lets it ring.
+    Ring,
+}
+
+impl Default for Conduct {
+    fn default() -> Self {
+        Self::Answer { after_ms: 0 }
+    }
+}
+
+/// What a phone can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Go to sleep, in this way.
+    Sleep(SleepBy),
+    /// The user opens the app.
+    Open,
+    /// The operating system kills the app.
+    Kill,
+    /// The radio drops the app's connection.
+    DropConnection,
+    /// The user ends every call.
+    HangUp,
+    /// What becomes of calls from now on.
+    Conduct(Conduct),
+    /// Ignore pushes, or heed them again.
+    IgnorePushes(bool),
+    /// The user signs out: the session ends.
+    Close,
+}
+
+/// What an app can be told by its phone.
+#[derive(Debug, Clone)]
+pub enum AppCommand {
+    /// Ask to sleep that many seconds.
+    Hibernate(u64),
+    /// Close with the sleep code.
+    SleepByClose,
+    /// Lose the connection and come back.
+    Drop,
+    /// End the session.
+    Close,
+    /// Say that it rings.
+    Ring(String),
+    /// Answer a call with an SDP.
+    Answer(String, String),
+    /// Decline a call with a status.
+    Decline(String, u16),
+    /// End a call.
+    HangUp(String),
+}
+
+/// What an app tells its phone.
+#[derive(Debug, Clone)]
+pub enum AppEvent {
+    /// Connected or resumed.
+    Connected,
+    /// A call comes in.
+    Incoming {
+        /// Its subsession.
+        call: String,
+        /// Who calls.
+        initiator: String,
+        /// The offer, or nothing.
+        sdp: String,
+    },
+    /// A call is over.
+    Ended {
+        /// Its subsession.
+        call: String,
+        /// Why.
+        why: String,
+    },
+    /// Sleep was refused.
+    SleepRefused,
+    /// Asleep: the process has ended.
+    Asleep,
+    /// The session is over: the process has ended.
+    Over,
+}
+
+enum Input {
+    Push(String),
+    Command(Command),
+    NoMoreCommands,
+    /// Of the app's process with this number.
+    App(u64, AppEvent),
+}
+
+enum Process {
+    None,
+    Plain(mpsc::Sender<AppCommand>),
+    Sdk(App),
+}
+
+struct Phone {
+    host: Host,
+    scribe: Scribe,
+    settings: Settings,
+    inbox: mpsc::Sender<Input>,
+    process: Process,
+    launches: u64,
+    connected: bool,
+    ignores: bool,
+    calls: BTreeSet<String>,
+    answers: Vec<(Duration, String)>,
+    /// When it goes to sleep, if nothing keeps it awake.
+    sleepy_at: Option<Duration>,
+    plain: Arc<Mutex<plain::Saved>>,
+    sdk: Option<SavedState>,
+}
+
+/// Runs for ever. The app is started at once.
+///
+/// # Errors
+/// None so far; the signature is that of the cast.
+pub async fn run(
+    host: Host,
+    scribe: Scribe,
+    settings: Settings,
+    commands: mpsc::Receiver<Command>,
+) -> Result<(), String> {
+    let (send, mut inbox) = mpsc::channel(super::INBOX);
+    let channel = push_channel(host.clone(), settings.clone(), send.clone());
+    host.tasks.spawn("phone-push", Box::pin(channel));
+    let forward = super::forward(commands, send.clone(), Input::Command, Input::NoMoreCommands);
+    host.tasks.spawn("phone-commands", Box::pin(forward));
+    let mut phone = Phone {
+        host,
+        scribe,
+        settings,
+        inbox: send,
+        process: Process::None,
+        launches: 0,
+        connected: false,
+        ignores: false,
+        calls: BTreeSet::new(),
+        answers: Vec::new(),
+        sleepy_at: None,
+        plain: Arc::default(),
+        sdk: None,
+    };
+    phone.launch();
+    loop {
+        let until = phone.answers.iter().map(|(at, _)| *at).chain(phone.sleepy_at).min();
+        match super::next(&phone.host, &mut inbox, until).await {
+            Some(Input::Push(payload)) => phone.pushed(&payload),
+            Some(Input::Command(command)) => phone.told(command).await,
+            Some(Input::App(of, event)) if of == phone.launches => phone.heard(event).await,
+            Some(Input::App(..) | Input::NoMoreCommands) => {}
+            None => {
+                phone.answer_due().await;
+                phone.sleep_due().await;
+            }
+        }
+    }
+}
+
+/// Keeps the operating system's own connection to the push service.
+async fn push_channel(host: Host, settings: Settings, inbox: mpsc::Sender<Input>) {
+    while !inbox.is_closed() {
+        let dialled = within(&*host.clock, DIAL_LIMIT, host.net.dial(&settings.push)).await;
+        if let Some(Ok(mut stream)) = dialled {
+            let hello = format!("{}\n", serde_json::json!({"token": settings.token}));
+            let said = within(&*host.clock, DIAL_LIMIT, stream.write_all(hello.as_bytes())).await;
+            let mut reader = BufReader::new(stream);
+            loop {
+                if !matches!(said, Some(Ok(()))) {
+                    break;
+                }
+                let mut line = String::new();
+                let read = (&mut reader).take(LINE_LIMIT).read_line(&mut line).await;
+                if !matches!(read, Ok(1..)) || !line.ends_with('\n') {
+                    break;
+                }
+                if inbox.send(Input::Push(line.trim_end().to_owned())).await.is_err() {
+                    return;
+                }
+            }
+        }
+        host.sleep(AGAIN).await;
+    }
+}
+
+impl Phone {
+    fn note(&self, draft: Draft) {
+        self.scribe.note(now_us(&self.host), draft);
+    }
+
+    fn launch(&mut self) {
+        self.launches += 1;
+        self.connected = false;
+        let (of, inbox) = (self.launches, self.inbox.clone());
+        let (host, scribe) = (self.host.clone(), self.scribe.clone());
+        match self.settings.app {
+            AppKind::Plain => {
+                let (send, commands) = mpsc::channel(super::INBOX);
+                let (events, mut told) = mpsc::channel(super::INBOX);
+                let saved = Arc::clone(&self.plain);
+                let app = plain::run(host, scribe, self.settings.clone(), saved, commands, events);
+                self.host.tasks.spawn("app", Box::pin(app));
+                let pass = async move {
+                    while let Some(event) = told.recv().await {
+                        if inbox.send(Input::App(of, event)).await.is_err() {
+                            return;
+                        }
+                    }
+                };
+                self.host.tasks.spawn("app-events", Box::pin(pass));
+                self.process = Process::Plain(send);
+            }
+            AppKind::Sdk => {
+                let own = &self.settings;
+                let name = own.path.rsplit('/').next().unwrap_or("app");
+                let mut settings =
+                    reveille_client::Settings::new(&own.gateway, name, &own.user, &own.secret)
+                        .with_token(&own.token, &own.provider, &own.app_id);
+                settings.path.clone_from(&own.path);
+                settings.ttl_s = Some(own.ttl_s);
+                let (app, mut told) = App::start(host, scribe, settings, self.sdk.clone());
+                let pass = async move {
+                    while let Some(event) = told.recv().await {
+                        let Some(event) = translate(event) else { continue };
+                        if inbox.send(Input::App(of, event)).await.is_err() {
+                            return;
+                        }
+                    }
+                };
+                self.host.tasks.spawn("app-events", Box::pin(pass));
+                self.process = Process::Sdk(app);
+            }
+        }
+    }
+
+    /// The process is gone, and with it what it had in memory.
+    fn end_process(&mut self) {
+        if let Process::Sdk(app) = &self.process {
+            self.sdk = Some(app.saved_state());
+        }
+        self.process = Process::None;
+        self.launches += 1;
+        self.connected = false;
+        self.calls.clear();
+        self.answers.clear();
+        self.sleepy_at = None;
+    }
+
+    async fn order(&self, command: AppCommand) {
+        match (&self.process, command) {
+            (Process::None, _) => {}
+            (Process::Plain(app), command) => {
+                // An app that has just ended says so by its last event.
+                drop(app.send(command).await);
+            }
+            (Process::Sdk(app), AppCommand::Hibernate(ttl_s)) => app.hibernate(Some(ttl_s)),
+            (Process::Sdk(app), AppCommand::SleepByClose) => app.sleep_by_close(),
+            (Process::Sdk(app), AppCommand::Drop) => app.drop_connection(),
+            (Process::Sdk(app), AppCommand::Close) => app.close(),
+            (Process::Sdk(app), AppCommand::Ring(call)) => app.ring(&call),
+            (Process::Sdk(app), AppCommand::Answer(call, sdp)) => app.answer(&call, &sdp),
+            (Process::Sdk(app), AppCommand::Decline(call, code)) => {
+                app.decline(&call, code, "declined");
+            }
+            (Process::Sdk(app), AppCommand::HangUp(call)) => app.hang_up(&call),
+        }
+    }
+
+    async fn told(&mut self, command: Command) {
+        match command {
+            Command::Sleep(by) => self.sleep(by).await,
+            Command::Open => {
+                if matches!(self.process, Process::None) {
+                    self.launch();
+                }
+            }
+            Command::Kill => {
+                self.end_process();
+                self.note(Draft::new(Kind::AppState).with("state", "killed"));
+            }
+            Command::DropConnection => self.order(AppCommand::Drop).await,
+            Command::HangUp => {
+                for call in std::mem::take(&mut self.calls) {
+                    self.order(AppCommand::HangUp(call)).await;
+                }
+                self.sleep_again().await;
+            }
+            Command::Conduct(conduct) => self.settings.conduct = conduct,
+            Command::IgnorePushes(ignores) => self.ignores = ignores,
+            Command::Close => self.order(AppCommand::Close).await,
+        }
+    }
+
+    async fn sleep(&self, by: SleepBy) {
+        let command = match by {
+            SleepBy::Hibernate => AppCommand::Hibernate(self.settings.ttl_s),
+            SleepBy::Close => AppCommand::SleepByClose,
+        };
+        self.order(command).await;
+    }
+
+    async fn sleep_again(&self) {
+        if self.settings.resleeps && self.connected && self.calls.is_empty() {
+            self.sleep(self.settings.sleep_by).await;
+        }
+    }
+
+    fn pushed(&mut self, payload: &str) {
+        let draft = Draft::new(Kind::PushArrived).raw(payload.as_bytes());
+        self.note(draft.with("token", self.settings.token.as_str()));
+        if !self.ignores && matches!(self.process, Process::None) {
+            self.launch();
+        }
+    }
+
+    async fn heard(&mut self, event: AppEvent) {
+        match event {
+            AppEvent::Connected => {
+                self.connected = true;
+                // A woken app stays for the call that it was woken for.
+                let stay = if self.launches == 1 { Duration::ZERO } else { STAY };
+                self.sleepy_at = Some(self.host.clock.now().mono + stay);
+                self.sleep_due().await;
+            }
+            AppEvent::Incoming { call, initiator, sdp } => {
+                self.calls.insert(call.clone());
+                let alerted = Draft::new(Kind::AppAlerted).with("call", mark(&initiator, &sdp));
+                self.note(alerted.with("subsession", call.as_str()));
+                self.order(AppCommand::Ring(call.clone())).await;
+                match self.settings.conduct {
+                    Conduct::Answer { after_ms } => {
+                        let at = self.host.clock.now().mono + Duration::from_millis(after_ms);
+                        self.answers.push((at, call));
+                        self.answer_due().await;
+                    }
+                    Conduct::Decline { status } => {
+                        self.calls.remove(&call);
+                        self.order(AppCommand::Decline(call, status)).await;
+                        self.sleep_again().await;
+                    }
+                    Conduct::Ring => {}
+                }
+            }
+            AppEvent::Ended { call, why } => {
+                self.calls.remove(&call);
+                self.answers.retain(|(_, waiting)| *waiting != call);
+                let ended = Draft::new(Kind::AppCallEnded).with("subsession", call.as_str());
+                self.note(ended.with("call", call).with("why", why));
+                self.sleep_again().await;
+            }
+            AppEvent::SleepRefused => {
+                self.sleepy_at = Some(self.host.clock.now().mono + STAY);
+            }
+            AppEvent::Asleep | AppEvent::Over => self.end_process(),
+        }
+    }
+
+    async fn sleep_due(&mut self) {
+        if self.sleepy_at.is_some_and(|at| at <= self.host.clock.now().mono) {
+            self.sleepy_at = None;
+            self.sleep_again().await;
+        }
+    }
+
+    async fn answer_due(&mut self) {
+        let now = self.host.clock.now().mono;
+        let waiting = std::mem::take(&mut self.answers);
+        let (due, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(at, _)| *at <= now);
+        self.answers = later;
+        for (_, call) in due {
+            self.order(AppCommand::Answer(call, ANSWER.to_owned())).await;
+        }
+    }
+}
+
+/// The answer of every phone.
+const ANSWER: &str = "v=0\r\no=- 2 2 IN IP4 192.0.2.2\r\ns=-\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\n\
+m=audio 49172 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";
+
+/// The call's mark: the SDP's `s=` line, else the caller's user name.
+fn mark(initiator: &str, sdp: &str) -> String {
+    let line = sdp.lines().find_map(|line| line.strip_prefix("s=")).filter(|s| *s != "-");
+    let user = initiator.trim_start_matches("sip:").split('@').next().unwrap_or_default();
+    line.unwrap_or(user).trim().to_owned()
+}
+
+fn translate(event: Event) -> Option<AppEvent> {
+    Some(match event {
+        Event::State(State::Connected { .. }) => AppEvent::Connected,
+        Event::State(State::Hibernated) => AppEvent::Asleep,
+        Event::State(State::Failed { .. } | State::Closed) => AppEvent::Over,
+        Event::State(State::Reconnecting) | Event::CallEstablished { .. } => return None,
+        Event::Incoming(call) => AppEvent::Incoming {
+            call: call.subsession_id,
+            initiator: call.initiator,
+            sdp: call.sdp.unwrap_or_default(),
+        },
+        Event::CallEnded { subsession_id, why } => AppEvent::Ended { call: subsession_id, why },
+        Event::HibernateRefused { .. } => AppEvent::SleepRefused,
+    })
+}
