@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use reveille_gateway_core::io::{
     Commit, Flow, Input, Output, PushOutcome, PushRequest, Sink, SocketId, Transport,
 };
-use reveille_trace::{Draft, Kind};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -182,11 +181,6 @@ impl Ports {
     }
 
     fn store(&mut self, commit: Commit) {
-        let (session, token) = (commit.session.clone(), commit.token);
-        self.world.note(|| {
-            let draft = Draft::new(Kind::StoreAsked).with("session", session.0.as_str());
-            draft.with("token", token)
-        });
         match self.commits.try_send(commit) {
             Ok(()) => self.unanswered += 1,
             Err(_) => {

@@ -66,16 +66,7 @@ async fn commit(
     };
     world.host.tasks.blocking(Box::new(work)).await;
     let done = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let answers = done.unwrap_or_else(|| Err(FabricError::new("the commit broke off")))?;
-    for answer in &answers {
-        if let Input::Stored { session, token } = answer {
-            world.note(|| {
-                let draft = Draft::new(Kind::Stored).with("session", session.0.as_str());
-                draft.with("token", *token)
-            });
-        }
-    }
-    Ok(answers)
+    done.unwrap_or_else(|| Err(FabricError::new("the commit broke off")))
 }
 
 /// The next batch: first what somebody waits for, with all of the same session that came before

@@ -115,7 +115,11 @@ async fn attempt(world: &World, name: &'static str, plugin: &dyn Push, request: 
         Some(call) => draft.corr(call.as_str()),
         None => draft,
     };
-    world.note(|| of_call(Draft::new(Kind::Hop).with("hop", 8u8).with("where", webhook::PLACE)));
+    // A hop is passed once; what follows a failure is a retry.
+    if id.attempt == 1 {
+        world
+            .note(|| of_call(Draft::new(Kind::Hop).with("hop", 8u8).with("where", webhook::PLACE)));
+    }
     world.note(|| {
         let draft = Draft::new(Kind::PushSent).raw(body.clone()).with("provider", name);
         of_call(draft.with("wake", id.wake).with("attempt", id.attempt))
