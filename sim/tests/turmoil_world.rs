@@ -237,11 +237,16 @@ fn everything(seed: u64) -> Vec<Event> {
 fn a_seed_repeats_its_run_and_another_seed_does_not() {
     let first = everything(3);
     assert_eq!(first, everything(3));
-    assert_ne!(first, everything(4));
-    let drawn: Vec<_> = first.iter().filter(|event| event.actor == "keeper").collect();
-    let texts: Vec<_> = drawn.iter().filter_map(|event| event.text("text")).collect();
-    assert_eq!(texts.len(), 2, "{drawn:?}");
+    let other = everything(4);
+    assert_ne!(first, other);
+    let drawn = |events: &[Event]| -> Vec<String> {
+        let keeper = events.iter().filter(|event| event.actor == "keeper");
+        keeper.filter_map(|event| event.text("text").map(str::to_owned)).collect()
+    };
+    let texts = drawn(&first);
+    assert_eq!(texts.len(), 2, "{texts:?}");
     assert_ne!(texts[0], texts[1], "a restarted host draws other bytes");
+    assert_ne!(texts[0], drawn(&other)[0], "another seed draws other bytes");
 }
 
 /// What the peer of a host sees of `fault`: each as `what @ ms`.
@@ -273,7 +278,11 @@ fn seen(fault: impl Fn(String) -> Fault) -> (Vec<String>, Recorder) {
                 None => say("silence"),
                 Some(read) => say(&format!("{:?}", read.unwrap_err().kind())),
             }
-            // The victim is up again by now.
+            match within(&*host.clock, ms(100), host.net.dial("victim:7")).await {
+                None => say("dial hangs"),
+                Some(dialled) => say(&format!("{:?}", dialled.map(drop).unwrap_err().kind())),
+            }
+            // The victim is up again after this.
             host.sleep(ms(1000)).await;
             if stream.write_all(b"x").await.is_err() {
                 say("write refused");
@@ -295,14 +304,87 @@ fn seen(fault: impl Fn(String) -> Fault) -> (Vec<String>, Recorder) {
 #[test]
 fn a_peer_sees_a_killed_process_end_and_a_dead_machine_fall_silent() {
     let (crash, recorder) = seen(|host| Fault::Crash { host, down: ms(800) });
-    assert_eq!(crash[0], "UnexpectedEof", "{crash:?}");
+    assert_eq!(crash[..2], ["UnexpectedEof", "ConnectionRefused"], "{crash:?}");
     assert_eq!(crash.last().map(String::as_str), Some("up"), "{crash:?}");
     assert_eq!(count(&recorder, Kind::FaultStruck), 1);
     let (power, recorder) = seen(|host| Fault::PowerLoss { host, down: ms(800) });
-    assert_eq!(power, ["silence", "ConnectionReset", "up"]);
+    assert_eq!(power, ["silence", "dial hangs", "ConnectionReset", "up"]);
     assert_eq!(count(&recorder, Kind::FaultStruck), 1);
     let (restart, _) = seen(|host| Fault::Restart { host, down: ms(800) });
     assert_eq!(restart, crash);
+}
+
+#[test]
+fn nothing_of_a_host_runs_after_its_crash() {
+    let (mut stage, recorder) = stage(10);
+    let scribe = Scribe::new(recorder.clone(), "twin");
+    let twin = part(move |host| {
+        let scribe = scribe.clone();
+        async move {
+            let (tell, told) = tokio::sync::oneshot::channel();
+            host.tasks.spawn(
+                "second",
+                Box::pin(async move {
+                    if told.await.is_ok() {
+                        scribe.note(0, Draft::new(Kind::Note));
+                    }
+                }),
+            );
+            let socket = host.net.udp("0.0.0.0:9").await.map_err(|error| error.to_string())?;
+            let own = socket.local_addr().map_err(|error| error.to_string())?;
+            let _told = tell.send(());
+            socket.send_to(b"x", own).await.map_err(|error| error.to_string())
+        }
+    });
+    stage.enter("twin", twin);
+    // The first operation spawns the second task, the second sends.
+    assert!(stage.lay("twin", Trap { at: 2, after: false, silent: false, down: ms(10_000) }));
+    let idle = part(|host: Host| async move {
+        host.sleep(ms(100)).await;
+        Ok(())
+    });
+    stage.perform(idle, ms(1000)).unwrap();
+    assert_eq!(stage.log("twin").last().map(|operation| operation.what), Some("udp.send"));
+    assert_eq!(count(&recorder, Kind::HostCrashed), 1);
+    assert_eq!(count(&recorder, Kind::Note), 0);
+}
+
+/// A part whose end, when it comes in order, speaks: a destructor spawns, writes and syncs.
+#[test]
+fn a_restart_lets_destructors_speak_and_a_crash_does_not() {
+    struct Last(Host, Arc<dyn reveille_host::DiskFile>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.0.tasks.spawn("late", Box::pin(async {}));
+            self.1.write(0, b"bye").expect("the disk takes it");
+            self.1.sync().expect("the disk keeps it");
+        }
+    }
+    let outcome = |fault: Fault| {
+        let (mut stage, _) = stage(11);
+        let polite = part(|host| async move {
+            let file = host.disk.open("f").map_err(|error| error.to_string())?;
+            let _last = Last(host.clone(), file);
+            std::future::pending().await
+        });
+        stage.enter("polite", polite);
+        let faults = stage.faults();
+        let director = part(move |host: Host| {
+            let (faults, fault) = (Arc::clone(&faults), fault.clone());
+            async move {
+                host.sleep(ms(50)).await;
+                faults.order(fault);
+                host.sleep(ms(100)).await;
+                Ok(())
+            }
+        });
+        stage.perform(director, ms(1000)).unwrap();
+        stage.disk("polite").and_then(|disk| disk.durable("f")).unwrap_or_default()
+    };
+    let host = || "polite".to_owned();
+    assert_eq!(outcome(Fault::Restart { host: host(), down: ms(20) }), b"bye");
+    assert_eq!(outcome(Fault::Crash { host: host(), down: ms(20) }), b"");
+    assert_eq!(outcome(Fault::PowerLoss { host: host(), down: ms(20) }), b"");
 }
 
 /// Sends a numbered datagram and a byte each 20 ms across a partition; returns what came.

@@ -167,6 +167,10 @@ impl Boot {
     /// The software of `actor` for its present generation. It never ends: turmoil stops a host
     /// whose software has, with all its tasks.
     async fn software(self, actor: Arc<Actor>) {
+        if actor.gate.is_stopped() {
+            // A machine whose process is gone: its kernel refuses what comes.
+            return std::future::pending().await;
+        }
         actor.graves.free_ports();
         let life = actor.gate.life();
         actor.gate.record(Draft::new(Kind::HostStarted).with("generation", life.generation()));

@@ -108,6 +108,8 @@ impl<'a> Run<'a> {
                 self.sim.crash(actor.name.as_str());
                 if trap.silent {
                     actor.platter.lose_power(&mut self.power);
+                } else {
+                    self.sim.bounce(actor.name.as_str());
                 }
                 self.starts.push((self.sim.elapsed() + trap.down, Arc::clone(actor)));
             }
@@ -136,6 +138,7 @@ impl<'a> Run<'a> {
             Fault::Crash { host, down } => self.fell(name, &host, down, |run, actor| {
                 actor.gate.stop(false);
                 run.sim.crash(actor.name.as_str());
+                run.sim.bounce(actor.name.as_str());
             })?,
             Fault::PowerLoss { host, down } => self.fell(name, &host, down, |run, actor| {
                 actor.gate.stop(true);
@@ -145,6 +148,7 @@ impl<'a> Run<'a> {
             Fault::Restart { host, down } => self.fell(name, &host, down, |run, actor| {
                 run.sim.crash(actor.name.as_str());
                 actor.gate.stop(false);
+                run.sim.bounce(actor.name.as_str());
             })?,
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use reveille_host::{BoxFuture, Clock, Entropy, Reading, Tasks};
+use tokio::runtime::Handle;
 
 use super::world::World;
 use crate::fault::{Draws, Life};
@@ -58,12 +59,14 @@ pub(super) struct SimTasks {
 }
 
 impl Tasks for SimTasks {
-    #[expect(clippy::disallowed_methods, reason = "each host of turmoil has a runtime of its own")]
     fn spawn(&self, name: &'static str, task: BoxFuture<'static, ()>) {
         let watched = watch(Arc::clone(&self.world), self.life.clone(), name, task);
         // Whoever spawns goes on in any case, and has no effect if the life is over.
         let _alive = self.life.operate("tasks.spawn", || {
-            tokio::spawn(watched);
+            // A destructor may spawn when the runtime is gone already: then there is no task.
+            if let Ok(runtime) = Handle::try_current() {
+                runtime.spawn(watched);
+            }
         });
     }
 
