@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reveille_gateway_core::io::Input;
 use reveille_gateway_core::node::Node;
-use reveille_host::Host;
+use reveille_host::{Host, within};
 use reveille_trace::{Recorder, Scribe};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -24,6 +25,9 @@ use crate::ws;
 const INBOX: usize = 4_096;
 /// SIP connections in all, and from one address: a trunk is one address.
 const SIP_DOOR: (usize, usize) = (4_096, 1_024);
+
+/// How long the fabric may take to close.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +84,7 @@ impl Gateway {
         let doors = Doors::open(&host, &settings).await?;
 
         let (commits, queued) = mpsc::channel(COMMIT_QUEUE);
-        fabric::start(&world, opened, queued);
+        let closed = fabric::start(&world, opened, queued);
         let pushes = push::start(&world, &settings.push);
         let (udp, tcp, ws) = (doors.udp_addresses(), doors.tcp_addresses(), doors.ws_address());
         let sockets = doors.enter(&world, &settings);
@@ -90,10 +94,15 @@ impl Gateway {
         host.entropy.fill(&mut seed);
         let node = Node::new(Arc::new(settings.core), seed);
         let (ended, end) = oneshot::channel();
+        let clock = Arc::clone(&host.clock);
         let task = async move {
             let how = run(world, node, events, ports, started).await;
             if let Err(why) = &how {
                 tracing::error!(why, "the gateway ends");
+            }
+            // An error means that the committer's task is gone, and the fabric with it.
+            if within(&*clock, CLOSE_LIMIT, closed).await.is_none() {
+                tracing::warn!("the fabric is still busy");
             }
             // Both fail only when nobody is left to hear them.
             let _nobody_reads: bool = stop.send(true).is_err();

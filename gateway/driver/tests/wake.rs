@@ -13,13 +13,15 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use reveille_gateway_core::config::{Config, Secret, User};
+use reveille_gateway_core::config::{Config, Registrar, Secret, User};
+use reveille_gateway_core::io::{Flow, Transport};
 use reveille_gateway_driver::config::Settings;
 use reveille_gateway_driver::push::Application;
 use reveille_gateway_driver::{Gateway, Running};
 use reveille_host::{BoxStream, Host, Udp, within};
 use reveille_trace::{Kind, Recorder};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -226,6 +228,66 @@ async fn a_call_wakes_a_sleeping_app_in_ten_hops() {
     ];
     let wanted: Vec<_> = (1..).zip(wanted).map(|(hop, at)| (Some(hop), at.to_owned())).collect();
     assert_eq!(hops, wanted);
+}
+
+#[tokio::test]
+async fn a_redb_file_is_closed_when_the_gateway_has_stopped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut rig = Rig::new().await;
+    rig.settings.fabric.engine = "redb".to_owned();
+    rig.settings.fabric.path = folder.path().join("fabric").to_string_lossy().into_owned();
+    let first = rig.start().await;
+    let session = rig.asleep(&first).await;
+    rig.invite(&first).await;
+    rig.in_time("the call is accepted", rig.status("100")).await;
+    first.stop();
+    assert_eq!(rig.in_time("it ends", first.stopped()).await, Ok(()));
+    let second = rig.start().await;
+    rig.answer(&second, &session).await;
+}
+
+#[tokio::test]
+async fn a_session_is_registered_over_a_connection_that_the_gateway_dials() {
+    let mut rig = Rig::new().await;
+    let mut listener = rig.host.net.listen("127.0.0.1:0").await.expect("a port");
+    let registrar = listener.local_addr().expect("an address").to_string();
+    rig.settings.core.registrar = Some(Registrar {
+        uri: "sip:example.com".to_owned(),
+        flow: Flow {
+            transport: Transport::Tcp,
+            local: String::new(),
+            peer: registrar,
+            connection: None,
+        },
+        expires_s: 3_600,
+    });
+    let running = rig.start().await;
+    let mut app = rig.app(&running).await;
+    app.say(&json!({"control": {"type": "request", "sequence": 1},
+        "header": {"action": "connect"}, "payload": {"deviceToken": "tok"}}))
+        .await;
+    let register = async {
+        let (mut stream, _) = listener.accept().await.expect("dialled");
+        let mut text = String::new();
+        while !text.ends_with("\r\n\r\n") {
+            text.push(char::from(stream.read_u8().await.expect("more")));
+        }
+        assert!(text.starts_with("REGISTER sip:example.com SIP/2.0\r\n"), "{text}");
+        let copied = |line: &&str| {
+            ["Via:", "From:", "To:", "Call-ID:", "CSeq:", "Contact:"]
+                .iter()
+                .any(|name| line.starts_with(name))
+        };
+        let copied: Vec<_> = text.lines().filter(copied).collect();
+        let copied = copied.join("\r\n");
+        let answer =
+            format!("SIP/2.0 200 OK\r\n{copied}\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.expect("sent");
+        stream
+    };
+    let _stream = rig.in_time("a REGISTER", register).await;
+    let answer = rig.in_time("the connect is answered", app.hear("connect")).await;
+    assert_eq!(answer["control"]["message_state"], "final", "{answer}");
 }
 
 #[tokio::test]

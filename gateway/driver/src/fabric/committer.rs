@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reveille_gateway_core::io::{Commit, Input};
 use reveille_gateway_core::record::SessionId;
 use reveille_trace::{Draft, Kind};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{CommitResult, Fabric, FabricError};
 use crate::world::{Event, World};
@@ -14,9 +14,22 @@ use crate::world::{Event, World};
 /// Commits in one batch at most.
 const MOST_BATCH: usize = 1_024;
 
-/// Starts the committer; it ends with its queue.
-pub(crate) fn start(world: &World, fabric: Box<dyn Fabric>, queued: mpsc::Receiver<Commit>) {
-    world.host.tasks.spawn("committer", Box::pin(run(world.clone(), fabric, queued)));
+/// Starts the committer; it ends with its queue. What it returns resolves once the fabric is
+/// closed, and another gateway may open it.
+pub(crate) fn start(
+    world: &World,
+    fabric: Box<dyn Fabric>,
+    queued: mpsc::Receiver<Commit>,
+) -> oneshot::Receiver<()> {
+    let (closing, closed) = oneshot::channel();
+    let world_of_task = world.clone();
+    let task = async move {
+        run(world_of_task, fabric, queued).await;
+        // Fails only if nobody waits.
+        let _nobody_waits: bool = closing.send(()).is_err();
+    };
+    world.host.tasks.spawn("committer", Box::pin(task));
+    closed
 }
 
 async fn run(world: World, fabric: Box<dyn Fabric>, mut queued: mpsc::Receiver<Commit>) {
