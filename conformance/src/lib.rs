@@ -5,4 +5,5 @@
 //! sockets and seen through a trace.
 
 pub mod cast;
+pub mod player;
 pub mod stage;

@@ -49,3 +49,11 @@ pub(crate) async fn forward<C, I>(
     // An actor that has already ended needs no telling.
     drop(inbox.send(end).await);
 }
+
+/// A call's mark as an app sees it: the SDP's `s=` line, else the caller's user name.
+#[must_use]
+pub fn mark(initiator: &str, sdp: &str) -> String {
+    let line = sdp.lines().find_map(|line| line.strip_prefix("s=")).filter(|s| s.trim() != "-");
+    let user = initiator.trim_start_matches("sip:").split('@').next().unwrap_or_default();
+    line.unwrap_or(user).trim().to_owned()
+}

@@ -1,7 +1,7 @@
 //! A phone: the operating system's part, which keeps the push channel and starts, kills and wakes
 //! the app, and one of two apps: the house's client library, or one written by hand.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 
+use super::mark;
 use super::plain;
 use super::sip::now_us;
 
@@ -219,7 +220,8 @@ struct Phone {
     launches: u64,
     connected: bool,
     ignores: bool,
-    calls: BTreeSet<String>,
+    /// Marks of the calls it holds, by subsession.
+    calls: BTreeMap<String, String>,
     answers: Vec<(Duration, String)>,
     /// When it goes to sleep, if nothing keeps it awake.
     sleepy_at: Option<Duration>,
@@ -251,7 +253,7 @@ pub async fn run(
         launches: 0,
         connected: false,
         ignores: false,
-        calls: BTreeSet::new(),
+        calls: BTreeMap::new(),
         answers: Vec::new(),
         sleepy_at: None,
         plain: Arc::default(),
@@ -396,7 +398,7 @@ impl Phone {
             }
             Command::DropConnection => self.order(AppCommand::Drop).await,
             Command::HangUp => {
-                for call in std::mem::take(&mut self.calls) {
+                for call in std::mem::take(&mut self.calls).into_keys() {
                     self.order(AppCommand::HangUp(call)).await;
                 }
                 self.sleep_again().await;
@@ -439,8 +441,9 @@ impl Phone {
                 self.sleep_due().await;
             }
             AppEvent::Incoming { call, initiator, sdp } => {
-                self.calls.insert(call.clone());
-                let alerted = Draft::new(Kind::AppAlerted).with("call", mark(&initiator, &sdp));
+                let mark = mark(&initiator, &sdp);
+                let alerted = Draft::new(Kind::AppAlerted).with("call", mark.as_str());
+                self.calls.insert(call.clone(), mark);
                 self.note(alerted.with("subsession", call.as_str()));
                 self.order(AppCommand::Ring(call.clone())).await;
                 match self.settings.conduct {
@@ -458,10 +461,10 @@ impl Phone {
                 }
             }
             AppEvent::Ended { call, why } => {
-                self.calls.remove(&call);
+                let mark = self.calls.remove(&call).unwrap_or_default();
                 self.answers.retain(|(_, waiting)| *waiting != call);
                 let ended = Draft::new(Kind::AppCallEnded).with("subsession", call.as_str());
-                self.note(ended.with("call", call).with("why", why));
+                self.note(ended.with("call", mark).with("why", why));
                 self.sleep_again().await;
             }
             AppEvent::SleepRefused => {
@@ -492,13 +495,6 @@ impl Phone {
 /// The answer of every phone.
 const ANSWER: &str = "v=0\r\no=- 2 2 IN IP4 192.0.2.2\r\ns=-\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\n\
 m=audio 49172 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";
-
-/// The call's mark: the SDP's `s=` line, else the caller's user name.
-fn mark(initiator: &str, sdp: &str) -> String {
-    let line = sdp.lines().find_map(|line| line.strip_prefix("s=")).filter(|s| *s != "-");
-    let user = initiator.trim_start_matches("sip:").split('@').next().unwrap_or_default();
-    line.unwrap_or(user).trim().to_owned()
-}
 
 fn translate(event: Event) -> Option<AppEvent> {
     Some(match event {

@@ -1,0 +1,312 @@
+//! Performs a script on a stage: the cast enters, phones register, steps are taken when they are
+//! due, and the play ends when nothing is under way any more.
+
+mod facts;
+mod troupe;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reveille_host::{BoxFuture, Host};
+use reveille_trace::{Draft, Event, Kind, Scribe};
+
+pub use facts::{Fact, Sight, What, fact};
+pub use troupe::Cast;
+
+use crate::cast::sip::now_us;
+use crate::cast::{caller, phone, push, registrar};
+use crate::stage::{Fault, Faults, Part, Stage};
+use troupe::Troupe;
+
+/// How often the director looks.
+const LOOK: Duration = Duration::from_millis(2);
+/// How long phones have to register before the first step.
+const SET_UP: Duration = Duration::from_secs(60);
+/// How long nothing must happen for the play to be over.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// When a step is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum When {
+    /// With the step before.
+    Now,
+    /// That long after the first step could be taken.
+    At(Duration),
+    /// That long after the step before.
+    Wait(Duration),
+    /// Once this has been seen; it is searched from the start of the play.
+    Seen(Sight),
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verb {
+    /// A caller is told something.
+    Caller(String, caller::Command),
+    /// A phone is told something.
+    Phone(String, phone::Command),
+    /// The registrar is told something.
+    Registrar(registrar::Command),
+    /// The push service is told something.
+    Push(push::Command),
+    /// The world does something.
+    Fault(Fault),
+    /// Nothing: a point in time.
+    Pause,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// When.
+    pub when: When,
+    /// What.
+    pub verb: Verb,
+}
+
+/// What is performed.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// The scenario's id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Resolved properties of the target, for the head of the trace.
+    pub target: Vec<(String, String)>,
+    /// Who plays.
+    pub cast: Cast,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+    /// The longest that one trigger is waited for, and the drain at the end.
+    pub patience: Duration,
+    /// The longest that the whole may take.
+    pub limit: Duration,
+}
+
+/// What the director knows; the recorder's listener writes it.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Vec<Fact>>>);
+
+impl Seen {
+    fn any(&self, sight: &Sight) -> bool {
+        self.facts(|facts| facts.iter().any(|fact| sight.is(fact)))
+    }
+
+    fn facts<T>(&self, ask: impl FnOnce(&Vec<Fact>) -> T) -> T {
+        ask(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct Director {
+    host: Host,
+    scribe: Scribe,
+    script: Script,
+    troupe: Troupe,
+    faults: Arc<dyn Faults>,
+    seen: Seen,
+}
+
+/// Performs `script`. The target's own hosts must have entered `stage` before.
+///
+/// # Errors
+/// What broke in the harness, or a phone that could not register: nothing can be shown then.
+pub fn perform(script: &Script, stage: &mut dyn Stage) -> Result<Vec<Event>, String> {
+    let recorder = stage.recorder();
+    let seen = Seen::default();
+    let own = seen.clone();
+    recorder.listen(move |event| {
+        if let Some(fact) = fact(event) {
+            own.0.lock().unwrap_or_else(PoisonError::into_inner).push(fact);
+        }
+    });
+    let scribe = Scribe::new(recorder.clone(), "world");
+    head(&scribe, script);
+    let troupe = troupe::enter_all(stage, &script.cast);
+    let (script_, faults) = (script.clone(), stage.faults());
+    let part: Part = Arc::new(move |host| {
+        let director = Director {
+            host,
+            scribe: scribe.clone(),
+            script: script_.clone(),
+            troupe: troupe.clone(),
+            faults: Arc::clone(&faults),
+            seen: seen.clone(),
+        };
+        Box::pin(director.direct()) as BoxFuture<'static, _>
+    });
+    stage.perform(part, script.limit)?;
+    Ok(recorder.events())
+}
+
+fn head(scribe: &Scribe, script: &Script) {
+    let scenario = Draft::new(Kind::Scenario).with("id", script.id.as_str());
+    scribe.note(0, scenario.with("title", script.title.as_str()));
+    for (name, value) in &script.target {
+        let draft = Draft::new(Kind::Target).with("name", name.as_str());
+        scribe.note(0, draft.with("value", value.as_str()));
+    }
+    for step in &script.steps {
+        if let Verb::Fault(fault) = &step.verb {
+            let (name, on) = named(fault);
+            scribe.note(0, Draft::new(Kind::FaultPlanned).with("fault", name).with("on", on));
+        }
+    }
+}
+
+fn named(fault: &Fault) -> (&'static str, String) {
+    match fault {
+        Fault::Crash { host, .. } => ("crash", host.clone()),
+        Fault::PowerLoss { host, .. } => ("power-loss", host.clone()),
+        Fault::Restart { host, .. } => ("restart", host.clone()),
+        Fault::Partition { a, b, .. } => ("partition", format!("{a}--{b}")),
+        Fault::CrashAt { host, .. } => ("crash-at", host.clone()),
+    }
+}
+
+impl Director {
+    fn now(&self) -> Duration {
+        self.host.clock.now().mono
+    }
+
+    async fn direct(self) -> Result<(), String> {
+        self.set_up().await?;
+        let start = self.now();
+        for (index, step) in self.script.steps.iter().enumerate() {
+            match &step.when {
+                When::Now => {}
+                When::At(at) => self.host.clock.sleep_until(start + *at).await,
+                When::Wait(time) => self.host.sleep(*time).await,
+                When::Seen(sight) => {
+                    if !self.wait_for(self.script.patience, || self.seen.any(sight)).await {
+                        // The checks judge what this leaves undone.
+                        let text = format!("step {index} never became due: {sight:?} was not seen");
+                        self.say(text);
+                        continue;
+                    }
+                }
+            }
+            self.take(index, &step.verb)?;
+        }
+        self.drain().await;
+        Ok(())
+    }
+
+    fn say(&self, text: String) {
+        self.scribe.note(now_us(&self.host), Draft::new(Kind::Note).with("text", text));
+    }
+
+    async fn wait_for(&self, limit: Duration, done: impl Fn() -> bool) -> bool {
+        let until = self.now() + limit;
+        while !done() {
+            if self.now() >= until {
+                return false;
+            }
+            self.host.sleep(LOOK).await;
+        }
+        true
+    }
+
+    async fn set_up(&self) -> Result<(), String> {
+        for name in self.script.cast.phones.keys() {
+            let connected = Sight {
+                actor: Some(name.clone()),
+                what: What::State,
+                about: None,
+                numbers: None,
+                text: Some("connected".to_owned()),
+            };
+            if !self.wait_for(SET_UP, || self.seen.any(&connected)).await {
+                return Err(format!("{name} did not connect and register within 60 s"));
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&self, index: usize, verb: &Verb) -> Result<(), String> {
+        let (word, on, call) = described(verb);
+        let draft = Draft::new(Kind::Step).with("step", index).with("verb", word).with("on", on);
+        self.scribe.note(now_us(&self.host), draft.with("call", call));
+        let unknown = |name: &str| format!("step {index} names {name}, who is not in the cast");
+        match verb {
+            Verb::Caller(name, command) => {
+                let line = self.troupe.callers.get(name).ok_or_else(|| unknown(name))?;
+                line.tell(name, command.clone())
+            }
+            Verb::Phone(name, command) => {
+                let line = self.troupe.phones.get(name).ok_or_else(|| unknown(name))?;
+                line.tell(name, *command)
+            }
+            Verb::Registrar(command) => self.troupe.registrar.tell("registrar", *command),
+            Verb::Push(command) => self.troupe.push.tell("push", command.clone()),
+            Verb::Fault(fault) => {
+                self.faults.order(fault.clone());
+                Ok(())
+            }
+            Verb::Pause => Ok(()),
+        }
+    }
+
+    /// Waits until every call has its final response and nothing has happened for a while.
+    async fn drain(&self) {
+        let done = || {
+            self.seen.facts(|facts| {
+                let sent = facts.iter().filter(|fact| fact.what == What::Sent);
+                sent.clone().all(|sent| {
+                    facts.iter().any(|fact| {
+                        fact.what == What::Received
+                            && fact.actor == sent.actor
+                            && fact.about == sent.about
+                            && fact.number >= 200
+                    })
+                })
+            })
+        };
+        if !self.wait_for(self.script.patience, done).await {
+            self.say("the play ended with a call that has no final response".to_owned());
+        }
+        let mut heard = usize::MAX;
+        for _ in 0..12 {
+            let now = self.seen.facts(Vec::len);
+            if now == heard {
+                return;
+            }
+            heard = now;
+            self.host.sleep(QUIET).await;
+        }
+    }
+}
+
+/// The verb's word, whom it is about, and the call it names.
+fn described(verb: &Verb) -> (&'static str, String, String) {
+    let (word, on, call) = match verb {
+        Verb::Caller(on, command) => match command {
+            caller::Command::Call(call) => ("call", on.as_str(), call.mark.as_str()),
+            caller::Command::Cancel(mark) => ("cancel", on.as_str(), mark.as_str()),
+            caller::Command::HangUp(mark) => ("hangup", on.as_str(), mark.as_str()),
+            caller::Command::Retransmit(mark) => ("retransmit", on.as_str(), mark.as_str()),
+        },
+        Verb::Phone(on, command) => (phone_word(command), on.as_str(), ""),
+        Verb::Registrar(registrar::Command::Forget) => ("forget", "registrar", ""),
+        Verb::Registrar(registrar::Command::Refuse { .. }) => ("refuse", "registrar", ""),
+        Verb::Push(push::Command::Script(_)) => ("answers", "push", ""),
+        Verb::Fault(fault) => {
+            let (word, on) = named(fault);
+            return (word, on, String::new());
+        }
+        Verb::Pause => ("pause", "", ""),
+    };
+    (word, on.to_owned(), call.to_owned())
+}
+
+const fn phone_word(command: &phone::Command) -> &'static str {
+    match command {
+        phone::Command::Sleep(_) => "sleep",
+        phone::Command::Open => "open",
+        phone::Command::Kill => "kill",
+        phone::Command::DropConnection => "drop",
+        phone::Command::HangUp => "hangup",
+        phone::Command::Conduct(_) => "set",
+        phone::Command::IgnorePushes(_) => "ignore-pushes",
+        phone::Command::Close => "close",
+    }
+}
