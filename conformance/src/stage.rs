@@ -28,6 +28,32 @@ pub enum Fault {
     CrashAt { host: String, at: u64, after: bool, down: Duration },
 }
 
+impl Fault {
+    /// The field `fault` of `fault.planned` and `fault.struck`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Crash { .. } => "crash",
+            Self::PowerLoss { .. } => "power-loss",
+            Self::Restart { .. } => "restart",
+            Self::Partition { .. } => "partition",
+            Self::CrashAt { .. } => "crash-at",
+        }
+    }
+
+    /// The field `on` of both: a host, or the two ends of a link with a space between.
+    #[must_use]
+    pub fn on(&self) -> String {
+        match self {
+            Self::Crash { host, .. }
+            | Self::PowerLoss { host, .. }
+            | Self::Restart { host, .. }
+            | Self::CrashAt { host, .. } => host.clone(),
+            Self::Partition { a, b, .. } => format!("{a} {b}"),
+        }
+    }
+}
+
 /// Where the actors of one play live. Built once for each run.
 pub trait Stage {
     /// Puts `part` on a host of its own under `name`; its software starts when the play starts.

@@ -314,6 +314,50 @@ fn a_peer_sees_a_killed_process_end_and_a_dead_machine_fall_silent() {
     assert_eq!(restart, crash);
 }
 
+/// What becomes of a dial that the victim has not accepted when `fault` comes.
+fn unaccepted(fault: Fault) -> String {
+    let (mut stage, _) = stage(12);
+    stage.enter(
+        "victim",
+        part(|host| async move {
+            let _listener =
+                host.net.listen("0.0.0.0:7").await.map_err(|error| error.to_string())?;
+            std::future::pending().await
+        }),
+    );
+    let faults = stage.faults();
+    let outcome = Arc::new(Mutex::new(String::new()));
+    let told = Arc::clone(&outcome);
+    let director = part(move |host: Host| {
+        let (faults, fault, told) = (Arc::clone(&faults), fault.clone(), Arc::clone(&told));
+        async move {
+            let late = host.clone();
+            host.tasks.spawn(
+                "late",
+                Box::pin(async move {
+                    late.sleep(ms(100)).await;
+                    faults.order(fault);
+                }),
+            );
+            *told.lock().unwrap() =
+                match within(&*host.clock, ms(400), host.net.dial("victim:7")).await {
+                    None => "silence".to_owned(),
+                    Some(dialled) => format!("{:?}", dialled.map(drop).unwrap_err().kind()),
+                };
+            Ok(())
+        }
+    });
+    stage.perform(director, ms(1000)).unwrap();
+    outcome.lock().unwrap().clone()
+}
+
+#[test]
+fn a_dial_that_waits_to_be_accepted_hears_of_a_kill_and_not_of_a_power_loss() {
+    let host = || "victim".to_owned();
+    assert_eq!(unaccepted(Fault::Crash { host: host(), down: ms(800) }), "ConnectionRefused");
+    assert_eq!(unaccepted(Fault::PowerLoss { host: host(), down: ms(800) }), "silence");
+}
+
 #[test]
 fn nothing_of_a_host_runs_after_its_crash() {
     let (mut stage, recorder) = stage(10);

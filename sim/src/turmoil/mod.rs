@@ -2,7 +2,7 @@
 //! that strike at the seam.
 //!
 //! turmoil's own faults are coarse (a crash says goodbye, a partition breaks streams for ever), so
-//! they are means here and never handed on: [`Fault`] says what happens, [`crate::fault`] where.
+//! they are means here and never handed on: [`Fault`](reveille_conformance::stage::Fault) says what happens, [`crate::fault`] where.
 
 mod net;
 mod run;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reveille_conformance::stage::{Fault, Faults, Part, Stage};
+use reveille_conformance::stage::{Faults, Part, Stage};
 use reveille_host::Host;
 use reveille_trace::{Draft, Kind, Recorder};
 
@@ -70,7 +70,7 @@ impl TurmoilStage {
         Self { seed, recorder, options, world: Arc::new(World::new(EPOCH)), actors: Vec::new() }
     }
 
-    /// Lays `trap` for `host` before the play: what [`Fault::CrashAt`] orders, and power losses at
+    /// Lays `trap` for `host` before the play: what [`CrashAt`](reveille_conformance::stage::Fault::CrashAt) orders, and power losses at
     /// an operation besides. False if there is no such host.
     pub fn lay(&self, host: &str, trap: Trap) -> bool {
         self.actor(host).map(|actor| actor.gate.lay(trap)).is_some()
@@ -184,18 +184,6 @@ impl Boot {
             }
         });
         seam::watch(self.world, life, "main", play).await;
-    }
-}
-
-/// The name and the place of a fault, as `fault.planned` and `fault.struck` spell them.
-#[must_use]
-pub fn named(fault: &Fault) -> (&'static str, String) {
-    match fault {
-        Fault::Crash { host, .. } => ("crash", host.clone()),
-        Fault::PowerLoss { host, .. } => ("power-loss", host.clone()),
-        Fault::Restart { host, .. } => ("restart", host.clone()),
-        Fault::CrashAt { host, .. } => ("crash-at", host.clone()),
-        Fault::Partition { a, b, .. } => ("partition", format!("{a} {b}")),
     }
 }
 

@@ -8,7 +8,7 @@ use reveille_conformance::stage::Fault;
 use reveille_trace::{Draft, Kind};
 
 use super::world::Cut;
-use super::{Actor, Boot, EPOCH, TurmoilStage, named};
+use super::{Actor, Boot, EPOCH, TurmoilStage};
 use crate::fault::{Draws, Trap, micros};
 
 /// The name of the host that cannot fail.
@@ -129,7 +129,7 @@ impl<'a> Run<'a> {
     }
 
     fn strike(&mut self, fault: Fault) -> Result<(), String> {
-        let name = named(&fault).0;
+        let name = fault.name();
         match fault {
             Fault::CrashAt { host, at, after, down } => {
                 self.actor(&host)?.gate.lay(Trap { at, after, silent: false, down });
