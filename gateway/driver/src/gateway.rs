@@ -115,15 +115,15 @@ impl Gateway {
 }
 
 impl Running {
-    /// Asks for an orderly end: new work is refused, apps are told to come back elsewhere (1012),
-    /// what is stored is stored. Returns at once; see [`stopped`](Self::stopped).
+    /// What ends this gateway, to be kept while [`stopped`](Self::stopped) waits.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper { host: self.host.clone(), inbox: self.inbox.clone() }
+    }
+
+    /// Asks for an orderly end; see [`Stopper::stop`].
     pub fn stop(&self) {
-        let inbox = self.inbox.clone();
-        let task = async move {
-            // Fails only if it has ended already.
-            let _ended: bool = inbox.send(Event::Stop).await.is_err();
-        };
-        self.host.tasks.spawn("stop", Box::pin(task));
+        self.stopper().stop();
     }
 
     /// Returns once the gateway has ended.
@@ -134,6 +134,26 @@ impl Running {
         self.end
             .await
             .unwrap_or_else(|_| Err("the gateway's task was ended from outside".to_owned()))
+    }
+}
+
+/// Ends a gateway.
+#[derive(Clone)]
+pub struct Stopper {
+    host: Host,
+    inbox: mpsc::Sender<Event>,
+}
+
+impl Stopper {
+    /// Asks for an orderly end: new work is refused, apps are told to come back elsewhere (1012),
+    /// what is stored is stored. Returns at once; see [`Running::stopped`].
+    pub fn stop(&self) {
+        let inbox = self.inbox.clone();
+        let task = async move {
+            // Fails only if it has ended already.
+            let _ended: bool = inbox.send(Event::Stop).await.is_err();
+        };
+        self.host.tasks.spawn("stop", Box::pin(task));
     }
 }
 

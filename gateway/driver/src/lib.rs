@@ -19,4 +19,4 @@ mod sip;
 mod world;
 mod ws;
 
-pub use gateway::{Gateway, Running, StartError};
+pub use gateway::{Gateway, Running, StartError, Stopper};
