@@ -33,6 +33,10 @@ enum Who {
     Registrar,
     /// A SIP caller
     Caller,
+    /// A push service that takes webhook requests
+    Push,
+    /// A phone whose app sleeps
+    Phone,
 }
 
 #[derive(Args)]
@@ -45,7 +49,7 @@ pub(crate) struct Serve {
     /// Print a complete example configuration and end
     #[arg(long)]
     print_config: bool,
-    /// Write every event to this file as it happens, one JSON object a line
+    /// Write every event to this file (- for standard output) as it happens, one JSON object a line
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 }
@@ -99,8 +103,21 @@ fn begin(serve: &Serve) -> Result<(), Stop> {
             Who::Caller => {
                 let settings = settings(path, &text)?;
                 let scribe = Scribe::new(recorder, "caller");
+                // No command will come: a caller ends when its calls are over.
                 let (_, orders) = tokio::sync::mpsc::channel(1);
                 member(cast::caller::run(host, scribe, settings, orders)).await
+            }
+            Who::Push => {
+                let settings = settings(path, &text)?;
+                let scribe = Scribe::new(recorder, "push");
+                let (_commands, orders) = tokio::sync::mpsc::channel(1);
+                member(cast::push::run(host, scribe, settings, orders)).await
+            }
+            Who::Phone => {
+                let settings = settings(path, &text)?;
+                let scribe = Scribe::new(recorder, "phone");
+                let (_commands, orders) = tokio::sync::mpsc::channel(1);
+                member(cast::phone::run(host, scribe, settings, orders)).await
             }
         }
     })
@@ -109,7 +126,7 @@ fn begin(serve: &Serve) -> Result<(), Stop> {
 fn print_config(who: Who) -> Result<(), Stop> {
     let text = match who {
         Who::Gateway => config::print_config(),
-        Who::Registrar | Who::Caller => {
+        Who::Registrar | Who::Caller | Who::Push | Who::Phone => {
             return Err(bad_file(
                 "--print-config is for the gateway; see docs/cast.md for the cast",
             ));
@@ -124,8 +141,12 @@ fn print_config(who: Who) -> Result<(), Stop> {
 fn recorder(path: Option<&Path>) -> Result<Recorder, Stop> {
     let recorder = Recorder::passing();
     let Some(path) = path else { return Ok(recorder) };
-    let file = fs::File::create(path)
-        .map_err(|error| bad_file(format!("cannot write {}: {error}", path.display())))?;
+    let file: Box<dyn Write + Send> = if path == Path::new("-") {
+        Box::new(std::io::stdout())
+    } else {
+        let file = fs::File::create(path);
+        Box::new(file.map_err(|e| bad_file(format!("cannot write {}: {e}", path.display())))?)
+    };
     let manifest = Manifest {
         schema: SCHEMA,
         reveille: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,0 +1,172 @@
+//! Processes of the house, their configurations, and what they report while they run.
+
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use reveille_trace::{Event, Kind};
+use tempfile::TempDir;
+
+/// Nothing in these tests takes this long; beyond it, something hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running process that writes its events to its standard output.
+pub(crate) struct Process {
+    who: &'static str,
+    child: Child,
+    events: Receiver<Event>,
+}
+
+impl Process {
+    pub(crate) fn start(who: &'static str, folder: &TempDir, name: &str) -> Self {
+        let config = folder.path().join(format!("{name}.toml"));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_reveille"))
+            .args(["serve", who, "--trace", "-", "--config"])
+            .arg(config)
+            .env("RUST_LOG", "warn")
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let out = BufReader::new(child.stdout.take().expect("its output is ours"));
+        let (send, events) = channel();
+        #[expect(clippy::disallowed_methods, reason = "a test may wait for a process on a thread")]
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok).skip(1) {
+                let event = serde_json::from_str(&line).expect("an event");
+                if send.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { who, child, events }
+    }
+
+    /// Waits for an event; gives everything that came up to it.
+    pub(crate) fn wait_for(&self, what: &str, is_it: impl Fn(&Event) -> bool) -> Vec<Event> {
+        let mut seen = Vec::new();
+        loop {
+            let event = self.events.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+                let kinds: Vec<_> = seen.iter().map(|e: &Event| e.kind.name()).collect();
+                panic!("{}: {what} did not come; it saw {kinds:?}", self.who)
+            });
+            let found = is_it(&event);
+            seen.push(event);
+            if found {
+                return seen;
+            }
+        }
+    }
+
+    pub(crate) fn wait_for_state(&self, state: &str) -> Vec<Event> {
+        self.wait_for(state, |e| e.kind == Kind::AppState && e.text("state") == Some(state))
+    }
+
+    /// Everything that came meanwhile.
+    pub(crate) fn drain(&self) -> Vec<Event> {
+        self.events.try_iter().collect()
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it was running");
+        self.child.wait().expect("it is over");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may be over already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A port that was free a moment ago, for UDP and TCP.
+pub(crate) fn free_port() -> u16 {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = tcp.local_addr().expect("its address").port();
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// The ports and files of one test.
+pub(crate) struct Bench {
+    pub(crate) folder: TempDir,
+    pub(crate) sip: u16,
+    pub(crate) ws: u16,
+    registrar: u16,
+    push: u16,
+    devices: u16,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [sip, ws, registrar, push, devices] = [(); 5].map(|()| free_port());
+        let bench = Self { folder, sip, ws, registrar, push, devices };
+        bench.write_configurations();
+        bench
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(format!("{name}.toml")), text).expect("written");
+    }
+
+    fn write_configurations(&self) {
+        let Self { sip, ws, registrar, push, devices, .. } = self;
+        let fabric = self.folder.path().join("fabric.redb");
+        let fabric = fabric.display();
+        self.write(
+            "gateway",
+            &format!(
+                "[node]\nadvertised = \"127.0.0.1:{sip}\"\n\
+                 [sip]\nudp = \"127.0.0.1:{sip}\"\ntcp = \"127.0.0.1:{sip}\"\n\
+                 [websocket]\nlisten = \"127.0.0.1:{ws}\"\n\
+                 [fabric]\nengine = \"redb\"\npath = \"{fabric}\"\n\
+                 [registrar]\nuri = \"sip:example.com\"\naddress = \"127.0.0.1:{registrar}\"\n\
+                 [[user]]\naor = \"bob@example.com\"\nusername = \"bob\"\nsecret = \"s\"\n\
+                 [[application]]\napp = \"app\"\nprovider = \"webhook\"\n\
+                 id = \"com.example.app\"\nurl = \"http://127.0.0.1:{push}/\"\n"
+            ),
+        );
+        self.write(
+            "registrar",
+            &format!(
+                "listen = \"127.0.0.1:{registrar}\"\n[[user]]\nusername = \"bob\"\nsecret = \"s\"\n"
+            ),
+        );
+        let push_config =
+            format!("listen = \"127.0.0.1:{push}\"\ndevices = \"127.0.0.1:{devices}\"\n");
+        self.write("push", &push_config);
+        self.write(
+            "phone",
+            &format!(
+                "gateway = \"127.0.0.1:{ws}\"\naddress = \"bob@example.com\"\nuser = \"bob\"\n\
+                 secret = \"s\"\npush = \"127.0.0.1:{devices}\"\ntoken = \"tok-1\"\n\
+                 resleeps = true\nconduct = {{ answer = {{ after-ms = 20 }} }}\n"
+            ),
+        );
+    }
+
+    pub(crate) fn start(&self, who: &'static str) -> Process {
+        Process::start(who, &self.folder, who)
+    }
+
+    /// TCP connections that this machine holds to the gateway's WebSocket.
+    pub(crate) fn app_sockets(&self) -> usize {
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+        let port = format!(":{:04X}", self.ws);
+        let to_gateway = |line: &&str| {
+            let mut columns = line.split_whitespace().skip(2);
+            columns.next().is_some_and(|remote| remote.ends_with(&port))
+                && columns.next() == Some("01")
+        };
+        table.lines().skip(1).filter(to_gateway).count()
+    }
+}

@@ -1,0 +1,5 @@
+//! The gateway as a process among processes, over real sockets: SIPp calls, a phone sleeps.
+
+mod bench;
+mod sipp;
+mod wake;
