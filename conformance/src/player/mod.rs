@@ -1,6 +1,7 @@
 //! Performs a script on a stage: the cast enters, phones register, steps are taken when they are
 //! due, and the play ends when nothing is under way any more.
 
+mod expect;
 mod facts;
 mod troupe;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 use reveille_host::{BoxFuture, Host};
 use reveille_trace::{Draft, Event, Kind, Scribe};
 
+pub use expect::{Expect, Wanted, judge};
 pub use facts::{Fact, Sight, What, fact};
 pub use troupe::Cast;
 
