@@ -41,7 +41,7 @@ impl Fault {
         }
     }
 
-    /// The field `on` of both: a host, or the two ends of a link with a space between.
+    /// The field `on` of both: a host, or the two ends of a link with `--` between.
     #[must_use]
     pub fn on(&self) -> String {
         match self {
@@ -49,7 +49,7 @@ impl Fault {
             | Self::PowerLoss { host, .. }
             | Self::Restart { host, .. }
             | Self::CrashAt { host, .. } => host.clone(),
-            Self::Partition { a, b, .. } => format!("{a} {b}"),
+            Self::Partition { a, b, .. } => format!("{a}--{b}"),
         }
     }
 }

@@ -488,6 +488,12 @@ fn a_partition_holds_streams_and_loses_datagrams() {
     assert!((36..=42).contains(&datagrams.len()), "{datagrams:?}");
     assert!(datagrams.contains(&0) && datagrams.contains(&49), "{datagrams:?}");
     assert_eq!(count(&recorder, Kind::FaultStruck), 1);
+    let (a, b) = ("director".into(), "sink".into());
+    let ordered = Fault::Partition { a, b, lasts: ms(200) };
+    let events = recorder.events();
+    let struck = events.iter().find(|event| event.kind == Kind::FaultStruck).unwrap();
+    assert_eq!(struck.text("fault"), Some(ordered.name()));
+    assert_eq!(struck.text("on"), Some(ordered.on().as_str()));
 }
 
 #[test]

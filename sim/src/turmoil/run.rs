@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
             });
             for cut in cuts.iter_mut().filter(|cut| cut.bit && !cut.told) {
                 cut.told = true;
-                told.push(format!("{} {}", cut.a, cut.b));
+                told.push(format!("{}--{}", cut.a, cut.b));
             }
         });
         for on in told {
