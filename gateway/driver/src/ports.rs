@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use reveille_gateway_core::io::{
     Commit, Flow, Input, Output, PushOutcome, PushRequest, Sink, SocketId, Transport,
 };
+use reveille_wire::sip::Method;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -90,16 +91,22 @@ impl Ports {
     }
 
     /// Texts of a socket that the loop gave up are late; and while the fabric is far behind, SIP
-    /// requests are dropped: whoever sent one repeats it, and no promise could be made of it now.
-    fn is_turned_away(&self, input: &Input) -> bool {
+    /// requests are turned away, since no promise could be made of them now. Over UDP in silence:
+    /// the sender repeats them, and one may be a repetition of a call on record. Over TCP nobody
+    /// repeats, so a request is new and is told.
+    fn is_turned_away(&mut self, input: &Input) -> bool {
         match input {
             Input::SocketText { socket, .. } | Input::SocketBinary { socket } => {
                 !self.sockets.contains_key(socket)
             }
-            Input::Sip { message, .. } if message.is_request() => {
+            Input::Sip { flow, message } if message.is_request() => {
                 let late = self.commits.capacity() < COMMIT_RESERVE;
                 if late {
-                    tracing::warn!("the fabric is far behind: a SIP request is dropped");
+                    tracing::warn!("the fabric is far behind: a SIP request is turned away");
+                }
+                if late && flow.transport.is_reliable() && message.method() != Some(&Method::ACK) {
+                    let reply = message.reply(503, "Service Unavailable", Some("overload"));
+                    self.send_sip(flow.clone(), reply.with("Retry-After", "5").to_bytes());
                 }
                 late
             }
@@ -241,7 +248,7 @@ mod tests {
     /// Ports whose queues hold one each, and the ends that nobody reads.
     struct Stuck {
         ports: Ports,
-        _ends: (mpsc::Receiver<Event>, mpsc::Receiver<SipOut>, mpsc::Receiver<PushRequest>),
+        ends: (mpsc::Receiver<Event>, mpsc::Receiver<SipOut>, mpsc::Receiver<PushRequest>),
         _stop: watch::Sender<bool>,
         commits: mpsc::Receiver<Commit>,
     }
@@ -257,7 +264,7 @@ mod tests {
         let udp = vec![("192.0.2.9:5060".to_owned(), udp)];
         let pushes = BTreeMap::from([("webhook".to_owned(), push)]);
         let ports = Ports::new(world, udp, commit, pushes);
-        Stuck { ports, _ends: (events, sip, requests), _stop: stop, commits }
+        Stuck { ports, ends: (events, sip, requests), _stop: stop, commits }
     }
 
     fn flow() -> Flow {
@@ -341,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fabric_without_room_ends_the_gateway() {
+    fn a_fabric_without_roomends_the_gateway() {
         let mut stuck = stuck();
         let commit = |token| {
             let session = SessionId("s".to_owned());
@@ -353,5 +360,26 @@ mod tests {
         stuck.ports.put(commit(2));
         assert!(stuck.ports.fault().is_some_and(|why| why.contains("does not keep up")));
         assert_eq!(stuck.commits.try_recv().map(|commit| commit.token), Ok(1));
+    }
+
+    #[test]
+    fn a_late_fabric_turns_requests_away_and_tells_those_who_do_not_repeat() {
+        let text = "BYE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/TCP a;branch=z9hG4bKa\r\n\
+            From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 BYE\r\n\r\n";
+        let message = reveille_wire::sip::Message::parse(text.as_bytes()).expect("sound");
+        let mut stuck = stuck();
+        let event =
+            |flow: Flow| Event::Input(Input::Sip { flow, message: Box::new(message.clone()) });
+        assert!(stuck.ports.admit(event(flow())).is_empty());
+        assert!(stuck.ports.next_feedback().is_none());
+        assert!(stuck.ends.1.try_recv().is_err(), "silence over UDP");
+
+        let (queue, mut sent) = mpsc::channel(1);
+        let (connection, peer) = (3, flow().peer);
+        stuck.ports.admit(Event::TcpOpened { connection, peer, queue });
+        let tcp = Flow { transport: Transport::Tcp, connection: Some(connection), ..flow() };
+        assert!(stuck.ports.admit(event(tcp)).is_empty());
+        let told = sent.try_recv().expect("an answer over TCP");
+        assert!(told.bytes.starts_with(b"SIP/2.0 503 "));
     }
 }

@@ -223,3 +223,42 @@ async fn unsent(world: &World, message: SipOut, why: &str) {
     // False only once the loop is gone.
     let _told: bool = world.tell(Event::Input(Input::SipUnsent { flow: message.flow })).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use reveille_trace::{Recorder, Scribe};
+    use tokio::sync::watch;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_for_a_dial_that_fails_comes_back_unsent() {
+        let host = reveille_host::real::host();
+        let listener = host.net.listen("127.0.0.1:0").await.expect("a port");
+        let peer = listener.local_addr().expect("an address").to_string();
+        drop(listener);
+        let (inbox, mut events) = mpsc::channel(8);
+        let (_stop, stopping) = watch::channel(false);
+        let scribe = Scribe::new(Recorder::passing(), "gateway");
+        let world = World::new(host, scribe, inbox, stopping);
+        let (connection, queue) = dial(&world, &peer);
+        let flow = Flow {
+            transport: Transport::Tcp,
+            local: String::new(),
+            peer: peer.clone(),
+            connection: None,
+        };
+        for _ in 0..2 {
+            queue.try_send(SipOut { flow: flow.clone(), bytes: vec![1] }).expect("room");
+        }
+        let closed = events.recv().await;
+        assert!(matches!(closed, Some(Event::TcpClosed { connection: n }) if n == connection));
+        for _ in 0..2 {
+            let event = events.recv().await;
+            let Some(Event::Input(Input::SipUnsent { flow: unsent })) = event else {
+                panic!("each message comes back");
+            };
+            assert_eq!(unsent, flow);
+        }
+    }
+}
