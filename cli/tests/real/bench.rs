@@ -64,11 +64,6 @@ impl Process {
         self.wait_for(state, |e| e.kind == Kind::AppState && e.text("state") == Some(state))
     }
 
-    /// Everything that came meanwhile.
-    pub(crate) fn drain(&self) -> Vec<Event> {
-        self.events.try_iter().collect()
-    }
-
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it was running");
@@ -103,13 +98,14 @@ pub(crate) struct Bench {
     registrar: u16,
     push: u16,
     devices: u16,
+    caller: u16,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let [sip, ws, registrar, push, devices] = [(); 5].map(|()| free_port());
-        let bench = Self { folder, sip, ws, registrar, push, devices };
+        let [sip, ws, registrar, push, devices, caller] = [(); 6].map(|()| free_port());
+        let bench = Self { folder, sip, ws, registrar, push, devices, caller };
         bench.write_configurations();
         bench
     }
@@ -144,12 +140,44 @@ impl Bench {
         let push_config =
             format!("listen = \"127.0.0.1:{push}\"\ndevices = \"127.0.0.1:{devices}\"\n");
         self.write("push", &push_config);
+        self.set_phone(20);
+    }
+
+    /// A phone that goes to sleep whenever it can and answers so long after it rings.
+    pub(crate) fn set_phone(&self, answer_after_ms: u64) {
+        let Self { ws, devices, .. } = self;
         self.write(
             "phone",
             &format!(
                 "gateway = \"127.0.0.1:{ws}\"\naddress = \"bob@example.com\"\nuser = \"bob\"\n\
                  secret = \"s\"\npush = \"127.0.0.1:{devices}\"\ntoken = \"tok-1\"\n\
-                 resleeps = true\nconduct = {{ answer = {{ after-ms = 20 }} }}\n"
+                 resleeps = true\nconduct = {{ answer = {{ after-ms = {answer_after_ms} }} }}\n"
+            ),
+        );
+    }
+
+    /// A push service whose pushes take that long.
+    pub(crate) fn set_push_delay(&self, delay_ms: u64) {
+        let Self { push, devices, .. } = self;
+        self.write(
+            "push",
+            &format!(
+                "listen = \"127.0.0.1:{push}\"\ndevices = \"127.0.0.1:{devices}\"\n\
+                 [[answer]]\ndelay = {{ delay-ms = {delay_ms} }}\n"
+            ),
+        );
+    }
+
+    /// A caller that places one call and hangs up a moment after the answer that it hears.
+    pub(crate) fn set_caller(&self, transport: &str, lost_answers: u32) {
+        let Self { sip, caller, .. } = self;
+        self.write(
+            "caller",
+            &format!(
+                "listen = \"127.0.0.1:{caller}\"\nadvertise = \"127.0.0.1\"\n\
+                 gateway = \"127.0.0.1:{sip}\"\ntransport = \"{transport}\"\n\
+                 [[call]]\nmark = \"c1\"\nto = \"sip:bob@example.com\"\n\
+                 hang-up-after-ms = 300\nlost-answers = {lost_answers}\n"
             ),
         );
     }

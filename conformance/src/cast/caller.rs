@@ -74,6 +74,9 @@ pub struct Call {
     /// Where ACK and BYE are addressed.
     #[serde(default)]
     pub in_dialog: InDialog,
+    /// That many answers (2xx) are lost on their way: received, and not acted upon.
+    #[serde(default)]
+    pub lost_answers: u32,
 }
 
 /// What a caller can be told. Calls are named by their mark.
@@ -453,6 +456,7 @@ impl Caller {
                 }
                 self.cancel_if_due(at).await;
             }
+            200..=299 if leg.call.lost_answers > 0 => leg.call.lost_answers -= 1,
             200..=299 => {
                 if leg.phase != Phase::Ended {
                     leg.phase = Phase::Answered;
@@ -526,6 +530,7 @@ mod tests {
             to: "sip:bob@example.com".to_owned(),
             hang_up_after_ms: Some(0),
             in_dialog: InDialog::Contact,
+            lost_answers: 0,
         })
     }
 
