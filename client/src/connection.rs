@@ -43,6 +43,9 @@ const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs
 const MISSES: u32 = 2;
 /// How often, and for how long, a lost connection is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+/// A push for a session that believes itself connected says that the gateway does not: its link
+/// has this long to show that it lives.
+const PROBE: Duration = Duration::from_secs(2);
 /// How long a dial and the upgrade may take.
 const DIAL: Duration = Duration::from_secs(10);
 
@@ -167,10 +170,10 @@ impl Connection {
         self.note(Draft::new(Kind::WsOpened).with("socket", self.sockets));
         let first = self.session.open();
         let mut end = self.say(&mut socket, first).await;
-        let (mut active, mut misses) = (self.host.clock.now().mono, 0);
+        let (mut active, mut misses, mut probe) = (self.host.clock.now().mono, 0, None);
         while end.is_none() {
             let interval = if self.session.is_busy() { PING.1 } else { PING.0 };
-            let due = self.host.clock.now().mono + interval;
+            let due = probe.unwrap_or(self.host.clock.now().mono + interval);
             let alarm = self.host.clock.sleep_until(due);
             let heard = {
                 let order = pin!(self.orders.recv());
@@ -182,9 +185,14 @@ impl Connection {
                 }
             };
             end = match heard {
+                Woken::Order(Some(Command::Resume)) => {
+                    probe = probe.or(Some(self.host.clock.now().mono + PROBE));
+                    self.ping(&mut socket).await
+                }
                 Woken::Order(order) => self.obey(&mut socket, order).await,
+                Woken::Quiet if probe.is_some() => Some(self.lost(None)),
                 Woken::Message(message) => {
-                    (active, misses) = (self.host.clock.now().mono, 0);
+                    (active, misses, probe) = (self.host.clock.now().mono, 0, None);
                     self.take(&mut socket, message).await
                 }
                 Woken::Quiet => {

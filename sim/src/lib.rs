@@ -7,4 +7,5 @@
 
 pub mod disk;
 pub mod fault;
+pub mod target;
 pub mod turmoil;

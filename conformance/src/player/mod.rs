@@ -106,6 +106,8 @@ struct Director {
     troupe: Troupe,
     faults: Arc<dyn Faults>,
     seen: Seen,
+    /// Calls that were placed: by whom, and under which mark.
+    placed: Mutex<Vec<(String, String)>>,
 }
 
 /// Performs `script`. The target's own hosts must have entered `stage` before.
@@ -133,6 +135,7 @@ pub fn perform(script: &Script, stage: &mut dyn Stage) -> Result<Vec<Event>, Str
             troupe: troupe.clone(),
             faults: Arc::clone(&faults),
             seen: seen.clone(),
+            placed: Mutex::default(),
         };
         Box::pin(director.direct()) as BoxFuture<'static, _>
     });
@@ -232,6 +235,10 @@ impl Director {
         match verb {
             Verb::Caller(name, command) => {
                 let line = self.troupe.callers.get(name).ok_or_else(|| unknown(name))?;
+                if let caller::Command::Call(call) = command {
+                    let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+                    placed.push((name.clone(), call.mark.clone()));
+                }
                 line.tell(name, command.clone())
             }
             Verb::Phone(name, command) => {
@@ -250,14 +257,14 @@ impl Director {
 
     /// Waits until every call has its final response and nothing has happened for a while.
     async fn drain(&self) {
+        let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let done = || {
             self.seen.facts(|facts| {
-                let sent = facts.iter().filter(|fact| fact.what == What::Sent);
-                sent.clone().all(|sent| {
+                placed.iter().all(|(actor, mark)| {
                     facts.iter().any(|fact| {
                         fact.what == What::Received
-                            && fact.actor == sent.actor
-                            && fact.about == sent.about
+                            && fact.actor == *actor
+                            && fact.about == *mark
                             && fact.number >= 200
                     })
                 })

@@ -178,8 +178,12 @@ impl Boot {
         let host = self.host(&actor, &life, own);
         let (world, name) = (Arc::clone(&self.world), actor.name.clone());
         let part = (actor.part)(host);
+        let alive = life.clone();
         let play = Box::pin(async move {
-            if let Err(why) = part.await {
+            // What a process says in the instant of its crash is nobody's trouble.
+            if let Err(why) = part.await
+                && !alive.is_over()
+            {
                 world.trouble(format!("{name}: {why}"));
             }
         });

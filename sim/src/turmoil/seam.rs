@@ -73,12 +73,15 @@ impl Tasks for SimTasks {
     #[expect(clippy::disallowed_methods, reason = "turmoil's time is its runtime's")]
     fn blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
         let life = self.life.clone();
-        let takes = {
+        // A real disk lets others run before it writes as well as after: without the first wait,
+        // whatever left too early would still leave after the write.
+        let (begins, takes) = {
             let mut draws = self.disk_time.lock().unwrap_or_else(PoisonError::into_inner);
-            Duration::from_millis(1 + draws.below(3))
+            (Duration::from_millis(1), Duration::from_millis(1 + draws.below(3)))
         };
         Box::pin(async move {
             life.perform("tasks.blocking", async {
+                tokio::time::sleep(begins).await;
                 work();
                 tokio::time::sleep(takes).await;
             })

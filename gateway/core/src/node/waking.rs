@@ -43,10 +43,6 @@ impl Node {
         entry.woken_us = Some(from_us);
         self.last_wake = next_id;
         self.wakes.insert(next_id, session.clone());
-        let call_ids: Vec<_> = self.pending_call_ids(session);
-        for call_id in call_ids {
-            self.hop(7, "core/wake", &call_id);
-        }
         self.step_wake(session);
     }
 
@@ -100,6 +96,11 @@ impl Node {
             payload,
             ttl_ms,
         };
+        if attempt == 1 {
+            for call_id in self.pending_call_ids(session) {
+                self.hop(7, "core/wake", &call_id);
+            }
+        }
         self.out.push(Output::Notify(Box::new(request)));
     }
 
@@ -147,7 +148,7 @@ impl Node {
     }
 
     /// Call-IDs of the pending calls, by arrival.
-    pub(super) fn pending_call_ids(&self, session: &SessionId) -> Vec<String> {
+    fn pending_call_ids(&self, session: &SessionId) -> Vec<String> {
         let Some(entry) = self.entries.get(session) else { return Vec::new() };
         let pending = entry.pending();
         let calls = pending.iter().filter_map(|subsession| entry.calls.get(subsession));

@@ -31,11 +31,26 @@ pub(super) fn open(settings: &FabricSettings, host: &Host) -> Result<Box<dyn Fab
         .disk
         .open(path)
         .map_err(|error| FabricError::new(format!("cannot open {path}: {error}")))?;
+    begin_anew_if_never_begun(&*file)
+        .map_err(|error| FabricError::new(format!("cannot read {path}: {error}")))?;
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(File(file))
         .map_err(|error| FabricError::new(format!("{path} is no usable database: {error}")))?;
     Ok(Box::new(Redb { database }))
+}
+
+/// Redb writes the first bytes of a new file last. A file that begins with zeros is one whose
+/// creation was cut short, so nothing was ever stored in it.
+fn begin_anew_if_never_begun(file: &dyn DiskFile) -> io::Result<()> {
+    let mut start = [0; 9];
+    let length = usize::try_from(file.len()?).unwrap_or(usize::MAX).min(start.len());
+    file.read(0, &mut start[..length])?;
+    if length > 0 && start.iter().all(|byte| *byte == 0) {
+        file.set_len(0)?;
+        file.sync()?;
+    }
+    Ok(())
 }
 
 struct Redb {
