@@ -5,5 +5,6 @@
 //! sockets and seen through a trace.
 
 pub mod cast;
+pub mod checks;
 pub mod player;
 pub mod stage;

@@ -364,6 +364,23 @@ fn a_caller_that_never_acknowledges_is_hung_up_after_64_t1() {
 }
 
 #[test]
+fn a_socket_is_dead_after_three_pings_of_its_app_which_slow_down_when_the_call_is_over() {
+    let mut rig = Rig::new(config());
+    let session = rig.asleep();
+    rig.request("INVITE", "one", "");
+    rig.resume(2, "bob", &session, &json!({}));
+    let start = rig.starts(2)[0].clone();
+    rig.answer(2, &start, 3);
+    let tag = rig.tag_of("one", 200);
+    rig.request("ACK", "one", &tag);
+    rig.request("BYE", "one", &tag);
+    rig.wait_ms(29_000);
+    assert_eq!(rig.closes, [], "idle again: 30 s from the last word");
+    rig.wait_ms(1_000);
+    assert_eq!(rig.closes.len(), 1);
+}
+
+#[test]
 fn sleep_needs_a_token_and_no_call() {
     let mut rig = Rig::new(config());
     let session = rig.connect(1, "bob", "");

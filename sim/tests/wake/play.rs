@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reveille_conformance::cast::sip::Transport;
 use reveille_conformance::cast::{caller, phone};
-use reveille_conformance::player::{Script, Sight, Step, Verb, What, When, perform};
+use reveille_conformance::player::{Cast, Script, Sight, Step, Verb, What, When, perform};
 use reveille_conformance::stage::Stage;
 use reveille_gateway_driver::config::Settings;
 use reveille_sim::fault::Trap;
@@ -19,55 +19,73 @@ pub(crate) struct Played {
     pub(crate) operations: Vec<&'static str>,
 }
 
-/// How the plain wake is played.
+/// What is played, and how.
 pub(crate) struct Plan {
     pub(crate) seed: u64,
-    pub(crate) app: phone::AppKind,
-    pub(crate) transport: Transport,
     pub(crate) trap: Option<Trap>,
     pub(crate) settings: Settings,
+    pub(crate) cast: Cast,
+    pub(crate) steps: Vec<Step>,
 }
 
-impl Plan {
-    pub(crate) fn plain(seed: u64) -> Self {
-        Self {
-            seed,
-            app: phone::AppKind::Sdk,
-            transport: Transport::Udp,
-            trap: None,
-            settings: target::settings(),
-        }
-    }
-}
-
-fn sight(actor: &str, what: What) -> Sight {
+pub(crate) fn sight(actor: &str, what: What) -> Sight {
     Sight { actor: Some(actor.to_owned()), what, about: None, numbers: None, text: None }
 }
 
-fn script(plan: &Plan) -> Script {
-    let asleep = Sight { text: Some("hibernated".to_owned()), ..sight("bob", What::State) };
-    let call = caller::Call {
-        mark: "c1".to_owned(),
+pub(crate) fn heard(status: u16) -> Sight {
+    Sight { numbers: Some((status, status)), ..sight("alice", What::Received) }
+}
+
+pub(crate) fn asleep() -> When {
+    When::Seen(Sight { text: Some("hibernated".to_owned()), ..sight("bob", What::State) })
+}
+
+pub(crate) fn call(mark: &str) -> caller::Call {
+    caller::Call {
+        mark: mark.to_owned(),
         to: "sip:bob@example.com".to_owned(),
         hang_up_after_ms: Some(1_000),
         in_dialog: caller::InDialog::Contact,
         lost_answers: 0,
-    };
-    let sleep = phone::Command::Sleep(phone::SleepBy::Hibernate);
-    Script {
-        id: "asleep/plain-wake".to_owned(),
-        title: "A call wakes a sleeping phone and is answered".to_owned(),
-        target: vec![("wake-budget-ms".to_owned(), "30000".to_owned())],
-        cast: target::cast(plan.app, plan.transport),
-        steps: vec![
-            Step { when: When::Now, verb: Verb::Phone("bob".to_owned(), sleep) },
-            Step {
-                when: When::Seen(asleep),
-                verb: Verb::Caller("alice".to_owned(), caller::Command::Call(call)),
-            },
-        ],
-        patience: Duration::from_secs(70),
-        limit: Duration::from_secs(200),
+    }
+}
+
+pub(crate) fn alice(when: When, command: caller::Command) -> Step {
+    Step { when, verb: Verb::Caller("alice".to_owned(), command) }
+}
+
+pub(crate) fn bob(when: When, command: phone::Command) -> Step {
+    Step { when, verb: Verb::Phone("bob".to_owned(), command) }
+}
+
+impl Plan {
+    /// Bob's phone sleeps, alice calls it.
+    pub(crate) fn plain(seed: u64) -> Self {
+        Self::with(phone::AppKind::Sdk, Transport::Udp, seed)
+    }
+
+    pub(crate) fn with(app: phone::AppKind, transport: Transport, seed: u64) -> Self {
+        Self {
+            seed,
+            trap: None,
+            settings: target::settings(),
+            cast: target::cast(app, transport),
+            steps: vec![
+                bob(When::Now, phone::Command::Sleep(phone::SleepBy::Hibernate)),
+                alice(asleep(), caller::Command::Call(call("c1"))),
+            ],
+        }
+    }
+
+    /// How bob's app treats calls.
+    pub(crate) fn conduct(mut self, conduct: phone::Conduct) -> Self {
+        self.cast.phones.values_mut().for_each(|phone| phone.conduct = conduct);
+        self
+    }
+
+    pub(crate) fn step(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
     }
 }
 
@@ -79,7 +97,16 @@ pub(crate) fn play(plan: &Plan) -> Played {
         if let Some(trap) = plan.trap {
             assert!(stage.lay("gateway", trap), "there is a gateway to crash");
         }
-        let outcome = perform(&script(plan), &mut stage as &mut dyn Stage).map(|_| ());
+        let script = Script {
+            id: "asleep/plain-wake".to_owned(),
+            title: "A call wakes a sleeping phone and is answered".to_owned(),
+            target: vec![("wake-budget-ms".to_owned(), "30000".to_owned())],
+            cast: plan.cast.clone(),
+            steps: plan.steps.clone(),
+            patience: Duration::from_secs(70),
+            limit: Duration::from_secs(200),
+        };
+        let outcome = perform(&script, &mut stage as &mut dyn Stage).map(|_| ());
         let operations = stage.log("gateway").iter().map(|operation| operation.what).collect();
         let trace = Trace { events: recorder.events(), ..Trace::default() };
         Played { trace, outcome, operations }

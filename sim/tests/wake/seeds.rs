@@ -11,7 +11,6 @@ const SEEDS: &str = "REVEILLE_TEST_SEEDS";
 const MANY: u64 = 50;
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the parent process reads it")]
 #[expect(clippy::disallowed_methods, reason = "the parent process speaks through it")]
 fn prints_the_digests_that_another_process_asks_for() {
     let Ok(seeds) = std::env::var(SEEDS) else { return };

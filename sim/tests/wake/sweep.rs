@@ -31,7 +31,6 @@ fn points() -> u64 {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "how much was swept is part of the result")]
 fn no_call_is_lost_wherever_the_gateway_dies() {
     let points = points();
     let mut lost = Vec::new();

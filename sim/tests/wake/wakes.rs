@@ -10,7 +10,7 @@ use crate::play::{Plan, loss, play, responses};
 fn a_call_wakes_a_sleeping_phone_and_is_answered() {
     for app in [AppKind::Sdk, AppKind::Plain] {
         for transport in [Transport::Udp, Transport::Tcp] {
-            let played = play(&Plan { app, transport, ..Plan::plain(1) });
+            let played = play(&Plan::with(app, transport, 1));
             assert_eq!(loss(&played), None, "{app:?} over {transport:?}");
             let statuses: Vec<_> =
                 responses(&played.trace).iter().map(|(status, _)| *status).collect();

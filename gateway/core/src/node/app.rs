@@ -12,7 +12,8 @@ use crate::timer::{Name, Owner};
 
 impl Node {
     pub(super) fn on_opened(&mut self, socket: SocketId, user: String, app: String) {
-        self.sockets.insert(socket, Socket { user, app, session: None, bad_texts: 0 });
+        let heard_us = self.now.mono_us;
+        self.sockets.insert(socket, Socket { user, app, session: None, bad_texts: 0, heard_us });
         self.arm(Name::Idle, Owner::Socket(socket), self.config.idle_limit_ms.0);
     }
 
@@ -21,8 +22,27 @@ impl Node {
         self.on_closed(socket, None);
     }
 
+    /// How long a socket may be silent: three ping intervals of its app, which pings faster while
+    /// it has a call.
+    fn idle_limit_ms(&self, socket: SocketId) -> u64 {
+        let session = self.sockets.get(&socket).and_then(|known| known.session.as_ref());
+        let entry = session.and_then(|id| self.entries.get(id));
+        let busy = entry.is_some_and(|entry| {
+            entry.calls.values().any(|call| !matches!(call.record.phase, Phase::Held))
+        });
+        let (idle_ms, busy_ms) = self.config.idle_limit_ms;
+        if busy { busy_ms } else { idle_ms }
+    }
+
     /// A socket that is silent for three ping intervals is dead, whatever TCP believes.
     pub(super) fn on_idle(&mut self, socket: SocketId) {
+        let Some(known) = self.sockets.get(&socket) else { return };
+        let due_us = known.heard_us + self.idle_limit_ms(socket) * 1_000;
+        if due_us > self.now.mono_us {
+            // Its last call ended meanwhile.
+            self.timers.set(Name::Idle, Owner::Socket(socket), due_us);
+            return;
+        }
         self.trace(Draft::new(Kind::Note).with("text", "socket silent: taken for lost"));
         self.close(socket, close::NODE_STOPS, "silent for too long");
         self.on_closed(socket, None);
@@ -36,13 +56,11 @@ impl Node {
     }
 
     pub(super) fn on_text(&mut self, socket: SocketId, text: &str) {
-        let Some(known) = self.sockets.get(&socket) else { return };
+        let Some(known) = self.sockets.get_mut(&socket) else { return };
+        known.heard_us = self.now.mono_us;
         let session = known.session.clone();
-        let busy = session
-            .as_ref()
-            .is_some_and(|id| self.entries.get(id).is_some_and(|entry| !entry.calls.is_empty()));
-        let (idle_ms, busy_ms) = self.config.idle_limit_ms;
-        self.arm(Name::Idle, Owner::Socket(socket), if busy { busy_ms } else { idle_ms });
+        let limit_ms = self.idle_limit_ms(socket);
+        self.arm(Name::Idle, Owner::Socket(socket), limit_ms);
         if let Some(session) = &session {
             self.timers.clear(Name::StartSilence, &Owner::Session(session.clone()));
         }

@@ -134,6 +134,8 @@ impl Node {
         let hop = Some(call.call_id.clone());
         self.put_call(session, subsession, Dirty::Urgent);
         self.promise(session, Promise::Text { socket, text, hop });
+        // With a call the app pings faster, and its silence tells sooner.
+        self.arm(Name::Idle, Owner::Socket(socket), self.config.idle_limit_ms.1);
         self.arm(Name::StartSilence, Owner::Session(session.clone()), self.config.start_silence_ms);
     }
 
@@ -342,7 +344,9 @@ impl Node {
     /// An INVITE transaction ended. A failed call ends with it; an answered one lives on.
     pub(super) fn on_transaction_over(&mut self, session: &SessionId, subsession: &str) {
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
-        if call.and_then(Call::decided).is_some_and(|status| status >= 300) {
+        let ghost = planted!(self.config, RingsAfterCancel);
+        let decided = call.and_then(Call::decided).filter(|status| !(ghost && *status == 487));
+        if decided.is_some_and(|status| status >= 300) {
             self.end_call(session, subsession, Dirty::Soon);
         }
     }

@@ -31,6 +31,8 @@ struct Socket {
     app: String,
     session: Option<SessionId>,
     bad_texts: u32,
+    /// When it last said something, in monotonic microseconds.
+    heard_us: u64,
 }
 
 /// An INVITE server transaction and what it belongs to.
