@@ -53,7 +53,9 @@ fn killed_ringing() -> Plan {
 }
 
 /// The defect, the check that must see it, and the play that shows it.
-const TABLE: [(Defect, &str, fn() -> Plan); 8] = [
+type Row = (Defect, &'static str, fn() -> Plan);
+
+const TABLE: [Row; 8] = [
     (Defect::DeliversBeforeStored, "sip.hold.invite-durable-before-100-and-push", two_calls),
     (Defect::ForgetsSecondPending, "sip.hold.concurrent-callers-all-kept", two_calls),
     (Defect::DeliversTwiceAfterResume, "sip.wake.exactly-once-across-reconnects", lost_connection),
