@@ -73,7 +73,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_sip_reader_panic(bytes in vec(any::<u8>(), 0..400)) {
-        let _ = judge(&bytes);
+        std::hint::black_box(judge(&bytes));
     }
 
     #[test]
@@ -91,7 +91,7 @@ proptest! {
             }
             if let Ok(message) = Message::parse(&bytes) {
                 prop_assert!(bytes.windows(4).any(|w| w == b"\r\n\r\n"));
-                let _ = (message.vias(), message.contacts(), message.challenges());
+                std::hint::black_box((message.vias().is_ok(), message.contacts().is_ok()));
             }
             let mut framer = Framer::new(Bounds::default());
             framer.push(&bytes);
@@ -131,7 +131,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_frame_reader_panic(text in ".{0,300}") {
-        let _ = jsonrtc::read(&text);
+        std::hint::black_box(jsonrtc::read(&text).is_ok());
     }
 
     #[test]
@@ -176,7 +176,7 @@ fn what_rsip_reads_it_reads_the_same() {
             from.tag().map(|tag| tag.value().to_owned()).as_deref()
         );
         let cseq = theirs.cseq_header().expect("a CSeq").typed().expect("typed");
-        assert_eq!(ours.cseq().expect("a CSeq").number, u32::from(cseq.seq));
+        assert_eq!(ours.cseq().expect("a CSeq").number, cseq.seq);
         assert_eq!(ours.call_id(), Ok(theirs.call_id_header().expect("one").value()));
         assert_eq!(ours.body, theirs.body);
     }
