@@ -3,6 +3,7 @@
 //! **Invariant:** nothing is decided here but which room is asked, and every way out of the process
 //! is a code of the published table.
 
+mod example;
 mod serve;
 
 use std::process::ExitCode;

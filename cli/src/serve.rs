@@ -15,6 +15,8 @@ use reveille_trace::{Manifest, Recorder, SCHEMA, Scribe};
 use serde::de::DeserializeOwned;
 use tracing_subscriber::EnvFilter;
 
+use crate::example;
+
 /// Exit codes of the published table that a server can end with.
 const BAD_FILE: u8 = 2;
 const BROKE: u8 = 6;
@@ -126,11 +128,10 @@ fn begin(serve: &Serve) -> Result<(), Stop> {
 fn print_config(who: Who) -> Result<(), Stop> {
     let text = match who {
         Who::Gateway => config::print_config(),
-        Who::Registrar | Who::Caller | Who::Push | Who::Phone => {
-            return Err(bad_file(
-                "--print-config is for the gateway; see docs/cast.md for the cast",
-            ));
-        }
+        Who::Registrar => example::REGISTRAR,
+        Who::Caller => example::CALLER,
+        Who::Push => example::PUSH,
+        Who::Phone => example::PHONE,
     };
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())
