@@ -53,9 +53,16 @@ type Socket = WebSocketStream<BoxStream>;
 
 /// How a connection ended, or why there is none.
 enum End {
+    /// The first connection, or a lost one: try (again).
     Lost,
+    /// The app sleeps.
     Asleep,
-    Over,
+    /// The sleep is over: come back.
+    Wanted,
+    /// It is over, and this is what the app is told.
+    Over(State),
+    /// It is over, and nobody listens.
+    Silent,
 }
 
 struct Connection {
@@ -80,12 +87,21 @@ pub(crate) async fn run(
 ) {
     let mut connection =
         Connection { host, scribe, settings, session, orders, events, saved, sockets: 0 };
-    let mut end = End::Lost;
+    let mut end = connection.connect_and_serve().await;
     loop {
+        // Told only here, when the socket of the connection that ended is closed and gone.
         end = match end {
-            End::Over => return,
-            End::Asleep => connection.sleep().await,
-            End::Lost => connection.connect_and_serve().await,
+            End::Silent => return,
+            End::Over(state) => return connection.tell(Event::State(state)),
+            End::Asleep => {
+                connection.tell(Event::State(State::Hibernated));
+                connection.sleep().await
+            }
+            End::Lost => {
+                connection.tell(Event::State(State::Reconnecting));
+                connection.connect_and_serve().await
+            }
+            End::Wanted => connection.connect_and_serve().await,
         };
     }
 }
@@ -109,14 +125,11 @@ impl Connection {
     async fn sleep(&mut self) -> End {
         loop {
             match self.orders.recv().await {
-                Some(Command::Resume) => return End::Lost,
+                Some(Command::Resume) => return End::Wanted,
                 Some(Command::Token(token)) => self.session.set_token(token),
-                Some(Command::Close) => {
-                    self.tell(Event::State(State::Closed));
-                    return End::Over;
-                }
+                Some(Command::Close) => return End::Over(State::Closed),
                 Some(_) => {}
-                None => return End::Over,
+                None => return End::Silent,
             }
         }
     }
@@ -133,9 +146,7 @@ impl Connection {
                 }
             }
             if self.host.clock.now().mono - since >= RETRY.1 {
-                let why = "no connection for 60 s".to_owned();
-                self.tell(Event::State(State::Failed { why }));
-                return End::Over;
+                return End::Over(State::Failed { why: "no connection for 60 s".to_owned() });
             }
             self.host.sleep(RETRY.0).await;
         }
@@ -206,7 +217,7 @@ impl Connection {
                 }
             };
         }
-        end.unwrap_or(End::Over)
+        end.unwrap_or(End::Silent)
     }
 
     async fn ping(&mut self, socket: &mut Socket) -> Option<End> {
@@ -235,23 +246,13 @@ impl Connection {
         }
         self.note(draft);
         match code {
-            Some(close::HIBERNATE | close::HIBERNATED_BY_SERVER) => {
-                self.tell(Event::State(State::Hibernated));
-                End::Asleep
-            }
+            Some(close::HIBERNATE | close::HIBERNATED_BY_SERVER) => End::Asleep,
             Some(close::HANDOVER) => {
                 let why = "another device or socket has the session".to_owned();
-                self.tell(Event::State(State::Failed { why }));
-                End::Over
+                End::Over(State::Failed { why })
             }
-            Some(close::NORMAL) => {
-                self.tell(Event::State(State::Closed));
-                End::Over
-            }
-            Some(_) | None => {
-                self.tell(Event::State(State::Reconnecting));
-                End::Lost
-            }
+            Some(close::NORMAL) => End::Over(State::Closed),
+            Some(_) | None => End::Lost,
         }
     }
 
@@ -297,21 +298,16 @@ impl Connection {
         let draft = Draft::new(Kind::WsClosed).with("socket", self.sockets).with("code", code);
         self.note(draft.with("by", "app"));
         match code {
-            close::HIBERNATE => {
-                self.tell(Event::State(State::Hibernated));
-                End::Asleep
-            }
-            _ if failed => End::Over,
-            _ => {
-                self.tell(Event::State(State::Closed));
-                End::Over
-            }
+            close::HIBERNATE => End::Asleep,
+            // What failed was told when it failed.
+            _ if failed => End::Silent,
+            _ => End::Over(State::Closed),
         }
     }
 
     async fn obey(&mut self, socket: &mut Socket, order: Option<Command>) -> Option<End> {
         let text = match order {
-            None => return Some(End::Over),
+            None => return Some(End::Silent),
             Some(Command::Resume) => None,
             Some(Command::Token(token)) => {
                 // A token travels with a connect only: come back with it.

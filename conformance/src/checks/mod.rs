@@ -4,6 +4,7 @@
 
 mod call;
 mod frames;
+mod sleep;
 mod view;
 
 use reveille_trace::{Finding, Observed, Span, Trace};
@@ -124,6 +125,66 @@ pub const CHECKS: &[Check] = &[
         expected: "nothing is sent to an app that sleeps",
         sim: false,
         run: frames::silent_asleep,
+    },
+    Check {
+        requirement: "sip.hold.retransmission-repeats-provisional",
+        expected: "an INVITE sent again is answered again",
+        sim: false,
+        run: sleep::repeats_provisional,
+    },
+    Check {
+        requirement: "sip.end.parked-cancel-200-and-487",
+        expected: "a CANCEL is answered 200 and its INVITE 487",
+        sim: false,
+        run: sleep::cancel_is_answered,
+    },
+    Check {
+        requirement: "sip.end.nothing-leaks-after-final",
+        expected: "a call that failed at its caller is not given to an app",
+        sim: false,
+        run: sleep::nothing_leaks,
+    },
+    Check {
+        requirement: "sip.wake.replay-in-arrival-order",
+        expected: "an app is given its calls in the order in which they were accepted",
+        sim: false,
+        run: sleep::arrival_order,
+    },
+    Check {
+        requirement: "sip.keepalive.binding-refreshed-during-sleep",
+        expected: "no binding runs out before it is refreshed",
+        sim: false,
+        run: sleep::binding_never_lapses,
+    },
+    Check {
+        requirement: "push.common.payload-within-limit",
+        expected: "every push is JSON of at most 4,096 bytes without an SDP",
+        sim: false,
+        run: sleep::payload_is_fit,
+    },
+    Check {
+        requirement: "push.common.refused-push-ends-hold",
+        expected: "a push refused for good ends the hold within 1 s",
+        sim: false,
+        run: sleep::refused_ends_hold,
+    },
+    Check {
+        requirement: "session.sleep.state-durable-then-close",
+        expected: "sleep is granted before the app closes",
+        sim: false,
+        run: sleep::granted_then_closed,
+    },
+    Check {
+        requirement: "patent.claim.same-session-after-reconnect",
+        expected: "an app that comes back has the session it asked for",
+        sim: false,
+        run: sleep::same_session,
+    },
+    Check {
+        requirement: "patent.step.order",
+        expected: "asleep, call, push, reconnect, delivery come in this order",
+        sim: false,
+        run: sleep::steps_in_order,
     },
 ];
 

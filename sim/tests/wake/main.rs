@@ -1,5 +1,6 @@
 //! The whole gateway in a turmoil network: a call wakes a sleeping phone, whatever crashes.
 
+mod doctored;
 mod field;
 mod mutants;
 mod play;
