@@ -7,4 +7,5 @@
 pub mod cast;
 pub mod checks;
 pub mod player;
+pub mod requirement;
 pub mod stage;
