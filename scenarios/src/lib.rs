@@ -1,1 +1,17 @@
+//! Scenario files: what happens, who plays, and what should come of it. One scenario for each file,
+//! TOML, one step for each line. The shipped ones are part of the program.
+//!
+//! **Invariant:** a file is read whole or not at all. Whatever is wrong with it is found in one
+//! pass, and each finding says where it is, which rule it breaks and what to write instead.
+#![warn(missing_docs)]
 
+mod expect;
+mod scenario;
+mod sight;
+
+pub use expect::{Expect, Wanted};
+pub use scenario::{
+    Actor, App, Head, Need, OnCall, Point, PushFate, Scenario, Step, Sweep, SweepFault, Transport,
+    Verb, World,
+};
+pub use sight::{Sight, What};

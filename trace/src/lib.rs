@@ -9,11 +9,13 @@
 mod event;
 mod file;
 mod record;
+mod run;
 mod time;
 mod verdict;
 
 pub use event::{Event, Kind, Raw, Value};
 pub use file::{Manifest, ReadError, SCHEMA, Trace};
 pub use record::{Draft, Recorder, Scribe};
+pub use run::{Case, PlannedFault, RUN_SCHEMA, Run, Summary};
 pub use time::Timestamp;
 pub use verdict::{Finding, Observed, Span, Verdict};

@@ -1,0 +1,285 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::expect::Expect;
+use crate::sight::Sight;
+
+/// One scenario, as its file says it. Names are resolved: every actor, call and host that a step or
+/// an expectation names is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenario {
+    /// The path under `scenarios/` without `.toml`.
+    pub id: String,
+    /// What happens, in one sentence.
+    pub title: String,
+    /// Ids of the requirements that it must decide.
+    pub covers: Vec<String>,
+    /// What a target must offer for it.
+    pub needs: Vec<Need>,
+    /// How the target is set for it.
+    pub world: World,
+    /// Who plays, by name.
+    pub actors: BTreeMap<String, Actor>,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+    /// What should come of it.
+    pub expects: Vec<Expect>,
+    /// A fault that strikes at each of many points, one case for each.
+    pub sweep: Option<Sweep>,
+    /// How many seeds it is played with, from the first one on.
+    pub seeds: u64,
+}
+
+/// What a target must offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// A simulated world: virtual time, faults at the seam, the gateway's own events.
+    Sim,
+}
+
+/// How the target is set. Absent: as it declares.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct World {
+    /// How long a call waits for its app; 5 s to 150 s.
+    pub wake_budget: Option<Duration>,
+    /// How long an app may ring.
+    pub ring_deadline: Option<Duration>,
+    /// The lifetime that the gateway asks the registrar for.
+    pub registration: Option<Duration>,
+}
+
+/// Someone who plays. The gateway, the registrar and the push service are always there, as hosts
+/// `gateway`, `registrar` and `push`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// A phone with an app: `kind = "phone"`.
+    Phone {
+        /// Which of the cast's two apps.
+        app: App,
+        /// What it does with a call that it alerts.
+        on_call: OnCall,
+    },
+    /// A SIP caller: `kind = "sip-ua"`.
+    SipUa {
+        /// What it speaks.
+        transport: Transport,
+    },
+}
+
+/// The app on a phone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum App {
+    /// The house's client library: `"sdk"`.
+    #[default]
+    Sdk,
+    /// The one written by hand against the protocol's documentation: `"plain"`.
+    Plain,
+}
+
+/// What an app does with a call that it alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnCall {
+    /// Answers after this time: `answer-after = "500ms"`.
+    Answer(Duration),
+    /// Declines with this status: `decline = 603`.
+    Decline(u16),
+    /// Lets it ring: `ring = true`.
+    Ring,
+}
+
+/// What carries SIP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// Datagrams.
+    #[default]
+    Udp,
+    /// Streams.
+    Tcp,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// When.
+    pub head: Head,
+    /// What.
+    pub verb: Verb,
+    /// Its line in the file, from 1.
+    pub line: usize,
+}
+
+/// When a step is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Head {
+    /// With the step before: no head.
+    Now,
+    /// That long after the first step could be taken: `at = "10s"`.
+    At(Duration),
+    /// That long after the step before: `wait = "2s"`.
+    Wait(Duration),
+    /// Once this is seen; it is searched from the start of the play: `when = "alice.received(c1, 100)"`.
+    When(Sight),
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verb {
+    /// `sleep = "bob"`; with `close-code = 4001` by the close alone, without asking first.
+    Sleep {
+        /// Who.
+        phone: String,
+        /// Without asking.
+        by_close: bool,
+    },
+    /// `resume = "bob"`: the user opens the app.
+    Resume {
+        /// Who.
+        phone: String,
+    },
+    /// `call = "c1", from = "alice", to = "bob"`.
+    Call {
+        /// The call's mark.
+        mark: String,
+        /// The caller.
+        from: String,
+        /// The phone.
+        to: String,
+        /// `hang-up-after = "1s"`: BYE that long after the answer; absent: never by itself.
+        hang_up_after: Option<Duration>,
+        /// `lost-answers = 1`: that many 2xx are lost before the caller acts on one.
+        lost_answers: u32,
+        /// `in-dialog = "request-uri"`: ACK and BYE go where the INVITE went, not to the Contact.
+        to_request_uri: bool,
+    },
+    /// `cancel = "c1"`: its caller gives up.
+    Cancel {
+        /// The call.
+        mark: String,
+    },
+    /// `hangup = "c1"`: its caller sends BYE. `hangup = "bob"`: the phone ends every call.
+    HangUp {
+        /// A call's mark or a phone.
+        who: String,
+    },
+    /// `retransmit = "c1"`: the INVITE once more, whatever the timers say.
+    Retransmit {
+        /// The call.
+        mark: String,
+    },
+    /// `set = "bob"` with `pushes = "ignored"` or `"heeded"`.
+    SetPushes {
+        /// Who.
+        phone: String,
+        /// Whether pushes are ignored.
+        ignored: bool,
+    },
+    /// `set = "bob"` with `answer-after`, `decline` or `ring`.
+    SetOnCall {
+        /// Who.
+        phone: String,
+        /// What it does with calls from now on.
+        on_call: OnCall,
+    },
+    /// `crash = "bob.app"`: the operating system kills the app.
+    KillApp {
+        /// Who.
+        phone: String,
+    },
+    /// `drop = "bob.websocket"`: the app's connection is lost.
+    DropWebSocket {
+        /// Who.
+        phone: String,
+    },
+    /// A verb on `push.webhook`: what becomes of the next requests to it.
+    Push {
+        /// What.
+        fate: PushFate,
+        /// `times = 2`: of how many requests.
+        times: u32,
+    },
+    /// `crash = "gateway", down = "1s"`: the process dies and its peers notice.
+    Crash {
+        /// The host.
+        host: String,
+        /// How long it stays down.
+        down: Duration,
+    },
+    /// `power-loss = "gateway", down = "1s"`: silence, and unsynced writes are gone.
+    PowerLoss {
+        /// The host.
+        host: String,
+        /// How long it stays down.
+        down: Duration,
+    },
+    /// `restart = "gateway", down = "1s"`: orderly, with goodbyes.
+    Restart {
+        /// The host.
+        host: String,
+        /// How long it stays down.
+        down: Duration,
+    },
+    /// `partition = "gateway--push", lasts = "3s"`.
+    Partition {
+        /// One end.
+        a: String,
+        /// The other.
+        b: String,
+        /// How long.
+        lasts: Duration,
+    },
+    /// `note = "text"`: a remark in the trace, and a point in time.
+    Note {
+        /// The remark.
+        text: String,
+    },
+}
+
+/// What becomes of one push request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushFate {
+    /// `refuse = "push.webhook", status = 410`.
+    Refused(u16),
+    /// `drop = "push.webhook", what = "request"`: never answered, never delivered.
+    RequestDropped,
+    /// `drop = "push.webhook"`, or with `what = "delivery"`: accepted, never delivered.
+    DeliveryDropped,
+    /// `duplicate = "push.webhook"`: accepted, delivered twice.
+    Duplicated,
+    /// `delay = "push.webhook", by = "3s"`: accepted at once, delivered that much later.
+    Delayed(Duration),
+}
+
+/// A fault that strikes at each of many points of the faultless run, before and after each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
+    /// What.
+    pub fault: SweepFault,
+    /// The host.
+    pub on: String,
+    /// How long it then stays down.
+    pub down: Duration,
+    /// At which of its operations.
+    pub points: Vec<Point>,
+}
+
+/// What a sweep does at each point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SweepFault {
+    /// The process dies and its peers notice.
+    Crash,
+    /// Silence, and unsynced writes are gone.
+    PowerLoss,
+}
+
+/// A kind of operation at the seam.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Point {
+    /// Something is written, synced or handed to the disk.
+    Store,
+    /// Something leaves: a datagram, bytes of a stream, a dial, a FIN.
+    Send,
+    /// Something comes: a datagram, a connection.
+    Receive,
+    /// A task begins.
+    Spawn,
+}

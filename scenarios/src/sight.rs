@@ -1,0 +1,43 @@
+/// What can be waited for and expected of an actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// `alice.sent(c1)`: a caller sent an INVITE (each retransmission counts).
+    Sent,
+    /// `alice.received(c1, 180)`, `alice.final(c1)`: a caller received a response to its INVITE; the
+    /// number is the status, from 200 for `final`.
+    Received,
+    /// `bob.delivered(c1)`: an app was given the call.
+    Delivered,
+    /// `bob.alerted(c1)`: an app shows the call.
+    Alerted,
+    /// `bob.ended(c1)`: an app was told that the call is over.
+    Ended,
+    /// `bob.state(hibernated)`: an app changed its state; the text is the state.
+    State,
+    /// `push.sent(bob)`: the push service received a request for this phone.
+    PushSent,
+    /// `push.answered(bob, 503)`: the push service answered; the number is the status.
+    PushAnswered,
+    /// `push.dropped(bob)`: the push service dropped an accepted push.
+    PushDropped,
+    /// `push.arrived(bob)`: a push reached the phone.
+    PushArrived,
+    /// `registrar.registered(200)`: the registrar sent a response to REGISTER; the number is the
+    /// status.
+    Registered,
+}
+
+/// What to look for. An absent part matches all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// Who saw it.
+    pub actor: Option<String>,
+    /// What it is.
+    pub what: What,
+    /// The mark of the call; of a push the phone.
+    pub about: Option<String>,
+    /// The lowest and the highest status.
+    pub numbers: Option<(u16, u16)>,
+    /// The state.
+    pub text: Option<String>,
+}

@@ -1,0 +1,197 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::{Observed, Verdict};
+
+/// Version of `run.json` that this crate writes, and the only one it reads.
+pub const RUN_SCHEMA: u32 = 1;
+
+/// One run of the suite: every case that was played, and what became of it. On disk: `run.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Version of the format.
+    pub schema: u32,
+    /// Version of Reveille.
+    pub reveille: String,
+    /// `turmoil`, `express` or `socket`.
+    pub world: String,
+    /// The first seed.
+    pub seed: u64,
+    /// What was selected, as it was written; empty for everything.
+    pub selection: Vec<String>,
+    /// When it began, UTC, RFC 3339; the only line that differs between two runs of one seed.
+    pub started: String,
+    /// Every case, in the order of their names.
+    pub cases: Vec<Case>,
+}
+
+/// One performance of one scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// The scenario's id: its path under `scenarios/` without `.toml`.
+    pub scenario: String,
+    /// What happens, in one sentence.
+    pub title: String,
+    /// The cell: values of the scenario's axes by name, empty for a scenario without axes. The case's
+    /// name in `verdict.case` is the id with these as `axis=value` components.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cell: BTreeMap<String, String>,
+    /// What was found.
+    pub verdict: Verdict,
+    /// The planned faults, and how often each struck.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<PlannedFault>,
+    /// The command that plays this case again.
+    pub replay: String,
+    /// The trace's file, relative to `run.json`; absent where it was not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<String>,
+}
+
+/// A fault of the script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedFault {
+    /// Which: `crash`, `partition`, `push-refuse`, ...
+    pub fault: String,
+    /// On whom.
+    pub on: String,
+    /// How often it took effect. 0 makes the case void.
+    pub struck: usize,
+}
+
+/// What a run comes to: counts, and the one exit code that text, files and process agree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Scenarios with at least one case.
+    pub scenarios: usize,
+    /// Cases in which every MUST that could be decided was met.
+    pub passed: usize,
+    /// Cases with a MUST that was not met.
+    pub failed: usize,
+    /// Cases that showed nothing either way.
+    pub inconclusive: usize,
+    /// Cases in which the harness broke.
+    pub errors: usize,
+    /// Findings of level SHOULD or MAY that were not met: advice, never red.
+    pub advisories: usize,
+}
+
+impl Run {
+    /// Counts.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        let mut last = None;
+        for case in &self.cases {
+            if last != Some(&case.scenario) {
+                summary.scenarios += 1;
+                last = Some(&case.scenario);
+            }
+            *match case.verdict.observed {
+                Observed::Pass => &mut summary.passed,
+                Observed::Inconclusive => &mut summary.inconclusive,
+                Observed::Fail => &mut summary.failed,
+                Observed::Error => &mut summary.errors,
+            } += 1;
+            let advice =
+                case.verdict.findings.iter().filter(|finding| {
+                    finding.level != "MUST" && finding.observed == Observed::Fail
+                });
+            summary.advisories += advice.count();
+        }
+        summary
+    }
+}
+
+impl Summary {
+    /// How many cases there were.
+    #[must_use]
+    pub const fn cases(&self) -> usize {
+        self.passed + self.failed + self.inconclusive + self.errors
+    }
+
+    /// The exit code: 0 all is well, 1 a failure, 3 something inconclusive and no failure, 4 nothing
+    /// was selected, 70 the harness broke. The worst one decides, 70 first, then 1, then 3.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        if self.errors > 0 {
+            70
+        } else if self.failed > 0 {
+            1
+        } else if self.inconclusive > 0 {
+            3
+        } else if self.passed == 0 {
+            4
+        } else {
+            0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Finding;
+
+    fn case(scenario: &str, level: &str, observed: Observed) -> Case {
+        let finding = Finding {
+            requirement: "expect".to_owned(),
+            level: level.to_owned(),
+            observed,
+            expected: "it".to_owned(),
+            actual: String::new(),
+            evidence: None,
+        };
+        let sure =
+            Finding { level: "MUST".to_owned(), observed: Observed::Pass, ..finding.clone() };
+        Case {
+            scenario: scenario.to_owned(),
+            title: "What happens".to_owned(),
+            cell: BTreeMap::new(),
+            verdict: Verdict::of(scenario, 1, vec![sure, finding], "d".to_owned(), 5),
+            faults: Vec::new(),
+            replay: "reveille run".to_owned(),
+            events: None,
+        }
+    }
+
+    fn code(cases: &[(&str, Observed)]) -> u8 {
+        let cases = cases.iter().map(|(level, observed)| case("a", level, *observed)).collect();
+        run(cases).summary().exit_code()
+    }
+
+    fn run(cases: Vec<Case>) -> Run {
+        let text = String::new;
+        let (world, seed, selection) = ("turmoil".to_owned(), 1, Vec::new());
+        let (schema, reveille, started) = (RUN_SCHEMA, text(), text());
+        Run { schema, reveille, world, seed, selection, started, cases }
+    }
+
+    #[test]
+    fn the_worst_case_decides_the_exit_code() {
+        let (pass, fail) = (("MUST", Observed::Pass), ("MUST", Observed::Fail));
+        let (unknown, error) = (("MUST", Observed::Inconclusive), ("MUST", Observed::Error));
+        assert_eq!(code(&[]), 4);
+        assert_eq!(code(&[pass, pass]), 0);
+        assert_eq!(code(&[pass, ("SHOULD", Observed::Fail)]), 0);
+        assert_eq!(code(&[unknown, pass]), 3);
+        assert_eq!(code(&[fail, unknown, pass]), 1);
+        assert_eq!(code(&[error, fail, unknown]), 70);
+        assert_eq!(code(&[("SHOULD", Observed::Error)]), 70);
+    }
+
+    #[test]
+    fn counts_are_of_cases_scenarios_and_advice() {
+        let advice = case("b", "SHOULD", Observed::Fail);
+        let (a, fails) = (case("a", "MUST", Observed::Pass), case("b", "MUST", Observed::Fail));
+        let summary = run(vec![a.clone(), a, fails, advice]).summary();
+        let expected =
+            Summary { scenarios: 2, passed: 3, failed: 1, advisories: 1, ..Summary::default() };
+        assert_eq!(summary, expected);
+        assert_eq!(summary.cases(), 4);
+    }
+}
