@@ -98,7 +98,7 @@ fn a_push_goes_its_way_or_is_dropped() {
 #[test]
 fn refreshes_after_the_first_registration_are_one_row() {
     let mut stage = Stage::default();
-    for round in 0..3_u64 {
+    for round in 0..4_u64 {
         stage.at(round * 60_000);
         for (from, to, start) in [
             ("gateway", "registrar", "REGISTER sip:example.com SIP/2.0"),
@@ -110,11 +110,15 @@ fn refreshes_after_the_first_registration_are_one_row() {
             stage.passes(SIP, from, to, &sip(start, &cseq, ""));
         }
         stage.passes(RTC, "bob", "gateway", rtc("request", "ping", "").as_bytes());
+        if round == 2 {
+            stage.note("gateway", Draft::new(Kind::HostCrashed));
+        }
     }
     let ladder = draw(&stage.trace(), 100);
-    assert_eq!(ladder.matches("401").count(), 1, "{ladder}");
+    // The first one, and the one after the crash.
+    assert_eq!(ladder.matches("401").count(), 2, "{ladder}");
     assert_eq!(ladder.matches("REGISTER (4 messages)").count(), 2, "{ladder}");
-    assert_eq!(ladder.matches("... 59.9 s idle").count(), 2, "{ladder}");
+    assert_eq!(ladder.matches("... 59.9 s idle").count(), 3, "{ladder}");
 }
 
 #[test]
@@ -152,4 +156,62 @@ fn no_event_goes_missing() {
     assert_eq!(last, "Not drawn: 1 hop, 3 host.started, 1 scenario.");
     let empty = draw(&Stage::default().trace(), 100);
     assert!(empty.starts_with("crash/store"), "{empty}");
+}
+
+#[test]
+fn where_there_are_several_calls_each_message_names_its_own() {
+    let mut stage = Stage::default();
+    for (call, at) in [("call-1", 0), ("call-2", 10)] {
+        let invite = Draft::new(Kind::SipSent).corr(call);
+        let text = sip("INVITE sip:b SIP/2.0", &format!("{at} INVITE"), "");
+        stage.at(at).note("alice", invite.raw(text));
+    }
+    let text = sip("REGISTER sip:example.com SIP/2.0", "1 REGISTER", "");
+    stage.passes(SIP, "gateway", "registrar", &text);
+    let ladder = draw(&stage.trace(), 100);
+    assert_eq!(ladder.matches("INVITE c1").count(), 2, "{ladder}");
+    assert!(ladder.contains("REGISTER -"), "{ladder}");
+    let one = draw(&crash(), 100);
+    assert!(one.contains("- INVITE -"), "{one}");
+}
+
+#[test]
+fn pings_and_pongs_are_one_row_until_something_else_happens() {
+    let mut stage = Stage::default();
+    let rounds = |stage: &mut Stage| {
+        for _ in 0..6 {
+            stage.now_ms += 10_000;
+            stage.passes(RTC, "bob", "gateway", b"ping");
+            stage.passes(RTC, "gateway", "bob", b"pong");
+        }
+    };
+    rounds(&mut stage);
+    stage.passes(RTC, "gateway", "bob", rtc("request", "start", "").as_bytes());
+    rounds(&mut stage);
+    stage.sends(Kind::RtcSent, "bob", b"ping");
+    let ladder = draw(&stage.trace(), 100);
+    assert_eq!(ladder.matches("ping, pong x12 until").count(), 2, "{ladder}");
+    // A ping into the void is no keep-alive.
+    assert!(row(&ladder, " ping -").contains('x'), "{ladder}");
+    assert_eq!(ladder.matches("idle").count(), 1, "{ladder}");
+}
+
+#[test]
+fn of_two_sent_the_lost_one_is_the_one_that_got_no_answer() {
+    let invite = sip("INVITE sip:b SIP/2.0", "1 INVITE", "");
+    let mut stage = Stage::default();
+    stage.sends(Kind::SipSent, "alice", &invite);
+    stage.note("gateway", Draft::new(Kind::HostStarted).with("generation", 1));
+    stage.at(500).passes(SIP, "alice", "gateway", &invite);
+    let ladder = draw(&stage.trace(), 100);
+    let rows: Vec<_> = ladder.lines().filter(|line| line.contains(" INVITE ")).collect();
+    assert!(rows[0].contains('x') && !rows[1].contains('x'), "{ladder}");
+    // Both arrive, each later than the next was sent.
+    let mut stage = Stage::default();
+    stage.sends(Kind::SipSent, "alice", &invite);
+    stage.at(500).sends(Kind::SipSent, "alice", &invite);
+    stage.at(700).sends(Kind::SipReceived, "gateway", &invite);
+    stage.at(1_300).sends(Kind::SipReceived, "gateway", &invite);
+    let ladder = draw(&stage.trace(), 100);
+    assert!(ladder.contains("INVITE +0.700 s") && ladder.contains("INVITE +0.800 s"), "{ladder}");
 }

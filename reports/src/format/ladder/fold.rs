@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::label::Label;
+use super::label::{self, Label};
 use super::row::{Mark, Row};
 use crate::text::count;
 
 /// A silence longer than this has its own row.
 const IDLE_US: u64 = 1_000_000;
-/// As many messages in a row make a refresh.
+/// A shorter exchange is not worth folding.
 const REFRESH: usize = 3;
 
 /// The same message again, with nothing between, is counted instead of drawn.
@@ -29,7 +29,30 @@ pub(super) fn repetitions(rows: Vec<Row<'_>>) -> Vec<Row<'_>> {
     kept
 }
 
-/// After the first registration, an exchange that went well is one row.
+/// Pings and pongs with nothing between are one row.
+pub(super) fn keep_alives(rows: Vec<Row<'_>>) -> Vec<Row<'_>> {
+    let kept_alive = |row: &Row<'_>| {
+        let arrived = matches!(row.mark, Mark::Arrow { lost: false, .. });
+        arrived && label::is_keep_alive(row.bytes)
+    };
+    let mut kept: Vec<Row<'_>> = Vec::new();
+    for row in rows {
+        match kept.last_mut() {
+            Some(last) if kept_alive(last) && kept_alive(&row) => {
+                last.times += row.times;
+                last.last_us = row.last_us;
+                last.seqs.extend(row.seqs);
+                if let Mark::Arrow { label, .. } = &mut last.mark {
+                    *label = Label::plain("ping, pong");
+                }
+            }
+            _ => kept.push(row),
+        }
+    }
+    kept
+}
+
+/// A registration again, with nothing gone up or down since the last one, is one row if it went well.
 pub(super) fn refreshes(rows: Vec<Row<'_>>) -> Vec<Row<'_>> {
     let mut kept: Vec<Row<'_>> = Vec::new();
     let mut run: Vec<Row<'_>> = Vec::new();
@@ -41,6 +64,8 @@ pub(super) fn refreshes(rows: Vec<Row<'_>>) -> Vec<Row<'_>> {
             continue;
         }
         close(&mut run, &mut kept, &mut seen);
+        // What registers after a crash or a new socket is no refresh.
+        seen &= row.turns.is_none();
         kept.push(row);
     }
     close(&mut run, &mut kept, &mut seen);

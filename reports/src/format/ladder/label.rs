@@ -60,18 +60,27 @@ fn sip(bytes: &[u8]) -> Label {
 
 fn rtc(bytes: &[u8]) -> Label {
     let unread = || Label::plain(&format!("{} bytes", bytes.len()));
+    if is_keep_alive(bytes) {
+        return Label::plain(&String::from_utf8_lossy(bytes));
+    }
     if bytes.len() > TEXT {
         return unread();
     }
     let Ok(json) = serde_json::from_slice::<serde_json::Value>(bytes) else { return unread() };
     let (control, header) = (&json["control"], &json["header"]);
-    let Some(action) = header["action"].as_str() else { return unread() };
+    let kind = || control["type"].as_str().or(control["package_type"].as_str());
+    let Some(action) = header["action"].as_str().or_else(kind) else { return unread() };
     if control["type"].as_str() != Some("response") {
         return Label::plain(action);
     }
     let state = control["message_state"].as_str().unwrap_or("response");
     let result = header["response_code"].as_u64().map_or(state.to_owned(), |c| c.to_string());
     Label::new(&format!("{result} ({action})"), &result)
+}
+
+/// True for the texts that only say that somebody is there.
+pub(super) fn is_keep_alive(bytes: &[u8]) -> bool {
+    matches!(bytes, b"ping" | b"pong")
 }
 
 /// True for the messages of a registration.
@@ -153,5 +162,7 @@ mod tests {
         let coded = response.replace(r#""start"}"#, r#""start","response_code":486}"#);
         assert_eq!(long(&coded), "486 (start)");
         assert_eq!(long("hello"), "5 bytes");
+        assert_eq!(long("ping"), "ping");
+        assert_eq!(long(r#"{"control":{"package_type":"acknowledge"}}"#), "acknowledge");
     }
 }

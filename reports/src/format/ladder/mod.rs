@@ -57,7 +57,7 @@ pub fn compact(trace: &Trace, around: Option<u64>, most: usize, width: usize) ->
 }
 
 fn folded(rows: Vec<Row<'_>>) -> Vec<Row<'_>> {
-    fold::silences(fold::refreshes(fold::repetitions(rows)))
+    fold::silences(fold::keep_alives(fold::refreshes(fold::repetitions(rows))))
 }
 
 fn head(trace: &Trace, width: usize) -> Vec<String> {

@@ -33,6 +33,8 @@ struct Pairing<'a> {
     lanes: &'a Lanes,
     messages: Vec<Message<'a>>,
     under_way: BTreeMap<Key<'a>, VecDeque<usize>>,
+    /// How much more often each was sent than received.
+    losses: BTreeMap<Key<'a>, i64>,
     senders: BTreeMap<Key<'a>, String>,
     sockets: BTreeMap<i64, String>,
 }
@@ -43,6 +45,7 @@ pub(super) fn messages<'a>(events: &'a [Event], lanes: &'a Lanes) -> Vec<Message
         lanes,
         messages: Vec::new(),
         under_way: BTreeMap::new(),
+        losses: losses(events),
         senders: BTreeMap::new(),
         sockets: BTreeMap::new(),
     };
@@ -65,6 +68,19 @@ fn key(event: &Event) -> Key<'_> {
     (family, event.bytes())
 }
 
+fn losses(events: &[Event]) -> BTreeMap<Key<'_>, i64> {
+    let mut losses = BTreeMap::new();
+    for event in events {
+        let change = match event.kind {
+            Kind::SipSent | Kind::RtcSent | Kind::PushSent => 1,
+            Kind::SipReceived | Kind::RtcReceived | Kind::PushReceived => -1,
+            _ => continue,
+        };
+        *losses.entry(key(event)).or_default() += change;
+    }
+    losses
+}
+
 impl<'a> Pairing<'a> {
     fn sent(&mut self, event: &'a Event) {
         let from = Some(event.actor.clone());
@@ -77,9 +93,13 @@ impl<'a> Pairing<'a> {
     fn received(&mut self, event: &'a Event) {
         let waiting = self.under_way.get_mut(&key(event));
         let messages = &self.messages;
+        let other = |&index: &usize| messages[index].from.as_ref() != Some(&event.actor);
+        // Where some were lost, what arrives was most likely sent last; else each waits its turn.
+        let some_lost = self.losses.get(&key(event)).is_some_and(|losses| *losses > 0);
         let place = waiting.and_then(|waiting| {
-            let other = |&index: &usize| messages[index].from.as_ref() != Some(&event.actor);
-            waiting.iter().position(other).and_then(|at| waiting.remove(at))
+            let mut order = waiting.iter();
+            let at = if some_lost { order.rposition(other) } else { order.position(other) };
+            at.and_then(|at| waiting.remove(at))
         });
         let Some(index) = place else { return self.unsent(event) };
         let message = &mut self.messages[index];

@@ -97,6 +97,7 @@ impl<'a> Reader<'a> {
         let Some(event) = message.event() else { return };
         let mut label = label::of(event);
         if self.several_calls
+            && !label::is_register(event)
             && let Some(caller) = label::caller(event)
         {
             label = label.and(&caller);
