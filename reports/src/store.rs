@@ -6,11 +6,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use reveille_trace::Run;
+use reveille_trace::{Run, SCHEMA, Trace};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::format::{FORMATS, ladder};
+use crate::text::ascii;
 use crate::{Traces, names};
 
 /// The file that holds the name of the newest result directory.
@@ -103,6 +104,7 @@ fn fill(dir: &Path, run: &Run, traces: &Traces<'_>) -> io::Result<()> {
     }
     for case in &run.cases {
         let (Some(path), Some(trace)) = (&case.events, traces(case)) else { continue };
+        readable(&case.verdict.case, &trace)?;
         let mut bytes = Vec::new();
         trace.write(&mut bytes)?;
         put(path.clone(), &bytes, "application/x-ndjson")?;
@@ -113,6 +115,17 @@ fn fill(dir: &Path, run: &Run, traces: &Traces<'_>) -> io::Result<()> {
     let text = serde_json::to_string_pretty(&Contents { schema: 1, files })? + "\n";
     let toc = dir.join("toc.json");
     fs::write(&toc, text).map_err(|error| at(&toc, &error))
+}
+
+/// A trace without a manifest could be written, and never read again.
+fn readable(case: &str, trace: &Trace) -> io::Result<()> {
+    let found = trace.manifest.schema;
+    if found == SCHEMA {
+        return Ok(());
+    }
+    let case = ascii(case);
+    let text = format!("{case}: its trace says schema {found}; write {SCHEMA} into its manifest");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
 /// Where the ladder of a trace file lies.

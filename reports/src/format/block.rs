@@ -50,12 +50,12 @@ pub(super) fn lines(case: &Case, trace: Option<&Trace>, width: usize, dir: &str)
     block.lines
 }
 
-/// The findings that made the verdict what it is, the order of the verdict kept.
+/// The findings that made a verdict what it is, if it is no pass; in their order.
 pub(super) fn deciding(case: &Case) -> Vec<&Finding> {
     let observed = case.verdict.observed;
     let counts = |f: &&Finding| f.level == "MUST" || f.observed == Observed::Error;
     let findings = case.verdict.findings.iter().filter(counts);
-    findings.filter(|f| f.observed == observed && observed != Observed::Pass).collect()
+    findings.filter(|f| f.observed == observed).collect()
 }
 
 /// The whole verdict in one line of at most `most` characters.

@@ -215,3 +215,25 @@ fn of_two_sent_the_lost_one_is_the_one_that_got_no_answer() {
     let ladder = draw(&stage.trace(), 100);
     assert!(ladder.contains("INVITE +0.700 s") && ladder.contains("INVITE +0.800 s"), "{ladder}");
 }
+
+#[test]
+fn most_of_the_rows_around_an_event_are_those_that_led_to_it() {
+    let crashed = crash().events.iter().find(|event| event.kind == Kind::HostCrashed).unwrap().seq;
+    let ladder = compact(&crash(), Some(crashed), 4, 100);
+    let marked = ladder.lines().position(|line| line.starts_with('>')).unwrap();
+    // The names of the lanes, what was left out, and two rows.
+    assert_eq!(marked, 4, "{ladder}");
+    assert!(row(&ladder, "[crashed]").starts_with('>'), "{ladder}");
+    assert!(row(&ladder, "INVITE x2").contains('x'), "{ladder}");
+}
+
+#[test]
+fn a_note_is_no_wider_than_two_lanes() {
+    let mut stage = Stage::default();
+    stage.passes(SIP, "alice", "gateway", &sip("BYE sip:b SIP/2.0", "1 BYE", ""));
+    stage.passes(RTC, "gateway", "bob", rtc("request", "start", "").as_bytes());
+    stage.note("gateway", Draft::new(Kind::HostStarted).with("generation", 1));
+    stage.note("bob", Draft::new(Kind::AppCallEnded).with("why", "w".repeat(90)));
+    let ladder = draw(&stage.trace(), 100);
+    assert!(row(&ladder, "[ended: www").contains('|'), "{ladder}");
+}

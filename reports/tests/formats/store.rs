@@ -106,6 +106,27 @@ fn what_fails_leaves_no_directory() {
 }
 
 #[test]
+fn what_fails_half_way_is_cleared_away() {
+    let out = tempfile::tempdir().unwrap();
+    // A file where the directory of the traces is to be.
+    let obstacle = out.path().join(".run.partial/events");
+    let traces = |_: &Case| {
+        fs::write(&obstacle, "").expect("the directory is there while traces are asked for");
+        Some(std::borrow::Cow::Owned(crash()))
+    };
+    assert!(write(&out.path().join("run"), &run(), &traces).is_err());
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_trace_that_could_not_be_read_again_is_refused() {
+    let out = tempfile::tempdir().unwrap();
+    let bare = |_: &Case| Some(std::borrow::Cow::Owned(Trace::default()));
+    let error = write(&out.path().join("run"), &run(), &bare).unwrap_err();
+    assert!(error.to_string().ends_with("says schema 0; write 1 into its manifest"), "{error}");
+}
+
+#[test]
 fn names_that_would_meet_or_climb_out_do_neither() {
     let out = tempfile::tempdir().unwrap();
     let cases = ["../../x", "a:b", "a_b", "A_b", "nul"].map(|id| case(id, &[], vec![sure()]));
