@@ -5,13 +5,23 @@
 //! pass, and each finding says where it is, which rule it breaks and what to write instead.
 #![warn(missing_docs)]
 
+mod codes;
+mod duration;
 mod expect;
+mod problem;
+mod read;
 mod scenario;
+mod shipped;
 mod sight;
+mod words;
 
+pub use codes::CODES;
 pub use expect::{Expect, Wanted};
+pub use problem::{Overview, Problem, Report};
+pub use read::read;
 pub use scenario::{
     Actor, App, Head, Need, OnCall, Point, PushFate, Scenario, Step, Sweep, SweepFault, Transport,
     Verb, World,
 };
+pub use shipped::shipped;
 pub use sight::{Sight, What};

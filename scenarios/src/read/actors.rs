@@ -1,0 +1,130 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::field::{FOREVER, Field, Table};
+use super::findings::Findings;
+use super::names::{Kind, Used, actor_name};
+use crate::codes::Code;
+use crate::problem::Problem;
+use crate::scenario::{Actor, App, OnCall, Transport};
+
+const ACTORS_MAX: usize = 32;
+
+/// How long a phone rings that nobody said anything of.
+const ANSWER_AFTER: Duration = Duration::from_millis(500);
+
+pub(super) const APPS: [(&str, App); 2] = [("sdk", App::Sdk), ("plain", App::Plain)];
+const TRANSPORTS: [(&str, Transport); 2] = [("udp", Transport::Udp), ("tcp", Transport::Tcp)];
+const KINDS: [(&str, Kind); 2] = [("phone", Kind::Phone), ("sip-ua", Kind::Caller)];
+
+/// The keys that say what a phone does with calls.
+pub(super) const ON_CALL: [&str; 3] = ["answer-after", "decline", "ring"];
+
+const PHONE: [&str; 5] = ["kind", "app", "answer-after", "decline", "ring"];
+const CALLER: [&str; 2] = ["kind", "transport"];
+const EITHER: [&str; 6] = ["kind", "app", "answer-after", "decline", "ring", "transport"];
+
+const HOMES: [(&str, &str); 5] = [
+    ("app", "to actors of kind `phone`"),
+    ("answer-after", "to actors of kind `phone`"),
+    ("decline", "to actors of kind `phone`"),
+    ("ring", "to actors of kind `phone`"),
+    ("transport", "to actors of kind `sip-ua`"),
+];
+
+/// Who plays, and of which kind each is, well described or not.
+#[derive(Default)]
+pub(super) struct Cast<'t> {
+    pub(super) actors: BTreeMap<String, Actor>,
+    pub(super) kinds: BTreeMap<&'t str, Kind>,
+}
+
+pub(super) fn cast<'t>(top: &Table<'t>, f: &mut Findings<'_>) -> Cast<'t> {
+    let mut cast = Cast::default();
+    let section = top.needed("actors", "[actors]", f);
+    let example = "bob = { kind = \"phone\" }";
+    let Some(table) = section.and_then(|s| s.table("[actors]".into(), example, f)) else {
+        return cast;
+    };
+    f.bound(table.entries.len(), ACTORS_MAX, "actors", table.span.clone());
+    for (key, value) in table.entries {
+        let name: &str = key.get_ref();
+        actor_name(&Used { name, span: key.span() }, f);
+        let (kind, actor) = actor(name, Field { key: name, value }, f);
+        cast.kinds.insert(name, kind);
+        cast.actors.extend(actor.map(|actor| (name.to_owned(), actor)));
+    }
+    complete(&cast.kinds, &table, f);
+    cast
+}
+
+/// Somebody has to call, and somebody has to be called.
+fn complete(kinds: &BTreeMap<&str, Kind>, table: &Table<'_>, f: &mut Findings<'_>) {
+    let lacks = |kind| !kinds.values().any(|k| *k == kind || *k == Kind::Unclear);
+    let parts = [
+        (Kind::Phone, Code::NoPhone, "phone", "bob = { kind = \"phone\" }"),
+        (Kind::Caller, Code::NoCaller, "caller", "alice = { kind = \"sip-ua\" }"),
+    ];
+    for (kind, code, what, example) in parts {
+        if lacks(kind) {
+            let message = format!("no actor is a {what}");
+            let problem = Problem::new(code, table.span.clone(), message);
+            let problem = problem.label(format!("a {what} is missing"));
+            f.absent(problem.help(format!("add `{example}` under `[actors]`")));
+        }
+    }
+}
+
+fn actor(name: &str, field: Field<'_>, f: &mut Findings<'_>) -> (Kind, Option<Actor>) {
+    let title = format!("actor {}", crate::words::quoted(name));
+    let Some(table) = field.table(title, "bob = { kind = \"phone\" }", f) else {
+        return (Kind::Unclear, None);
+    };
+    let kind = table.needed("kind", "kind = \"phone\"", f).and_then(|k| k.word(&KINDS, f));
+    match kind {
+        Some(Kind::Phone) => (Kind::Phone, phone(&table, f)),
+        Some(Kind::Caller) => {
+            table.only(&CALLER, &HOMES, f);
+            let transport = match table.field("transport") {
+                Some(field) => field.word(&TRANSPORTS, f),
+                None => Some(Transport::default()),
+            };
+            (Kind::Caller, transport.map(|transport| Actor::SipUa { transport }))
+        }
+        _ => {
+            table.only(&EITHER, &[], f);
+            (Kind::Unclear, None)
+        }
+    }
+}
+
+fn phone(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Actor> {
+    table.only(&PHONE, &HOMES, f);
+    let app = match table.field("app") {
+        Some(field) => field.word(&APPS, f),
+        None => Some(App::default()),
+    };
+    let on_call = on_call(table, f).unwrap_or(Some(OnCall::Answer(ANSWER_AFTER)));
+    Some(Actor::Phone { app: app?, on_call: on_call? })
+}
+
+/// What a phone does with calls; outer nothing: no key says so, inner nothing: it says it wrongly.
+pub(super) fn on_call(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Option<OnCall>> {
+    let mut said: Vec<_> = ON_CALL.iter().filter_map(|key| table.field(key)).collect();
+    said.sort_by_key(|field| field.span().start);
+    if let [first, second, ..] = said[..] {
+        let message = format!("{} has both `{}` and `{}`", table.name, first.key, second.key);
+        let problem = second.problem(Code::OneBehaviour, message).label("the second of them");
+        f.push(problem.help("keep the one that is meant"));
+    }
+    let all: Vec<_> = said.iter().map(|field| one_on_call(*field, f)).collect();
+    if all.len() > 1 { Some(None) } else { all.first().copied() }
+}
+
+fn one_on_call(field: Field<'_>, f: &mut Findings<'_>) -> Option<OnCall> {
+    match field.key {
+        "answer-after" => field.duration(("0s", FOREVER), f).map(OnCall::Answer),
+        "decline" => field.status(300..=699, f).map(OnCall::Decline),
+        _ => field.truth(f).map(|()| OnCall::Ring),
+    }
+}

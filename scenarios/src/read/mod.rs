@@ -1,0 +1,216 @@
+//! From text to a scenario: TOML with the place of each value, lowered by hand, so that one pass
+//! finds all that is wrong.
+
+mod actors;
+mod expects;
+mod field;
+mod findings;
+mod names;
+mod predicate;
+mod settings;
+mod sights;
+mod steps;
+mod verbs;
+
+use toml::de::DeTable;
+
+use self::actors::Cast;
+use self::field::{Field, Table};
+use self::findings::Findings;
+use self::names::Names;
+use crate::codes::Code;
+use crate::problem::{Problem, Report};
+use crate::scenario::{Need, Scenario};
+use crate::words::quoted;
+
+const BYTES_MAX: usize = 256 * 1024;
+const TITLE_MAX: usize = 200;
+
+/// At most so many steps, and so many expectations.
+const LINES_MAX: usize = 1000;
+
+const TOP: [&str; 10] =
+    ["schema", "id", "title", "covers", "needs", "world", "actors", "run", "script", "sweep"];
+
+/// Where a key belongs that stands in the wrong table.
+const HOMES: [(&str, &str); 20] = [
+    ("schema", "at the top, before all tables"),
+    ("id", "at the top, before all tables"),
+    ("title", "at the top, before all tables"),
+    ("covers", "at the top, before all tables"),
+    ("needs", "at the top, before all tables"),
+    ("world", "at the top, as `[world]`"),
+    ("actors", "at the top, as `[actors]`"),
+    ("run", "at the top, as `[run]`"),
+    ("script", "at the top, as `[script]`"),
+    ("sweep", "at the top, as `[sweep]`"),
+    ("steps", "under `[script]`"),
+    ("expect", "under `[script]`"),
+    ("wake-budget", "under `[world]`"),
+    ("ring-deadline", "under `[world]`"),
+    ("registration", "under `[world]`"),
+    ("seeds", "under `[run]`"),
+    ("fault", "under `[sweep]`"),
+    ("points", "under `[sweep]`"),
+    ("on", "under `[sweep]`"),
+    ("kind", "to an actor under `[actors]`"),
+];
+
+/// Reads a scenario file. `id` is its path under `scenarios/` without `.toml`.
+///
+/// # Errors
+///
+/// All that is wrong with the file, in its order, each with its place and what to write instead.
+pub fn read(id: &str, text: &str) -> Result<Scenario, Report> {
+    let mut f = Findings::new(text);
+    let scenario = whole(id, text, &mut f);
+    let problems = f.into_problems();
+    match scenario {
+        Some(scenario) if problems.is_empty() => Ok(scenario),
+        _ => {
+            assert!(!problems.is_empty(), "what cannot be read has a problem that says why");
+            Err(Report { file: format!("{id}.toml"), text: text.to_owned(), problems })
+        }
+    }
+}
+
+fn whole(id: &str, text: &str, f: &mut Findings<'_>) -> Option<Scenario> {
+    if text.len() > BYTES_MAX {
+        let message =
+            format!("the file has {} bytes, and at most {BYTES_MAX} are read", text.len());
+        let problem = Problem::new(Code::TooLarge, 0..0, message).label("too large");
+        f.push(problem.help("split it: one file tells one situation"));
+        return None;
+    }
+    let (document, errors) = DeTable::parse_recoverable(text);
+    errors.iter().for_each(|error| f.syntax(error));
+    let top = Table { entries: document.get_ref(), span: 0..0, name: "the file".into() };
+    scenario(id, &top, f)
+}
+
+fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario> {
+    top.only(&TOP, &HOMES, f);
+    schema(top, f);
+    same_id(id, top, f);
+    let title = title(top, f);
+    let covers = covers(top, f);
+    let needs = needs(top, f);
+    let world = settings::world(top, f);
+    let seeds = settings::seeds(top, f);
+    let Cast { actors, kinds } = actors::cast(top, f);
+    let script = script(top, f);
+    let lines = script.as_ref().map_or(Vec::new(), |script| steps::lines(script, f));
+    let calls = steps::calls(&lines, &kinds, f);
+    let (actors_whole, calls_whole) = (f.whole("actors"), f.whole("script"));
+    let names = Names { actors: kinds, calls, actors_whole, calls_whole };
+    let steps = steps::steps(&lines, &names, f);
+    let (expects, expected) = match &script {
+        Some(script) => expects::expects(script, &names, f),
+        None => (Vec::new(), 0),
+    };
+    let sweep = settings::sweep(top, &names, f);
+    let whole = (steps.len(), expects.len(), actors.len());
+    let complete = whole == (lines.len(), expected, names.actors.len());
+    let swept = sweep.is_some() == top.field("sweep").is_some();
+    if expected == 0 && top.field("covers").is_none_or(is_empty) {
+        let message = "the scenario expects nothing and covers no requirement";
+        let problem = Problem::new(Code::NoPurpose, script.map_or(0..0, |s| s.span), message);
+        let help = "add `expect = [ { must = \"bob.alerted(c1)\" }, ]` under `[script]`";
+        f.absent(problem.label("nothing to judge").help(help));
+    }
+    let title = title.filter(|_| complete && swept)?;
+    let id = id.to_owned();
+    Some(Scenario { id, title, covers, needs, world, actors, steps, expects, sweep, seeds })
+}
+
+fn is_empty(list: Field<'_>) -> bool {
+    list.value.get_ref().as_array().is_some_and(|list| list.is_empty())
+}
+
+fn schema(top: &Table<'_>, f: &mut Findings<'_>) {
+    let Some(field) = top.needed("schema", "schema = 1", f) else { return };
+    let one = field.value.get_ref().as_integer().is_some_and(|n| n.to_string() == "1");
+    if !one {
+        let problem = field.problem(Code::UnknownSchema, "this form of the file is not known");
+        f.push(problem.label("not 1").help("write `schema = 1`"));
+    }
+}
+
+fn same_id(id: &str, top: &Table<'_>, f: &mut Findings<'_>) {
+    let example = format!("id = \"{id}\"");
+    let Some(field) = top.field("id") else { return };
+    let Some(said) = field.string(&example, f) else { return };
+    if said != id {
+        let message = format!("the id {} is not the file's path, {}", quoted(said), quoted(id));
+        let problem = field.problem(Code::WrongId, message).label("not the path");
+        f.push(problem.help(format!("write `{example}`, or leave it out")));
+    }
+}
+
+fn title(top: &Table<'_>, f: &mut Findings<'_>) -> Option<String> {
+    let example = "title = \"A call is answered\"";
+    let field = top.needed("title", example, f)?;
+    let title = field.string(example, f)?;
+    if title.trim().is_empty() {
+        let problem = field.problem(Code::EmptyTitle, "the title is empty").label("no title");
+        f.push(problem.help(format!("say in one sentence what happens: `{example}`")));
+    }
+    if title.chars().count() > TITLE_MAX {
+        let message = format!("the title has more than {TITLE_MAX} characters");
+        let problem = field.problem(Code::OutOfRange, message).label("too long");
+        f.push(problem.help("say in one sentence what happens"));
+    }
+    Some(title.to_owned())
+}
+
+fn covers(top: &Table<'_>, f: &mut Findings<'_>) -> Vec<String> {
+    let Some(field) = top.field("covers") else { return Vec::new() };
+    let entries = field.strings("covers = [\"patent.step.order\"]", f);
+    let ids = entries.iter().filter_map(|entry| {
+        let id = entry.value.get_ref().as_str()?;
+        if !is_requirement(id) {
+            let message = format!("{} is not the id of a requirement", quoted(id));
+            let problem = entry.problem(Code::NotARequirement, message).label("not dotted words");
+            f.push(problem.help("write words with dots between them, as in `patent.step.order`"));
+        }
+        Some(id.to_owned())
+    });
+    ids.collect()
+}
+
+/// Two or more words of lower-case letters, digits and inner hyphens, with dots between them.
+fn is_requirement(id: &str) -> bool {
+    let sound = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let word =
+        |w: &str| !w.is_empty() && w.bytes().all(sound) && !w.starts_with('-') && !w.ends_with('-');
+    id.contains('.') && id.len() <= 128 && id.split('.').all(word)
+}
+
+fn needs(top: &Table<'_>, f: &mut Findings<'_>) -> Vec<Need> {
+    let Some(field) = top.field("needs") else { return Vec::new() };
+    let entries = field.strings("needs = [\"sim\"]", f);
+    entries.into_iter().filter_map(|entry| entry.word(&[("sim", Need::Sim)], f)).collect()
+}
+
+fn script<'t>(top: &Table<'t>, f: &mut Findings<'_>) -> Option<Table<'t>> {
+    let example = "steps = [ { sleep = \"bob\" }, ]";
+    let Some(field) = top.field("script") else {
+        steps::no_steps(0..0, f);
+        return None;
+    };
+    let table = field.table("[script]".into(), example, f)?;
+    table.only(&["steps", "expect"], &HOMES, f);
+    Some(table)
+}
+
+/// A step and an expectation each stand on one line, as an inline table.
+fn one_line(table: &Table<'_>, f: &mut Findings<'_>) {
+    let written = f.text.get(table.span.clone()).unwrap_or_default();
+    if written.starts_with('{') && !written.contains('\n') {
+        return;
+    }
+    let message = format!("{} does not stand on one line", table.name);
+    let end = written.find('\n').map_or(table.span.end, |at| table.span.start + at);
+    let problem = Problem::new(Code::OneLine, table.span.start..end, message);
+    f.push(problem.label("goes on below").help("write it as one table on one line: `{ … },`"));
+}

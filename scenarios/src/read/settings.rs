@@ -1,0 +1,70 @@
+//! The tables that set the stage: `[world]`, `[run]` and `[sweep]`.
+
+use std::time::Duration;
+
+use super::field::{FOREVER, Field, Table};
+use super::findings::Findings;
+use super::names::{Names, Used};
+use crate::scenario::{Point, Sweep, SweepFault, World};
+
+/// How long a host stays down that nobody said anything of.
+pub(super) const DOWN: Duration = Duration::from_secs(1);
+
+const FAULTS: [(&str, SweepFault); 2] =
+    [("crash", SweepFault::Crash), ("power-loss", SweepFault::PowerLoss)];
+
+const POINTS: [(&str, Point); 4] = [
+    ("store", Point::Store),
+    ("send", Point::Send),
+    ("receive", Point::Receive),
+    ("spawn", Point::Spawn),
+];
+
+pub(super) fn world(top: &Table<'_>, f: &mut Findings<'_>) -> World {
+    let section = top.field("world");
+    let table = section.and_then(|s| s.table("[world]".into(), "wake-budget = \"30s\"", f));
+    let Some(table) = table else { return World::default() };
+    table.only(&["wake-budget", "ring-deadline", "registration"], &super::HOMES, f);
+    let mut time = |key, bounds| table.field(key).and_then(|field| field.duration(bounds, f));
+    World {
+        wake_budget: time("wake-budget", ("5s", "150s")),
+        ring_deadline: time("ring-deadline", ("1s", FOREVER)),
+        registration: time("registration", ("1s", FOREVER)),
+    }
+}
+
+pub(super) fn seeds(top: &Table<'_>, f: &mut Findings<'_>) -> u64 {
+    let section = top.field("run");
+    let table = section.and_then(|s| s.table("[run]".into(), "seeds = 1", f));
+    let Some(table) = table else { return 1 };
+    table.only(&["seeds"], &super::HOMES, f);
+    table.field("seeds").and_then(|field| field.number(1..=10_000, f)).map_or(1, u64::from)
+}
+
+pub(super) fn sweep(top: &Table<'_>, names: &Names<'_>, f: &mut Findings<'_>) -> Option<Sweep> {
+    let field = top.field("sweep")?;
+    let table = field.table("[sweep]".into(), "fault = \"crash\"", f)?;
+    table.only(&["fault", "on", "down", "points"], &super::HOMES, f);
+    let fault = table.needed("fault", "fault = \"crash\"", f).and_then(|s| s.word(&FAULTS, f));
+    let on = table.needed("on", "on = \"gateway\"", f).and_then(|field| {
+        let name = field.string("on = \"gateway\"", f)?;
+        names.host(&Used { name, span: field.span() }, f)
+    });
+    let down = match table.field("down") {
+        Some(field) => field.duration(("0s", FOREVER), f),
+        None => Some(DOWN),
+    };
+    let points = table.needed("points", "points = [\"store\", \"send\"]", f);
+    let points = points.map(|field| points_of(field, f));
+    Some(Sweep { fault: fault?, on: on?, down: down?, points: points? })
+}
+
+fn points_of(field: Field<'_>, f: &mut Findings<'_>) -> Vec<Point> {
+    let example = "points = [\"store\", \"send\"]";
+    let entries = field.strings(example, f);
+    if field.value.get_ref().as_array().is_some_and(|list| list.is_empty()) {
+        let problem = field.problem(crate::codes::Code::OutOfRange, "`points` names no point");
+        f.push(problem.label("empty").help(format!("write `{example}`")));
+    }
+    entries.into_iter().filter_map(|entry| entry.word(&POINTS, f)).collect()
+}

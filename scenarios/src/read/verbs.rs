@@ -1,0 +1,294 @@
+//! Verbs and their arguments, as [`Verb`] documents them.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::actors::{ON_CALL, on_call};
+use super::field::{FOREVER, Field, Table};
+use super::findings::Findings;
+use super::names::{Names, Used};
+use super::settings::DOWN;
+use crate::codes::Code;
+use crate::problem::Problem;
+use crate::scenario::{PushFate, Verb};
+use crate::words::quoted;
+
+/// Each verb and the arguments that it can have.
+pub(super) const VERBS: [(&str, &[&str]); 16] = [
+    ("sleep", &["close-code"]),
+    ("resume", &[]),
+    ("call", &["from", "to", "hang-up-after", "lost-answers", "in-dialog"]),
+    ("cancel", &[]),
+    ("hangup", &[]),
+    ("retransmit", &[]),
+    ("set", &["pushes", "answer-after", "decline", "ring"]),
+    ("drop", &["what", "times"]),
+    ("refuse", &["status", "times"]),
+    ("duplicate", &["times"]),
+    ("delay", &["by", "times"]),
+    ("crash", &["down"]),
+    ("power-loss", &["down"]),
+    ("restart", &["down"]),
+    ("partition", &["lasts"]),
+    ("note", &[]),
+];
+
+const WEBHOOK: &str = "push.webhook";
+const REQUESTS_MAX: u32 = 10_000;
+const LOST_MAX: u32 = 100;
+const NOTE_MAX: usize = 1_000;
+
+/// Reads the verb of one step.
+pub(super) struct Verbs<'s, 't> {
+    pub(super) names: &'s Names<'t>,
+    pub(super) at: usize,
+    pub(super) step: &'s Table<'t>,
+}
+
+impl Verbs<'_, '_> {
+    pub(super) fn read(&self, verb: Field<'_>, f: &mut Findings<'_>) -> Option<Verb> {
+        let Some(text) = verb.string(example(verb.key), f) else {
+            // What else is wrong with the step is found nevertheless.
+            self.call(None, f);
+            return None;
+        };
+        let used = Used { name: text, span: verb.span() };
+        match verb.key {
+            "sleep" => self.sleep(&used, f),
+            "resume" => self.names.phone(&used, f).map(|phone| Verb::Resume { phone }),
+            "call" => self.call(Some(text), f),
+            "cancel" => self.names.call(&used, self.at, f).map(|mark| Verb::Cancel { mark }),
+            "retransmit" => {
+                self.names.call(&used, self.at, f).map(|mark| Verb::Retransmit { mark })
+            }
+            "hangup" => self.names.call_or_phone(&used, self.at, f).map(|who| Verb::HangUp { who }),
+            "set" => self.set(&used, f),
+            "drop" => self.drop(&used, f),
+            "refuse" | "duplicate" | "delay" => self.push(verb.key, &used, f),
+            "crash" => self.crash(&used, f),
+            "power-loss" => {
+                let (host, down) = (self.names.host(&used, f), self.down(f));
+                Some(Verb::PowerLoss { host: host?, down: down? })
+            }
+            "restart" => {
+                let (host, down) = (self.names.host(&used, f), self.down(f));
+                Some(Verb::Restart { host: host?, down: down? })
+            }
+            "partition" => self.partition(&used, f),
+            _ => note(verb, text, f),
+        }
+    }
+
+    fn sleep(&self, who: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
+        let phone = self.names.phone(who, f);
+        let by_close = match self.step.field("close-code") {
+            Some(code) => code.number(4001..=4001, f).map(|_| true),
+            None => Some(false),
+        };
+        Some(Verb::Sleep { phone: phone?, by_close: by_close? })
+    }
+
+    fn call(&self, mark: Option<&str>, f: &mut Findings<'_>) -> Option<Verb> {
+        if mark.is_none() && self.step.field("call").is_none() {
+            return None;
+        }
+        let party = |key, example: &str, f: &mut Findings<'_>| {
+            let field = self.step.needed(key, example, f)?;
+            let name = field.string(example, f)?;
+            Some(Used { name, span: field.span() })
+        };
+        let from = party("from", "from = \"alice\"", f).and_then(|u| self.names.caller(&u, f));
+        let to = party("to", "to = \"bob\"", f).and_then(|u| self.names.phone(&u, f));
+        let hang_up_after = match self.step.field("hang-up-after") {
+            Some(field) => field.duration(("0s", FOREVER), f).map(Some),
+            None => Some(None),
+        };
+        let lost_answers = match self.step.field("lost-answers") {
+            Some(field) => field.number(0..=LOST_MAX, f),
+            None => Some(0),
+        };
+        let to_request_uri = match self.step.field("in-dialog") {
+            Some(field) => field.word(&[("request-uri", true)], f),
+            None => Some(false),
+        };
+        Some(Verb::Call {
+            mark: mark?.to_owned(),
+            from: from?,
+            to: to?,
+            hang_up_after: hang_up_after?,
+            lost_answers: lost_answers?,
+            to_request_uri: to_request_uri?,
+        })
+    }
+
+    fn set(&self, who: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
+        let phone = self.names.phone(who, f);
+        let pushes = self.step.field("pushes");
+        let ignored = pushes.map(|p| p.word(&[("ignored", true), ("heeded", false)], f));
+        let on_call = on_call(self.step, f);
+        match (ignored, on_call) {
+            (Some(ignored), None) => Some(Verb::SetPushes { phone: phone?, ignored: ignored? }),
+            (None, Some(on_call)) => Some(Verb::SetOnCall { phone: phone?, on_call: on_call? }),
+            (None, None) => {
+                let problem = Problem::new(
+                    Code::MissingKey,
+                    self.step.span.clone(),
+                    "this step does not say what of the phone is set",
+                );
+                f.absent(problem.label("nothing is set").help(
+                    "add one of `pushes = \"ignored\"`, `answer-after = \"500ms\"`, \
+                     `decline = 603` and `ring = true`",
+                ));
+                None
+            }
+            (Some(_), Some(_)) => {
+                let second = ON_CALL.iter().find_map(|key| self.step.field(key))?;
+                let message = format!("this step sets both `pushes` and `{}`", second.key);
+                let problem = second.problem(Code::OneBehaviour, message);
+                f.push(problem.label("not with `pushes`").help("make it a step of its own"));
+                None
+            }
+        }
+    }
+
+    fn drop(&self, target: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
+        if let Some(phone) = part_of(target, ".websocket") {
+            let told = self.none_of(&["what", "times"], target, f);
+            let phone = self.names.phone(&phone, f);
+            return told.and(phone).map(|phone| Verb::DropWebSocket { phone });
+        }
+        self.push("drop", target, f)
+    }
+
+    /// A verb on the push service's webhook.
+    fn push(&self, verb: &str, target: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
+        let sound = target.name == WEBHOOK;
+        if !sound {
+            wrong_target(verb, target, f);
+        }
+        let fate = match verb {
+            "drop" => self.dropped(f),
+            "refuse" => {
+                let status = self.step.needed("status", "status = 410", f);
+                status.and_then(|s| s.status(300..=599, f)).map(PushFate::Refused)
+            }
+            "duplicate" => Some(PushFate::Duplicated),
+            _ => {
+                let by = self.step.needed("by", "by = \"3s\"", f);
+                by.and_then(|by| by.duration(("0s", FOREVER), f)).map(PushFate::Delayed)
+            }
+        };
+        let times = match self.step.field("times") {
+            Some(field) => field.number(1..=REQUESTS_MAX, f),
+            None => Some(1),
+        };
+        let (fate, times) = (fate?, times?);
+        sound.then_some(Verb::Push { fate, times })
+    }
+
+    fn dropped(&self, f: &mut Findings<'_>) -> Option<PushFate> {
+        let words =
+            [("delivery", PushFate::DeliveryDropped), ("request", PushFate::RequestDropped)];
+        match self.step.field("what") {
+            Some(field) => field.word(&words, f),
+            None => Some(PushFate::DeliveryDropped),
+        }
+    }
+
+    fn crash(&self, target: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
+        if let Some(phone) = part_of(target, ".app") {
+            let told = self.none_of(&["down"], target, f);
+            let phone = self.names.phone(&phone, f);
+            return told.and(phone).map(|phone| Verb::KillApp { phone });
+        }
+        let down = self.down(f);
+        if target.name.contains('.') {
+            wrong_target("crash", target, f);
+            return None;
+        }
+        Some(Verb::Crash { host: self.names.host(target, f)?, down: down? })
+    }
+
+    fn down(&self, f: &mut Findings<'_>) -> Option<Duration> {
+        match self.step.field("down") {
+            Some(field) => field.duration(("0s", FOREVER), f),
+            None => Some(DOWN),
+        }
+    }
+
+    fn partition(&self, target: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
+        let lasts = self.step.needed("lasts", "lasts = \"3s\"", f);
+        let lasts = lasts.and_then(|field| field.duration(("1ms", FOREVER), f));
+        let Some((a, b)) = target.name.split_once("--").filter(|(a, b)| a != b) else {
+            wrong_target("partition", target, f);
+            return None;
+        };
+        let end = |name, f: &mut Findings<'_>| {
+            self.names.host(&Used { name, span: target.span.clone() }, f)
+        };
+        let (a, b) = (end(a, f), end(b, f));
+        Some(Verb::Partition { a: a?, b: b?, lasts: lasts? })
+    }
+
+    /// Finds arguments that the verb has, but not with this target.
+    fn none_of(&self, keys: &[&str], target: &Used<'_>, f: &mut Findings<'_>) -> Option<()> {
+        let strays: Vec<_> = keys.iter().filter_map(|key| self.step.field(key)).collect();
+        for stray in &strays {
+            let message = format!("`{}` does not go with {}", stray.key, quoted(target.name));
+            let problem = stray.problem(Code::UnknownKey, message).label("not here");
+            f.push(problem.help(format!("leave `{}` out", stray.key)));
+        }
+        strays.is_empty().then_some(())
+    }
+}
+
+/// `bob.app` without its end is a phone.
+fn part_of<'t>(target: &Used<'t>, end: &str) -> Option<Used<'t>> {
+    let name = target.name.strip_suffix(end)?;
+    let Range { start, end: stop } = target.span;
+    Some(Used { name, span: start..stop })
+}
+
+fn wrong_target(verb: &str, target: &Used<'_>, f: &mut Findings<'_>) {
+    let forms = match verb {
+        "drop" => "`push.webhook` or a phone's `bob.websocket`",
+        "crash" => "a phone's `bob.app`, or a host such as `gateway`",
+        "partition" => "two different hosts with `--` between them, as in `gateway--push`",
+        _ => "`push.webhook`",
+    };
+    let message = format!("`{verb}` cannot be done to {}", quoted(target.name));
+    let problem = Problem::new(Code::WrongTarget, target.span.clone(), message);
+    f.push(problem.label("not this").help(format!("`{verb}` takes {forms}")));
+}
+
+fn note(field: Field<'_>, text: &str, f: &mut Findings<'_>) -> Option<Verb> {
+    let length = text.chars().count();
+    if length == 0 || length > NOTE_MAX {
+        let message = format!("a note has 1 to 1,000 characters, and this one has {length}");
+        let problem = field.problem(Code::OutOfRange, message).label("out of range");
+        f.push(problem.help("write a short remark, as in `note = \"the second call\"`"));
+        return None;
+    }
+    Some(Verb::Note { text: text.to_owned() })
+}
+
+fn example(verb: &str) -> &'static str {
+    match verb {
+        "sleep" => "sleep = \"bob\"",
+        "resume" => "resume = \"bob\"",
+        "call" => "call = \"c1\"",
+        "cancel" => "cancel = \"c1\"",
+        "hangup" => "hangup = \"c1\"",
+        "retransmit" => "retransmit = \"c1\"",
+        "set" => "set = \"bob\"",
+        "drop" => "drop = \"bob.websocket\"",
+        "refuse" => "refuse = \"push.webhook\"",
+        "duplicate" => "duplicate = \"push.webhook\"",
+        "delay" => "delay = \"push.webhook\"",
+        "crash" => "crash = \"gateway\"",
+        "power-loss" => "power-loss = \"gateway\"",
+        "restart" => "restart = \"gateway\"",
+        "partition" => "partition = \"gateway--push\"",
+        _ => "note = \"the second call\"",
+    }
+}
