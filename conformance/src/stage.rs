@@ -1,7 +1,7 @@
 //! The seam between a play and the world it is performed in.
 //!
 //! A [`Stage`] gives every actor a [`Host`] of its own and carries out faults. Simulated worlds
-//! implement it in `sim`; [`crate::target`] implements it over real sockets.
+//! implement it in `sim`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,35 +1,42 @@
-//! The target that boots the reference gateway on a stage, and the cast that stands around it:
-//! hosts `gateway`, `registrar`, `push`, one for each caller and phone.
+//! The target that boots the reference gateway on a stage, and how the cast that stands around it
+//! reaches it: hosts `gateway`, `registrar`, `push`, one for each caller and phone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use reveille_conformance::cast::sip::Transport;
 use reveille_conformance::cast::{caller, phone, push, registrar};
-use reveille_conformance::player::Cast;
+use reveille_conformance::player::{Cast, Rig};
 use reveille_conformance::stage::{Part, Stage};
 use reveille_gateway_core::config::{Config, Registrar, Secret, User};
-use reveille_gateway_core::io::{Flow, Transport};
+use reveille_gateway_core::io::{self, Flow};
 use reveille_gateway_driver::Gateway;
 use reveille_gateway_driver::config::Settings;
 use reveille_gateway_driver::push::Application;
+use reveille_scenarios::World;
 use reveille_trace::Recorder;
 
-const SECRET: &str = "secret of bob";
+const DOMAIN: &str = "example.com";
 
-/// The gateway's settings on a stage: user bob, a registrar and a push service beside it, records
+fn secret(user: &str) -> String {
+    format!("secret of {user}")
+}
+
+/// The gateway's settings on a stage: these users, a registrar and a push service beside it, records
 /// in redb on the host's disk.
 #[must_use]
-pub fn settings() -> Settings {
-    let mut core = Config::new("example.com", "gateway:5060");
-    core.users.push(User {
-        aor: "bob@example.com".to_owned(),
-        username: "bob".to_owned(),
-        secret: Secret(SECRET.to_owned()),
-    });
+pub fn settings(users: &[&str]) -> Settings {
+    let mut core = Config::new(DOMAIN, "gateway:5060");
+    core.users.extend(users.iter().map(|name| User {
+        aor: format!("{name}@{DOMAIN}"),
+        username: (*name).to_owned(),
+        secret: Secret(secret(name)),
+    }));
     core.registrar = Some(Registrar {
-        uri: "sip:example.com".to_owned(),
+        uri: format!("sip:{DOMAIN}"),
         flow: Flow {
-            transport: Transport::Udp,
+            transport: io::Transport::Udp,
             local: String::new(),
             peer: "registrar:5060".to_owned(),
             connection: None,
@@ -52,6 +59,17 @@ pub fn settings() -> Settings {
     settings
 }
 
+/// Sets the gateway as a scenario wants its target.
+pub fn adjust(settings: &mut Settings, world: &World) {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let core = &mut settings.core;
+    core.wake_budget_ms = world.wake_budget.map_or(core.wake_budget_ms, ms);
+    core.ring_deadline_ms = world.ring_deadline.map_or(core.ring_deadline_ms, ms);
+    if let (Some(registrar), Some(time)) = (&mut core.registrar, world.registration) {
+        registrar.expires_s = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    }
+}
+
 /// The gateway as the software of a host; it recovers from the host's disk whenever it starts.
 #[must_use]
 pub fn gateway(settings: Settings, recorder: Recorder) -> Part {
@@ -70,50 +88,83 @@ pub fn enter(stage: &mut dyn Stage, settings: Settings) {
     stage.enter("gateway", gateway(settings, recorder));
 }
 
-/// A caller `alice`, a phone `bob`, registrar and push service.
-#[must_use]
-pub fn cast(app: phone::AppKind, transport: reveille_conformance::cast::sip::Transport) -> Cast {
-    let alice = caller::Settings {
-        listen: "0.0.0.0:5060".to_owned(),
-        advertise: "alice".to_owned(),
-        gateway: "gateway:5060".to_owned(),
-        transport,
-        domain: "example.com".to_owned(),
-        calls: Vec::new(),
-    };
-    let bob = phone::Settings {
-        gateway: "gateway:8080".to_owned(),
-        path: "/ws/webrtc/app".to_owned(),
-        address: "bob@example.com".to_owned(),
-        user: "bob".to_owned(),
-        secret: SECRET.to_owned(),
-        push: "push:9091".to_owned(),
-        token: "tok-bob".to_owned(),
-        provider: "webhook".to_owned(),
-        app_id: "com.example.app".to_owned(),
-        app,
-        ttl_s: 3_600,
-        sleep_by: phone::SleepBy::Hibernate,
-        resleeps: false,
-        conduct: phone::Conduct::Answer { after_ms: 500 },
-    };
-    let user = registrar::User { username: "bob".to_owned(), secret: SECRET.to_owned() };
-    Cast {
-        callers: BTreeMap::from([("alice".to_owned(), alice)]),
-        phones: BTreeMap::from([("bob".to_owned(), bob)]),
-        registrar: registrar::Settings {
+/// The way to a gateway with these settings.
+pub struct SimRig<'a>(pub &'a Settings);
+
+impl Rig for SimRig<'_> {
+    fn caller(&self, name: &str) -> caller::Settings {
+        caller::Settings {
             listen: "0.0.0.0:5060".to_owned(),
-            domain: "example.com".to_owned(),
-            users: vec![user],
+            advertise: name.to_owned(),
+            gateway: "gateway:5060".to_owned(),
+            transport: Transport::Udp,
+            domain: DOMAIN.to_owned(),
+            calls: Vec::new(),
+        }
+    }
+
+    fn phone(&self, name: &str) -> phone::Settings {
+        phone::Settings {
+            gateway: "gateway:8080".to_owned(),
+            path: "/ws/webrtc/app".to_owned(),
+            address: format!("{name}@{DOMAIN}"),
+            user: name.to_owned(),
+            secret: secret(name),
+            push: "push:9091".to_owned(),
+            token: format!("tok-{name}"),
+            provider: "webhook".to_owned(),
+            app_id: "com.example.app".to_owned(),
+            app: phone::AppKind::Sdk,
+            ttl_s: 3_600,
+            sleep_by: phone::SleepBy::Hibernate,
+            resleeps: false,
+            conduct: phone::Conduct::Answer { after_ms: 500 },
+        }
+    }
+
+    fn registrar(&self, phones: &[&str]) -> registrar::Settings {
+        let user =
+            |name: &&str| registrar::User { username: (*name).to_owned(), secret: secret(name) };
+        registrar::Settings {
+            listen: "0.0.0.0:5060".to_owned(),
+            domain: DOMAIN.to_owned(),
+            users: phones.iter().map(user).collect(),
             min_expires_s: 60,
             max_expires_s: 3_600,
             nonce_lifetime_s: 86_400,
             challenge: true,
-        },
-        push: push::Settings {
+        }
+    }
+
+    fn push(&self) -> push::Settings {
+        push::Settings {
             listen: "0.0.0.0:9090".to_owned(),
             devices: "0.0.0.0:9091".to_owned(),
             answers: Vec::new(),
-        },
+        }
+    }
+
+    fn properties(&self) -> Vec<(String, String)> {
+        let core = &self.0.core;
+        let of = |name: &str, value: String| (name.to_owned(), value);
+        vec![
+            of("wake-budget-ms", core.wake_budget_ms.to_string()),
+            of("ring-deadline-ms", core.ring_deadline_ms.to_string()),
+            of("hold-code", core.hold_code.map_or("none".to_owned(), |code| code.to_string())),
+        ]
+    }
+}
+
+/// A caller `alice`, a phone `bob`, registrar and push service around a gateway with `settings`.
+#[must_use]
+pub fn cast(settings: &Settings, app: phone::AppKind, transport: Transport) -> Cast {
+    let rig = SimRig(settings);
+    let alice = caller::Settings { transport, ..rig.caller("alice") };
+    let bob = phone::Settings { app, ..rig.phone("bob") };
+    Cast {
+        callers: BTreeMap::from([("alice".to_owned(), alice)]),
+        phones: BTreeMap::from([("bob".to_owned(), bob)]),
+        registrar: rig.registrar(&["bob"]),
+        push: rig.push(),
     }
 }

@@ -19,6 +19,9 @@ const T2: Duration = Duration::from_secs(4);
 /// RFC 3261: timers B and F.
 const GIVE_UP: Duration = Duration::from_secs(32);
 
+/// The name of the fault that loses an answer on its way; it strikes on a call's mark.
+pub const LOST: &str = "lose-answer";
+
 /// How a caller is set up.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -456,7 +459,12 @@ impl Caller {
                 }
                 self.cancel_if_due(at).await;
             }
-            200..=299 if leg.call.lost_answers > 0 => leg.call.lost_answers -= 1,
+            200..=299 if leg.call.lost_answers > 0 => {
+                leg.call.lost_answers -= 1;
+                let struck = Draft::new(Kind::FaultStruck).with("fault", LOST);
+                let struck = struck.with("on", leg.call.mark.as_str());
+                self.scribe.note(now_us(&self.host), struck);
+            }
             200..=299 => {
                 if leg.phase != Phase::Ended {
                     leg.phase = Phase::Answered;

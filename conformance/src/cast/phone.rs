@@ -147,6 +147,23 @@ pub enum Command {
     Close,
 }
 
+impl Command {
+    /// The name of the fault that it is, and the part of the phone it strikes, if it is one.
+    #[must_use]
+    pub const fn fault(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Kill => Some(("crash", "app")),
+            Self::DropConnection => Some(("drop", "websocket")),
+            Self::Sleep(_)
+            | Self::Open
+            | Self::HangUp
+            | Self::Conduct(_)
+            | Self::IgnorePushes(_)
+            | Self::Close => None,
+        }
+    }
+}
+
 /// What an app can be told by its phone.
 #[derive(Debug, Clone)]
 pub enum AppCommand {
@@ -385,6 +402,7 @@ impl Phone {
     }
 
     async fn told(&mut self, command: Command) {
+        self.struck(command);
         match command {
             Command::Sleep(by) => self.sleep(by).await,
             Command::Open => {
@@ -406,6 +424,19 @@ impl Phone {
             Command::Conduct(conduct) => self.settings.conduct = conduct,
             Command::IgnorePushes(ignores) => self.ignores = ignores,
             Command::Close => self.order(AppCommand::Close).await,
+        }
+    }
+
+    /// A fault strikes an app that runs, and a connection that stands.
+    fn struck(&self, command: Command) {
+        let Some((fault, part)) = command.fault() else { return };
+        let bites = match command {
+            Command::DropConnection => self.connected,
+            _ => !matches!(self.process, Process::None),
+        };
+        if bites {
+            let on = format!("{}.{part}", self.scribe.actor());
+            self.note(Draft::new(Kind::FaultStruck).with("fault", fault).with("on", on));
         }
     }
 

@@ -78,6 +78,24 @@ pub enum Answer {
     },
 }
 
+/// Where the faults of a push service strike.
+pub const ON: &str = "push.webhook";
+
+impl Answer {
+    /// The name of the fault that it is, if it is one.
+    #[must_use]
+    pub const fn fault(&self) -> Option<&'static str> {
+        match self {
+            Self::Accept => None,
+            Self::Refuse { .. } => Some("refuse"),
+            Self::Hang => Some("drop-request"),
+            Self::Drop => Some("drop-delivery"),
+            Self::Duplicate => Some("duplicate"),
+            Self::Delay { .. } => Some("delay"),
+        }
+    }
+}
+
 /// What a push service can be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -225,6 +243,9 @@ impl Service {
 
     async fn play(self: &Arc<Self>, wanted: Wanted) -> Response<Full<Bytes>> {
         let answer = self.state().script.pop_front().unwrap_or(Answer::Accept);
+        if let Some(fault) = answer.fault() {
+            self.note(Draft::new(Kind::FaultStruck).with("fault", fault).with("on", ON));
+        }
         let token = wanted.token.as_str();
         let status = match answer {
             Answer::Hang => {

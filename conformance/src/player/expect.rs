@@ -1,39 +1,9 @@
 //! A scenario's own expectations, decided on the trace by the same facts as its triggers.
 
-use std::time::Duration;
-
+use reveille_scenarios::{Expect, Sight, Wanted, What};
 use reveille_trace::{Event, Finding, Observed, Span};
 
-use super::facts::{Fact, Sight, What, fact};
-
-/// What should be so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
-    /// It is seen at least once.
-    Seen(Sight),
-    /// It is never seen.
-    Never(Sight),
-    /// It is seen that often, both ends included.
-    Count(Sight, usize, usize),
-    /// The first such fact has one of these statuses.
-    FirstIn(Sight, Vec<u16>),
-}
-
-/// One expectation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expect {
-    /// `MUST`, `SHOULD` or `MAY`.
-    pub level: String,
-    /// The line as it was written.
-    pub text: String,
-    /// What should be so.
-    pub wanted: Wanted,
-    /// Only what comes after the first of these counts.
-    pub after: Option<Sight>,
-    /// It counts for that long only: since `after`; else since the call it names was first sent;
-    /// else since the start of the run.
-    pub within: Option<Duration>,
-}
+use super::facts::{Fact, fact};
 
 /// Decides every expectation, in order.
 #[must_use]
@@ -64,7 +34,7 @@ fn observe<'a>(facts: &'a [Fact], expect: &Expect) -> (Observed, String, Vec<&'a
         | Wanted::Count(sight, ..)
         | Wanted::FirstIn(sight, _) => sight,
     };
-    let first_of = |wanted: &Sight| facts.iter().find(|fact| wanted.is(fact));
+    let first_of = |wanted: &Sight| facts.iter().find(|fact| fact.is(wanted));
     let begin = match &expect.after {
         Some(after) => match first_of(after) {
             Some(fact) => Some(fact),
@@ -82,7 +52,7 @@ fn observe<'a>(facts: &'a [Fact], expect: &Expect) -> (Observed, String, Vec<&'a
     let limit = expect.within.map_or(u64::MAX, |within| {
         start.saturating_add(u64::try_from(within.as_micros()).unwrap_or(u64::MAX))
     });
-    let all = facts.iter().filter(|fact| sight.is(fact) && fact.seq >= not_before);
+    let all = facts.iter().filter(|fact| fact.is(sight) && fact.seq >= not_before);
     let (seen, late): (Vec<_>, Vec<_>) = all.partition(|fact| fact.t_us <= limit);
     let (good, actual) = match &expect.wanted {
         Wanted::Seen(_) => (!seen.is_empty(), "it was not seen".to_owned()),
@@ -107,6 +77,8 @@ fn observe<'a>(facts: &'a [Fact], expect: &Expect) -> (Observed, String, Vec<&'a
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use reveille_trace::{Draft, Kind, Recorder};
 
     use super::*;
@@ -131,7 +103,8 @@ mod tests {
     fn one(events: &[Event], wanted: Wanted, after: Option<Sight>, within: u64) -> Observed {
         let level = "MUST".to_owned();
         let within = Some(Duration::from_millis(within));
-        judge(events, &[Expect { level, text: String::new(), wanted, after, within }])[0].observed
+        let (text, why, line) = (String::new(), None, 1);
+        judge(events, &[Expect { level, text, wanted, after, within, why, line }])[0].observed
     }
 
     #[test]

@@ -1,38 +1,12 @@
 //! What an event means to a script: who saw what of which call. Triggers and expectations read
 //! facts, so that both mean the same by `bob.received(c1, 100)`.
 
+use reveille_scenarios::{Sight, What};
 use reveille_trace::{Event, Kind};
 use serde_json::Value;
 
 use crate::cast::mark;
 use crate::cast::scan::{scan, uri};
-
-/// What can be waited for and expected of an actor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum What {
-    /// A caller sent an INVITE (each retransmission counts).
-    Sent,
-    /// A caller received a response to its INVITE; `number` is the status.
-    Received,
-    /// An app was given the call: a `start` reached it.
-    Delivered,
-    /// An app shows the call.
-    Alerted,
-    /// An app was told that the call is over.
-    Ended,
-    /// An app changed its state; `text` is the state.
-    State,
-    /// The push service received a request for this phone.
-    PushSent,
-    /// The push service answered; `number` is the status.
-    PushAnswered,
-    /// The push service dropped an accepted push.
-    PushDropped,
-    /// A push reached the phone.
-    PushArrived,
-    /// The registrar sent a response to REGISTER; `number` is the status.
-    Registered,
-}
 
 /// One fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,31 +74,16 @@ fn delivered(event: &Event) -> Option<String> {
     start.then(|| mark(initiator, sdp))
 }
 
-/// What to look for. An absent part matches all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sight {
-    /// Who saw it.
-    pub actor: Option<String>,
-    /// What it is.
-    pub what: What,
-    /// The mark of the call, or the token of the push.
-    pub about: Option<String>,
-    /// The lowest and the highest status.
-    pub numbers: Option<(u16, u16)>,
-    /// The state.
-    pub text: Option<String>,
-}
-
-impl Sight {
-    /// True of a fact that it describes.
+impl Fact {
+    /// True if it is what `sight` describes.
     #[must_use]
-    pub fn is(&self, fact: &Fact) -> bool {
+    pub fn is(&self, sight: &Sight) -> bool {
         let same = |want: &Option<String>, have: &str| want.as_deref().is_none_or(|w| w == have);
-        self.what == fact.what
-            && same(&self.actor, &fact.actor)
-            && same(&self.about, &fact.about)
-            && same(&self.text, &fact.text)
-            && self.numbers.is_none_or(|(low, high)| (low..=high).contains(&fact.number))
+        self.what == sight.what
+            && same(&sight.actor, &self.actor)
+            && same(&sight.about, &self.about)
+            && same(&sight.text, &self.text)
+            && sight.numbers.is_none_or(|(low, high)| (low..=high).contains(&self.number))
     }
 }
 
@@ -151,8 +110,8 @@ mod tests {
             numbers,
             text: None,
         };
-        assert!(sight(What::Received, Some((180, 199))).is(&facts[0]));
-        assert!(!sight(What::Received, Some((200, 699))).is(&facts[0]));
-        assert!(sight(What::Delivered, None).is(&facts[1]));
+        assert!(facts[0].is(&sight(What::Received, Some((180, 199)))));
+        assert!(!facts[0].is(&sight(What::Received, Some((200, 699)))));
+        assert!(facts[1].is(&sight(What::Delivered, None)));
     }
 }

@@ -3,16 +3,19 @@
 
 mod expect;
 mod facts;
+mod rig;
 mod troupe;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reveille_host::{BoxFuture, Host};
+use reveille_scenarios::{Sight, What};
 use reveille_trace::{Draft, Event, Kind, Scribe};
 
-pub use expect::{Expect, Wanted, judge};
-pub use facts::{Fact, Sight, What, fact};
+pub use expect::judge;
+pub use facts::{Fact, fact};
+pub use rig::{Rig, script};
 pub use troupe::Cast;
 
 use crate::cast::sip::now_us;
@@ -53,8 +56,8 @@ pub enum Verb {
     Push(push::Command),
     /// The world does something.
     Fault(Fault),
-    /// Nothing: a point in time.
-    Pause,
+    /// Nothing: a point in time, with a remark for the trace.
+    Pause(String),
 }
 
 /// One step.
@@ -79,6 +82,8 @@ pub struct Script {
     pub cast: Cast,
     /// What happens, in order.
     pub steps: Vec<Step>,
+    /// Faults that were laid in the world before the play: what, and on whom.
+    pub laid: Vec<(&'static str, String)>,
     /// The longest that one trigger is waited for, and the drain at the end.
     pub patience: Duration,
     /// The longest that the whole may take.
@@ -91,7 +96,7 @@ struct Seen(Arc<Mutex<Vec<Fact>>>);
 
 impl Seen {
     fn any(&self, sight: &Sight) -> bool {
-        self.facts(|facts| facts.iter().any(|fact| sight.is(fact)))
+        self.facts(|facts| facts.iter().any(|fact| fact.is(sight)))
     }
 
     fn facts<T>(&self, ask: impl FnOnce(&Vec<Fact>) -> T) -> T {
@@ -150,22 +155,35 @@ fn head(scribe: &Scribe, script: &Script) {
         let draft = Draft::new(Kind::Target).with("name", name.as_str());
         scribe.note(0, draft.with("value", value.as_str()));
     }
-    for step in &script.steps {
-        if let Verb::Fault(fault) = &step.verb {
-            let (name, on) = named(fault);
-            scribe.note(0, Draft::new(Kind::FaultPlanned).with("fault", name).with("on", on));
-        }
+    for (fault, on) in planned(script) {
+        scribe.note(0, Draft::new(Kind::FaultPlanned).with("fault", fault).with("on", on));
     }
 }
 
-fn named(fault: &Fault) -> (&'static str, String) {
-    match fault {
-        Fault::Crash { host, .. } => ("crash", host.clone()),
-        Fault::PowerLoss { host, .. } => ("power-loss", host.clone()),
-        Fault::Restart { host, .. } => ("restart", host.clone()),
-        Fault::Partition { a, b, .. } => ("partition", format!("{a}--{b}")),
-        Fault::CrashAt { host, .. } => ("crash-at", host.clone()),
+/// Every fault of the script, by the name and the place under which it will strike.
+fn planned(script: &Script) -> Vec<(&'static str, String)> {
+    let answers = |answers: &[push::Answer]| -> Vec<_> {
+        let faults = answers.iter().filter_map(push::Answer::fault);
+        faults.map(|fault| (fault, push::ON.to_owned())).collect()
+    };
+    let mut planned = script.laid.clone();
+    planned.extend(answers(&script.cast.push.answers));
+    for step in &script.steps {
+        match &step.verb {
+            Verb::Fault(fault) => planned.push((fault.name(), fault.on())),
+            Verb::Push(push::Command::Script(of)) => planned.extend(answers(of)),
+            Verb::Phone(name, command) => {
+                planned
+                    .extend(command.fault().map(|(fault, part)| (fault, format!("{name}.{part}"))));
+            }
+            Verb::Caller(_, caller::Command::Call(call)) => {
+                let lost = (0..call.lost_answers).map(|_| (caller::LOST, call.mark.clone()));
+                planned.extend(lost);
+            }
+            Verb::Caller(..) | Verb::Registrar(_) | Verb::Pause(_) => {}
+        }
     }
+    planned
 }
 
 impl Director {
@@ -251,7 +269,12 @@ impl Director {
                 self.faults.order(fault.clone());
                 Ok(())
             }
-            Verb::Pause => Ok(()),
+            Verb::Pause(remark) => {
+                if !remark.is_empty() {
+                    self.say(remark.clone());
+                }
+                Ok(())
+            }
         }
     }
 
@@ -298,11 +321,8 @@ fn described(verb: &Verb) -> (&'static str, String, String) {
         Verb::Registrar(registrar::Command::Forget) => ("forget", "registrar", ""),
         Verb::Registrar(registrar::Command::Refuse { .. }) => ("refuse", "registrar", ""),
         Verb::Push(push::Command::Script(_)) => ("answers", "push", ""),
-        Verb::Fault(fault) => {
-            let (word, on) = named(fault);
-            return (word, on, String::new());
-        }
-        Verb::Pause => ("pause", "", ""),
+        Verb::Fault(fault) => return (fault.name(), fault.on(), String::new()),
+        Verb::Pause(_) => ("note", "", ""),
     };
     (word, on.to_owned(), call.to_owned())
 }

@@ -31,6 +31,14 @@ pub struct Trap {
     pub down: Duration,
 }
 
+impl Trap {
+    /// The field `fault` of `fault.planned` and `fault.struck`.
+    #[must_use]
+    pub const fn fault(&self) -> &'static str {
+        if self.silent { "power-loss-at" } else { "crash-at" }
+    }
+}
+
 #[derive(Default)]
 struct State {
     generation: u64,
@@ -131,8 +139,7 @@ impl Gate {
         state.silent = trap.silent;
         state.sprung = Some(trap);
         drop(state);
-        let fault = if trap.silent { "power-loss-at" } else { "crash-at" };
-        let struck = Draft::new(Kind::FaultStruck).with("fault", fault);
+        let struck = Draft::new(Kind::FaultStruck).with("fault", trap.fault());
         self.recorder.record("world", micros((self.now)()), struck.with("on", self.name.as_str()));
         let crashed = Draft::new(Kind::HostCrashed).with("goodbye", !trap.silent);
         self.record(crashed.with("at", trap.at));

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use reveille_conformance::cast::{caller, phone, push, registrar};
 use reveille_conformance::checks::judge;
-use reveille_conformance::player::{Step, Verb, What, When};
+use reveille_conformance::player::{Step, Verb, When};
+use reveille_scenarios::What;
 use reveille_trace::{Kind, Observed, Trace};
 
 use crate::play::{Plan, alice, asleep, bob, call, heard, play, responses, sight};
@@ -167,7 +168,7 @@ fn a_registration_is_outlived_by_a_long_sleep() {
     if let Some(registrar) = &mut plan.settings.core.registrar {
         registrar.expires_s = 60;
     }
-    plan.steps.insert(1, Step { when: asleep(), verb: Verb::Pause });
+    plan.steps.insert(1, Step { when: asleep(), verb: Verb::Pause(String::new()) });
     plan.steps[2].when = When::Wait(Duration::from_secs(150));
     let (trace, finals) = played(&plan);
     assert_eq!((finals, pushes(&trace), alerts(&trace)), (vec![200], 1, 1));

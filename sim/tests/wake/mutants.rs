@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use reveille_conformance::cast::{caller, phone, push};
 use reveille_conformance::checks::{CHECKS, judge};
-use reveille_conformance::player::{Step, Verb, What, When};
+use reveille_conformance::player::{Step, Verb, When};
 use reveille_conformance::stage::Fault;
 use reveille_gateway_core::mutant::Defect;
+use reveille_scenarios::What;
 use reveille_trace::{Observed, Trace};
 
 use crate::play::{Plan, alice, asleep, bob, call, heard, play, sight};

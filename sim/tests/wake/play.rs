@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use reveille_conformance::cast::sip::Transport;
 use reveille_conformance::cast::{caller, phone};
-use reveille_conformance::player::{Cast, Script, Sight, Step, Verb, What, When, perform};
+use reveille_conformance::player::{Cast, Script, Step, Verb, When, perform};
 use reveille_conformance::stage::Stage;
 use reveille_gateway_driver::config::Settings;
+use reveille_scenarios::{Sight, What};
 use reveille_sim::fault::Trap;
 use reveille_sim::target;
 use reveille_sim::turmoil::{Options, TurmoilStage, on_fresh_thread};
@@ -65,11 +66,12 @@ impl Plan {
     }
 
     pub(crate) fn with(app: phone::AppKind, transport: Transport, seed: u64) -> Self {
+        let settings = target::settings(&["bob"]);
         Self {
             seed,
             trap: None,
-            settings: target::settings(),
-            cast: target::cast(app, transport),
+            cast: target::cast(&settings, app, transport),
+            settings,
             steps: vec![
                 bob(When::Now, phone::Command::Sleep(phone::SleepBy::Hibernate)),
                 alice(asleep(), caller::Command::Call(call("c1"))),
@@ -103,6 +105,7 @@ pub(crate) fn play(plan: &Plan) -> Played {
             target: vec![("wake-budget-ms".to_owned(), "30000".to_owned())],
             cast: plan.cast.clone(),
             steps: plan.steps.clone(),
+            laid: plan.trap.iter().map(|trap| (trap.fault(), "gateway".to_owned())).collect(),
             patience: Duration::from_secs(70),
             limit: Duration::from_secs(200),
         };

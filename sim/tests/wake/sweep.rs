@@ -15,7 +15,7 @@ fn trap(at: u64, after: bool, silent: bool) -> Trap {
 
 /// How the plain wake fares when the gateway dies at this point.
 fn fate(defect: Option<Defect>, trap: Trap) -> Option<String> {
-    let mut settings = target::settings();
+    let mut settings = target::settings(&["bob"]);
     settings.core.defect = defect;
     let played = play(&Plan { trap: Some(trap), settings, ..Plan::plain(7) });
     loss(&played).map(|lost| {

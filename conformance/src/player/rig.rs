@@ -1,0 +1,220 @@
+//! From a scenario to a script: who plays is set up as the target wants to be reached, and every
+//! verb becomes an order to the cast.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use reveille_scenarios::{
+    self as scenarios, Expect, Head, OnCall, PushFate, Scenario, Sight, What,
+};
+
+use super::{Cast, Script, Step, Verb, When};
+use crate::cast::sip::Transport;
+use crate::cast::{caller, phone, push, registrar};
+use crate::stage::Fault;
+
+/// How the cast reaches one target.
+pub trait Rig {
+    /// A caller of this name.
+    fn caller(&self, name: &str) -> caller::Settings;
+    /// A phone of this name, whose user the target knows.
+    fn phone(&self, name: &str) -> phone::Settings;
+    /// The registrar, and the users that may register.
+    fn registrar(&self, phones: &[&str]) -> registrar::Settings;
+    /// The push service.
+    fn push(&self) -> push::Settings;
+    /// Resolved properties of the target, for the head of the trace.
+    fn properties(&self) -> Vec<(String, String)>;
+}
+
+/// The longest that one trigger is waited for: above every hold, ring and transaction.
+const PATIENCE: Duration = Duration::from_secs(200);
+/// What a play may take beyond its longest waits.
+const SPARE: Duration = Duration::from_secs(1_000);
+
+/// What is performed for `scenario` at the target that `rig` reaches, and what is then expected.
+#[must_use]
+pub fn script(scenario: &Scenario, rig: &dyn Rig) -> (Script, Vec<Expect>) {
+    let lowering = Lowering { scenario, rig };
+    let steps: Vec<_> = scenario.steps.iter().map(|step| lowering.step(step)).collect();
+    let waits = steps.iter().map(|step| match &step.when {
+        When::At(time) | When::Wait(time) => *time,
+        When::Now | When::Seen(_) => Duration::ZERO,
+    });
+    let script = Script {
+        id: scenario.id.clone(),
+        title: scenario.title.clone(),
+        target: rig.properties(),
+        cast: lowering.cast(),
+        patience: PATIENCE,
+        limit: waits.sum::<Duration>() + SPARE,
+        steps,
+        laid: Vec::new(),
+    };
+    let expects = scenario.expects.iter().map(|expect| lowering.expect(expect)).collect();
+    (script, expects)
+}
+
+struct Lowering<'a> {
+    scenario: &'a Scenario,
+    rig: &'a dyn Rig,
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn conduct(on_call: OnCall) -> phone::Conduct {
+    match on_call {
+        OnCall::Answer(after) => phone::Conduct::Answer { after_ms: ms(after) },
+        OnCall::Decline(status) => phone::Conduct::Decline { status },
+        OnCall::Ring => phone::Conduct::Ring,
+    }
+}
+
+fn answer(fate: PushFate) -> push::Answer {
+    match fate {
+        PushFate::Refused(status) => push::Answer::Refuse { status },
+        PushFate::RequestDropped => push::Answer::Hang,
+        PushFate::DeliveryDropped => push::Answer::Drop,
+        PushFate::Duplicated => push::Answer::Duplicate,
+        PushFate::Delayed(by) => push::Answer::Delay { delay_ms: ms(by) },
+    }
+}
+
+impl Lowering<'_> {
+    fn cast(&self) -> Cast {
+        let (mut callers, mut phones) = (BTreeMap::new(), BTreeMap::new());
+        for (name, actor) in &self.scenario.actors {
+            match actor {
+                scenarios::Actor::Phone { app, on_call } => {
+                    let app = match app {
+                        scenarios::App::Sdk => phone::AppKind::Sdk,
+                        scenarios::App::Plain => phone::AppKind::Plain,
+                    };
+                    let conduct = conduct(*on_call);
+                    let settings = phone::Settings { app, conduct, ..self.rig.phone(name) };
+                    phones.insert(name.clone(), settings);
+                }
+                scenarios::Actor::SipUa { transport } => {
+                    let transport = match transport {
+                        scenarios::Transport::Udp => Transport::Udp,
+                        scenarios::Transport::Tcp => Transport::Tcp,
+                    };
+                    let settings = caller::Settings { transport, ..self.rig.caller(name) };
+                    callers.insert(name.clone(), settings);
+                }
+            }
+        }
+        let names: Vec<_> = phones.keys().map(String::as_str).collect();
+        let registrar = self.rig.registrar(&names);
+        Cast { registrar, callers, phones, push: self.rig.push() }
+    }
+
+    fn step(&self, step: &scenarios::Step) -> Step {
+        let when = match &step.head {
+            Head::Now => When::Now,
+            Head::At(time) => When::At(*time),
+            Head::Wait(time) => When::Wait(*time),
+            Head::When(sight) => When::Seen(self.sight(sight)),
+        };
+        Step { when, verb: self.verb(&step.verb) }
+    }
+
+    fn verb(&self, verb: &scenarios::Verb) -> Verb {
+        use scenarios::Verb as Said;
+        let phone = |name: &str, command| Verb::Phone(name.to_owned(), command);
+        match verb {
+            Said::Sleep { phone: name, by_close } => {
+                let by = if *by_close { phone::SleepBy::Close } else { phone::SleepBy::Hibernate };
+                phone(name, phone::Command::Sleep(by))
+            }
+            Said::Resume { phone: name } => phone(name, phone::Command::Open),
+            Said::KillApp { phone: name } => phone(name, phone::Command::Kill),
+            Said::DropWebSocket { phone: name } => phone(name, phone::Command::DropConnection),
+            Said::SetPushes { phone: name, ignored } => {
+                phone(name, phone::Command::IgnorePushes(*ignored))
+            }
+            Said::SetOnCall { phone: name, on_call } => {
+                phone(name, phone::Command::Conduct(conduct(*on_call)))
+            }
+            Said::HangUp { who } if self.is_phone(who) => phone(who, phone::Command::HangUp),
+            Said::HangUp { who } => self.of_call(who, caller::Command::HangUp(who.clone())),
+            Said::Cancel { mark } => self.of_call(mark, caller::Command::Cancel(mark.clone())),
+            Said::Retransmit { mark } => {
+                self.of_call(mark, caller::Command::Retransmit(mark.clone()))
+            }
+            Said::Call { mark, from, to, hang_up_after, lost_answers, to_request_uri } => {
+                let call = caller::Call {
+                    mark: mark.clone(),
+                    to: format!("sip:{}", self.rig.phone(to).address),
+                    hang_up_after_ms: hang_up_after.map(ms),
+                    in_dialog: match to_request_uri {
+                        true => caller::InDialog::RequestUri,
+                        false => caller::InDialog::Contact,
+                    },
+                    lost_answers: *lost_answers,
+                };
+                Verb::Caller(from.clone(), caller::Command::Call(call))
+            }
+            Said::Push { fate, times } => {
+                let answers = (0..*times).map(|_| answer(*fate)).collect();
+                Verb::Push(push::Command::Script(answers))
+            }
+            Said::Note { text } => Verb::Pause(text.clone()),
+            Said::Crash { host, down } => {
+                Verb::Fault(Fault::Crash { host: host.clone(), down: *down })
+            }
+            Said::PowerLoss { host, down } => {
+                Verb::Fault(Fault::PowerLoss { host: host.clone(), down: *down })
+            }
+            Said::Restart { host, down } => {
+                Verb::Fault(Fault::Restart { host: host.clone(), down: *down })
+            }
+            Said::Partition { a, b, lasts } => {
+                Verb::Fault(Fault::Partition { a: a.clone(), b: b.clone(), lasts: *lasts })
+            }
+        }
+    }
+
+    /// An order to whoever placed the call.
+    fn of_call(&self, mark: &str, command: caller::Command) -> Verb {
+        let placed = self.scenario.steps.iter().find_map(|step| match &step.verb {
+            scenarios::Verb::Call { mark: of, from, .. } if of == mark => Some(from.clone()),
+            _ => None,
+        });
+        Verb::Caller(placed.expect("a scenario that was read places every call it names"), command)
+    }
+
+    fn is_phone(&self, name: &str) -> bool {
+        matches!(self.scenario.actors.get(name), Some(scenarios::Actor::Phone { .. }))
+    }
+
+    /// The push service knows a phone by its token.
+    fn sight(&self, sight: &Sight) -> Sight {
+        let is_push = matches!(
+            sight.what,
+            What::PushSent | What::PushAnswered | What::PushDropped | What::PushArrived
+        );
+        let about = sight.about.as_ref().map(|about| {
+            if is_push && self.is_phone(about) {
+                self.rig.phone(about).token
+            } else {
+                about.clone()
+            }
+        });
+        Sight { about, ..sight.clone() }
+    }
+
+    fn expect(&self, expect: &Expect) -> Expect {
+        use scenarios::Wanted;
+        let wanted = match &expect.wanted {
+            Wanted::Seen(sight) => Wanted::Seen(self.sight(sight)),
+            Wanted::Never(sight) => Wanted::Never(self.sight(sight)),
+            Wanted::Count(sight, low, high) => Wanted::Count(self.sight(sight), *low, *high),
+            Wanted::FirstIn(sight, of) => Wanted::FirstIn(self.sight(sight), of.clone()),
+        };
+        let after = expect.after.as_ref().map(|sight| self.sight(sight));
+        Expect { wanted, after, ..expect.clone() }
+    }
+}
