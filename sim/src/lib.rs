@@ -7,5 +7,6 @@
 
 pub mod disk;
 pub mod fault;
+pub mod suite;
 pub mod target;
 pub mod turmoil;

@@ -1,0 +1,110 @@
+//! Scenarios as cases: each seed and each point of a sweep is one, played in turmoil and judged.
+
+mod play;
+mod pool;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use reveille_scenarios::{Point, Scenario, Sweep, SweepFault};
+use reveille_trace::{Case, Trace};
+use sha2::{Digest as _, Sha256};
+
+pub use play::{play, play_with};
+pub use pool::play_all;
+
+use crate::fault::{Operation, Trap};
+
+/// A scenario and what names its text.
+#[derive(Debug)]
+pub struct Piece {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// SHA-256 of its file, in hex.
+    pub sha256: String,
+}
+
+impl Piece {
+    /// `scenario`, which was read from `text`.
+    #[must_use]
+    pub fn new(scenario: Scenario, text: &str) -> Arc<Self> {
+        let sha256 = Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("a String takes every write");
+            hex
+        });
+        Arc::new(Self { scenario, sha256 })
+    }
+}
+
+/// One case that is to be played.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// What is played.
+    pub piece: Arc<Piece>,
+    /// With which seed.
+    pub seed: u64,
+    /// Where a sweep strikes.
+    trap: Option<Trap>,
+    /// Values of the axes by name.
+    pub cell: BTreeMap<String, String>,
+}
+
+/// What was played.
+#[derive(Debug)]
+pub struct Played {
+    /// What came of it.
+    pub case: Case,
+    /// What happened. Not kept of the cells of a sweep in which all went well.
+    pub trace: Option<Trace>,
+}
+
+impl Job {
+    /// The case's name: the scenario's id with the cell's axes.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let id = self.piece.scenario.id.clone();
+        self.cell.iter().fold(id, |name, (axis, value)| format!("{name}/{axis}={value}"))
+    }
+}
+
+/// The cases of a scenario, from seed `seed` on: one for each of its seeds, and for each of these the
+/// cells of its sweep. A sweep's points are counted in a performance without the fault.
+#[must_use]
+pub fn jobs(piece: &Arc<Piece>, seed: u64) -> Vec<Job> {
+    let plain = |seed| Job { piece: Arc::clone(piece), seed, trap: None, cell: BTreeMap::new() };
+    let seeds = (0..piece.scenario.seeds).map(|more| plain(seed.wrapping_add(more)));
+    let Some(sweep) = &piece.scenario.sweep else { return seeds.collect() };
+    let of_seed = |job: Job| {
+        let operations = play::operations(&job, &sweep.on);
+        let swept = operations.iter().filter(|at| sweep.points.contains(&point(at)));
+        let cells: Vec<_> = swept.flat_map(|at| sides(&job, sweep, at)).collect();
+        std::iter::once(job).chain(cells)
+    };
+    seeds.flat_map(of_seed).collect()
+}
+
+/// Before the operation takes effect, and after.
+fn sides(job: &Job, sweep: &Sweep, operation: &Operation) -> [Job; 2] {
+    [false, true].map(|after| {
+        let side = if after { "after" } else { "before" };
+        let silent = sweep.fault == SweepFault::PowerLoss;
+        let cell = [("at", operation.at.to_string()), ("op", operation.what.to_owned())];
+        let cell = cell.into_iter().chain([("side", side.to_owned())]);
+        Job {
+            trap: Some(Trap { at: operation.at, after, silent, down: sweep.down }),
+            cell: cell.map(|(axis, value)| (axis.to_owned(), value)).collect(),
+            ..job.clone()
+        }
+    })
+}
+
+/// The kind of an operation, by its name in the table of [`crate::fault`].
+fn point(operation: &Operation) -> Point {
+    match operation.what {
+        "disk.write" | "disk.set_len" | "disk.sync" | "tasks.blocking" => Point::Store,
+        "net.accept" | "udp.recv" => Point::Receive,
+        "tasks.spawn" => Point::Spawn,
+        _ => Point::Send,
+    }
+}

@@ -1,0 +1,126 @@
+use reveille_conformance::checks;
+use reveille_conformance::player;
+use reveille_conformance::stage::Stage;
+use reveille_gateway_driver::config::Settings;
+use reveille_scenarios::{Actor, Expect};
+use reveille_trace::{
+    Case, Event, Finding, Manifest, Observed, Recorder, SCHEMA, Span, Trace, Verdict,
+};
+
+use super::{Job, Played};
+use crate::fault::Operation;
+use crate::target::{self, SimRig};
+use crate::turmoil::{Options, TurmoilStage, on_fresh_thread};
+
+/// Plays one case and judges it: the checks of all requirements that its trace speaks of, those it
+/// covers in any case, and the scenario's own expectations.
+#[must_use]
+pub fn play(job: &Job) -> Played {
+    play_with(job, |_| {})
+}
+
+/// As [`play`], with the gateway set in another way: for planted defects and for studies.
+#[must_use]
+pub fn play_with(job: &Job, set: impl FnOnce(&mut Settings)) -> Played {
+    let mut settings = settings(job);
+    set(&mut settings);
+    let (trace, expects, outcome) = on_fresh_thread(|| perform(job, settings));
+    let findings = match outcome {
+        Ok(()) => judged(job, &trace, &expects),
+        Err(what) => vec![broken(what, &trace.events)],
+    };
+    let length_us = trace.events.last().map_or(0, |event| event.t_us);
+    let verdict = Verdict::of(&job.name(), job.seed, findings, trace.digest(), length_us);
+    let keep = job.cell.is_empty() || verdict.observed != Observed::Pass;
+    let case = Case {
+        scenario: job.piece.scenario.id.clone(),
+        title: job.piece.scenario.title.clone(),
+        cell: job.cell.clone(),
+        faults: checks::planned_faults(&trace),
+        replay: trace.manifest.replay.clone(),
+        events: None,
+        verdict,
+    };
+    Played { case, trace: keep.then_some(trace) }
+}
+
+/// What `host` does at its seam in a performance of `job`.
+pub(super) fn operations(job: &Job, host: &str) -> Vec<Operation> {
+    on_fresh_thread(|| {
+        let mut stage = TurmoilStage::new(job.seed, Recorder::passing(), Options::default());
+        let (settings, rig_settings) = (settings(job), settings(job));
+        target::enter(&mut stage, settings);
+        let (script, _) = player::script(&job.piece.scenario, &SimRig(&rig_settings));
+        // A harness that breaks here breaks again in the case without a fault, and is told there.
+        drop(player::perform(&script, &mut stage as &mut dyn Stage));
+        stage.log(host)
+    })
+}
+
+fn settings(job: &Job) -> Settings {
+    let scenario = &job.piece.scenario;
+    let phones = scenario.actors.iter().filter(|(_, is)| matches!(is, Actor::Phone { .. }));
+    let names: Vec<_> = phones.map(|(name, _)| name.as_str()).collect();
+    let mut settings = target::settings(&names);
+    target::adjust(&mut settings, &scenario.world);
+    settings
+}
+
+type Performed = (Trace, Vec<Expect>, Result<(), String>);
+
+fn perform(job: &Job, settings: Settings) -> Performed {
+    let recorder = Recorder::keeping();
+    let mut stage = TurmoilStage::new(job.seed, recorder.clone(), Options::default());
+    let (mut script, expects) = player::script(&job.piece.scenario, &SimRig(&settings));
+    target::enter(&mut stage, settings);
+    let outcome = lay(job, &mut script, &stage);
+    let outcome =
+        outcome.and_then(|()| player::perform(&script, &mut stage as &mut dyn Stage).map(|_| ()));
+    let trace = Trace { manifest: manifest(job), events: recorder.events() };
+    (trace, expects, outcome)
+}
+
+/// Lays the trap of a sweep, before the cast enters: only the gateway is there.
+fn lay(job: &Job, script: &mut player::Script, stage: &TurmoilStage) -> Result<(), String> {
+    let (Some(trap), Some(sweep)) = (job.trap, &job.piece.scenario.sweep) else { return Ok(()) };
+    script.laid.push((trap.fault(), sweep.on.clone()));
+    if stage.lay(&sweep.on, trap) {
+        return Ok(());
+    }
+    Err(format!(
+        "a sweep strikes the gateway; {} is no host that is there before the play",
+        sweep.on
+    ))
+}
+
+fn manifest(job: &Job) -> Manifest {
+    Manifest {
+        schema: SCHEMA,
+        reveille: env!("CARGO_PKG_VERSION").to_owned(),
+        scenario: job.piece.scenario.id.clone(),
+        scenario_sha256: job.piece.sha256.clone(),
+        world: "turmoil".to_owned(),
+        seed: Some(job.seed),
+        replay: format!("reveille run {} --seed {}", job.name(), job.seed),
+        settings: job.cell.clone(),
+    }
+}
+
+fn judged(job: &Job, trace: &Trace, expects: &[Expect]) -> Vec<Finding> {
+    let covers: Vec<_> = job.piece.scenario.covers.iter().map(String::as_str).collect();
+    let mut findings = checks::judge(trace, &covers);
+    findings.extend(player::judge(&trace.events, expects));
+    findings
+}
+
+fn broken(what: String, events: &[Event]) -> Finding {
+    let last = events.last().map(|event| event.seq);
+    Finding {
+        requirement: "harness".to_owned(),
+        level: "MUST".to_owned(),
+        observed: Observed::Error,
+        expected: "the play can be performed".to_owned(),
+        actual: what,
+        evidence: last.map(|at| Span { first: at, last: at }),
+    }
+}

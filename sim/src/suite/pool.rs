@@ -1,0 +1,28 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::{Job, Played, play};
+
+/// Plays `jobs`, so many at a time, and tells `done` of each. What comes back has the order of
+/// `jobs`, whatever order they ended in.
+#[must_use]
+pub fn play_all(jobs: &[Job], at_a_time: usize, done: impl Fn(&Played) + Sync) -> Vec<Played> {
+    let next = AtomicUsize::new(0);
+    let all = Mutex::new(Vec::with_capacity(jobs.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..at_a_time.clamp(1, 64) {
+            scope.spawn(|| {
+                while let index = next.fetch_add(1, Ordering::Relaxed)
+                    && let Some(job) = jobs.get(index)
+                {
+                    let played = play(job);
+                    done(&played);
+                    all.lock().unwrap_or_else(PoisonError::into_inner).push((index, played));
+                }
+            });
+        }
+    });
+    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    all.sort_by_key(|(index, _)| *index);
+    all.into_iter().map(|(_, played)| played).collect()
+}
