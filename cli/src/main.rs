@@ -3,7 +3,13 @@
 //! **Invariant:** nothing is decided here but which room is asked, and every way out of the process
 //! is a code of the published table.
 
+mod check;
 mod example;
+mod exit;
+mod explain;
+mod library;
+mod list;
+mod run;
 mod serve;
 
 use std::process::ExitCode;
@@ -20,13 +26,26 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Play scenarios against the gateway in a simulated network, and judge what happens
+    #[command(after_help = run::EXAMPLES)]
+    Run(run::Run),
+    /// Say what is wrong with scenario files, everything at once
+    Check(check::Check),
+    /// List the scenarios, or the requirements
+    List(list::List),
+    /// Say what a requirement, a scenario, an error code, a verdict or an exit code is
+    Explain(explain::Explain),
     /// Run the gateway, or a member of the cast, for real, over sockets
     #[command(after_help = serve::EXAMPLES)]
     Serve(serve::Serve),
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().verb {
+    exit::way_out(match Arguments::parse().verb {
+        Verb::Run(run) => run::run(&run),
+        Verb::Check(check) => check::run(&check),
+        Verb::List(list) => list::run(&list),
+        Verb::Explain(explain) => explain::run(&explain),
         Verb::Serve(serve) => serve::run(&serve),
-    }
+    })
 }

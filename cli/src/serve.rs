@@ -4,7 +4,6 @@ use std::fs;
 use std::future::Future;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Mutex;
 
 use clap::{Args, ValueEnum};
@@ -16,10 +15,7 @@ use serde::de::DeserializeOwned;
 use tracing_subscriber::EnvFilter;
 
 use crate::example;
-
-/// Exit codes of the published table that a server can end with.
-const BAD_FILE: u8 = 2;
-const BROKE: u8 = 6;
+use crate::exit::{BROKE, Stop};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   reveille serve gateway --print-config > gateway.toml   every key, with its meaning and default
@@ -56,24 +52,12 @@ pub(crate) struct Serve {
     trace: Option<PathBuf>,
 }
 
-/// Why serving did not begin, or ended: what to say, and the exit code.
-struct Stop {
-    text: String,
-    code: u8,
-}
-
 fn bad_file(text: impl Into<String>) -> Stop {
-    Stop { text: text.into(), code: BAD_FILE }
+    Stop::bad_file(text)
 }
 
-pub(crate) fn run(serve: &Serve) -> ExitCode {
-    match begin(serve) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(stop) => {
-            eprintln!("reveille: {}", stop.text);
-            ExitCode::from(stop.code)
-        }
-    }
+pub(crate) fn run(serve: &Serve) -> Result<u8, Stop> {
+    begin(serve).map(|()| 0)
 }
 
 fn begin(serve: &Serve) -> Result<(), Stop> {

@@ -1,0 +1,202 @@
+//! Scenarios by name: the shipped ones, which are part of the program, and files of the user's own.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use reveille_conformance::requirement;
+use reveille_scenarios::{Problem, Report, Scenario, read, shipped};
+use reveille_sim::suite::{Job, Piece, jobs};
+
+use crate::exit::{DEFECT, NOTHING, Stop};
+
+/// Every shipped scenario, in the order of their names.
+pub(crate) fn all() -> Result<Vec<Arc<Piece>>, Stop> {
+    let piece = |(id, text): &(&str, &str)| {
+        let scenario = read(id, text).map_err(|report| Stop::new(DEFECT, rendered(&report)))?;
+        Ok(Piece::new(scenario, text))
+    };
+    shipped().iter().map(piece).collect()
+}
+
+/// The code of the one mistake that only the judge can see.
+pub(crate) const UNKNOWN_REQUIREMENT: &str = "scenario.unknown-requirement";
+pub(crate) const UNKNOWN_REQUIREMENT_MEANS: &str = "`covers` names a requirement that no check decides. `reveille list requirements` names those \
+     that are: covers = [\"patent.text.no-call-dropped\"].";
+
+/// A scenario file of the user's own. Its id is its path without `.toml`.
+fn file(path: &str) -> Result<Arc<Piece>, Stop> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Stop::bad_file(format!("cannot read {path}: {error}")))?;
+    let scenario = read_text(path, &text)
+        .map_err(|report| Stop::bad_file(format!("{path} is wrong\n{}", rendered(&report))))?;
+    Ok(Piece::new(scenario, &text))
+}
+
+/// Reads a scenario that stands in the file `path`, with all that is wrong with it.
+pub(crate) fn read_text(path: &str, text: &str) -> Result<Scenario, Report> {
+    let scenario = read(&id_of(path), text).map_err(|report| named_by(path, report))?;
+    let problems: Vec<_> =
+        scenario.covers.iter().filter_map(|id| unknown_requirement(id, text)).collect();
+    if problems.is_empty() {
+        return Ok(scenario);
+    }
+    Err(Report { file: path.to_owned(), text: text.to_owned(), problems })
+}
+
+fn named_by(path: &str, report: Report) -> Report {
+    Report { file: path.to_owned(), ..report }
+}
+
+/// The id under which a file's scenario is known: the part of its path under `scenarios/`, else its
+/// name alone.
+pub(crate) fn id_of(path: &str) -> String {
+    let path = path.strip_suffix(".toml").unwrap_or(path);
+    let inner = path.rsplit_once("scenarios/").map(|(_, inner)| inner);
+    let name = Path::new(path).file_name().and_then(|name| name.to_str());
+    inner.or(name).unwrap_or(path).to_owned()
+}
+
+fn unknown_requirement(id: &str, text: &str) -> Option<Problem> {
+    if requirement::all().iter().any(|row| row.id == id) {
+        return None;
+    }
+    let span = text.find(&format!("\"{id}\"")).map_or(0..0, |at| at..at + id.len() + 2);
+    Some(Problem {
+        code: UNKNOWN_REQUIREMENT,
+        message: format!("no check decides `{id}`"),
+        span,
+        label: "unknown requirement".to_owned(),
+        help: Some("`reveille list requirements` names those that are decided".to_owned()),
+    })
+}
+
+/// A report as a terminal shows it.
+pub(crate) fn rendered(report: &Report) -> String {
+    let mut text = String::new();
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
+    match handler.with_width(100).render_report(&mut text, &report.overview()) {
+        Ok(()) => text,
+        Err(_) => report.to_string(),
+    }
+}
+
+/// The cases that `selectors` name; all shipped ones if there are none.
+pub(crate) fn select(selectors: &[String], seed: u64) -> Result<Vec<Job>, Stop> {
+    let parts: Vec<_> = selectors.iter().flat_map(|one| one.split(',')).collect();
+    let shipped = all()?;
+    if parts.is_empty() {
+        return Ok(shipped.iter().flat_map(|piece| jobs(piece, seed)).collect());
+    }
+    let mut chosen = Vec::new();
+    for part in parts {
+        let mut of_part = named(part, &shipped, seed)?;
+        if of_part.is_empty() {
+            return Err(Stop::new(NOTHING, nothing(part, &shipped)));
+        }
+        chosen.append(&mut of_part);
+    }
+    chosen.sort_by_key(Job::name);
+    chosen.dedup_by_key(|job| (job.name(), job.seed));
+    Ok(chosen)
+}
+
+/// The cases that one selector names: a file, a requirement, a scenario, a case, or a glob of these.
+fn named(part: &str, shipped: &[Arc<Piece>], seed: u64) -> Result<Vec<Job>, Stop> {
+    if Path::new(part).extension().is_some_and(|end| end == "toml") {
+        return Ok(jobs(&file(part)?, seed));
+    }
+    let whole = |piece: &&Arc<Piece>| {
+        let scenario = &piece.scenario;
+        is(part, &scenario.id)
+            || is(&format!("{part}/**"), &scenario.id)
+            || scenario.covers.iter().any(|id| is(part, id))
+    };
+    let whole: Vec<_> = shipped.iter().filter(whole).collect();
+    if !whole.is_empty() {
+        return Ok(whole.into_iter().flat_map(|piece| jobs(piece, seed)).collect());
+    }
+    // A cell of a sweep: only scenarios whose id it can begin with are enumerated.
+    let of = shipped.iter().filter(|piece| {
+        piece.scenario.sweep.is_some() && part.starts_with(piece.scenario.id.as_str())
+    });
+    let cells = of.flat_map(|piece| jobs(piece, seed));
+    Ok(cells
+        .filter(|job| is(part, &job.name()) || is(&format!("{part}/**"), &job.name()))
+        .collect())
+}
+
+fn is(pattern: &str, name: &str) -> bool {
+    fast_glob::glob_match(pattern, name)
+}
+
+/// What to say when a selector names nothing.
+fn nothing(part: &str, shipped: &[Arc<Piece>]) -> String {
+    let words: Vec<_> = part.split(['/', '-', '.', '*']).filter(|word| word.len() > 2).collect();
+    let near = shipped.iter().map(|piece| piece.scenario.id.as_str()).max_by_key(|id| {
+        words.iter().filter(|word| id.contains(**word)).map(|word| word.len()).sum::<usize>()
+    });
+    let near = near.filter(|id| words.iter().any(|word| id.contains(word)));
+    let hint = near.map(|id| format!(" Did you mean `{id}`?")).unwrap_or_default();
+    format!("`{part}` names no scenario, case or requirement.{hint} `reveille list` shows them all")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(selectors: &[&str]) -> Vec<String> {
+        let selectors: Vec<_> = selectors.iter().map(|one| (*one).to_owned()).collect();
+        let mut names: Vec<_> = select(&selectors, 1)
+            .unwrap_or_else(|stop| panic!("{}", stop.text))
+            .into_iter()
+            .map(|job| job.piece.scenario.id.clone())
+            .collect();
+        names.dedup();
+        names
+    }
+
+    #[test]
+    fn a_selector_is_a_scenario_a_family_a_glob_or_a_requirement() {
+        assert_eq!(names(&["wake/plain"]), ["wake/plain"]);
+        assert_eq!(names(&["wake/pl*"]), ["wake/plain", "wake/plain-app"]);
+        assert_eq!(names(&["sleep"]), names(&["sleep/**"]));
+        assert_eq!(names(&["wake/plain,push/refused"]), ["push/refused", "wake/plain"]);
+        assert_eq!(names(&["wake/plain", "wake/pl*"]), ["wake/plain", "wake/plain-app"]);
+        let found = names(&["push.common.refused-push-ends-hold"]);
+        assert_eq!(found, ["push/refused"]);
+    }
+
+    #[test]
+    fn what_names_nothing_is_told_with_the_nearest_name() {
+        let stop = select(&["wake/plian-app".to_owned()], 1).expect_err("there is none");
+        assert_eq!(stop.code, NOTHING);
+        assert!(stop.text.contains("wake/plain-app"), "{}", stop.text);
+    }
+
+    #[test]
+    fn a_file_is_known_by_its_path_under_scenarios() {
+        assert_eq!(id_of("scenarios/wake/plain.toml"), "wake/plain");
+        assert_eq!(id_of("/home/ann/mine.toml"), "mine");
+    }
+
+    #[test]
+    fn every_shipped_scenario_covers_requirements_that_are_checked() {
+        for (id, text) in shipped() {
+            let path = format!("scenarios/{id}.toml");
+            read_text(&path, text).unwrap_or_else(|report| panic!("{report}"));
+        }
+    }
+
+    #[test]
+    fn a_requirement_that_nobody_checks_is_shown_where_it_stands() {
+        let (_, text) = shipped()[0];
+        let known = text.find("covers = [").expect("it covers something");
+        let text =
+            format!("{}covers = [\"sip.no.such-thing\", {}", &text[..known], &text[known + 10..]);
+        let report = read_text("mine.toml", &text).expect_err("it is unknown");
+        assert_eq!(report.problems.len(), 1);
+        assert_eq!(&text[report.problems[0].span.clone()], "\"sip.no.such-thing\"");
+    }
+}

@@ -1,0 +1,161 @@
+//! `reveille run`: cases are chosen, played in turmoil, judged, reported.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use reveille_reports::format::terminal::{self, Look};
+use reveille_reports::format::{junit, ladder};
+use reveille_reports::{Traces, store};
+use reveille_sim::suite::{Job, Played, play_all};
+use reveille_trace::{Case, RUN_SCHEMA, Run as Record, Trace};
+use sha2::{Digest as _, Sha256};
+
+use crate::exit::{BROKE, DEFECT, Stop};
+use crate::{library, list};
+
+pub(crate) const EXAMPLES: &str = "Examples:
+  reveille run                            everything that is shipped
+  reveille run wake                       a family
+  reveille run 'crash/*' --seed 7         a glob, and another seed
+  reveille run push.common.refused-push-ends-hold
+                                          whatever covers this requirement
+  reveille run mine.toml --ladder         a file of your own, with a picture of what happened
+
+The exit code is 0 if all is well, 1 for a failure; `reveille explain exit` has the table.";
+
+#[derive(Args)]
+pub(crate) struct Run {
+    /// Scenarios, cases, families, requirements, globs of these, or scenario files; none: everything
+    #[arg(value_name = "SEL")]
+    selectors: Vec<String>,
+    /// Every chance of the run depends on this number
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Where the folder with the results is made
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    out: PathBuf,
+    /// Show the ladder of every case whose trace is kept, not only of what failed
+    #[arg(long)]
+    ladder: bool,
+    /// Write a JUnit report to this file too
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// How many cases are played at a time; by default as many as there are processors
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+}
+
+pub(crate) fn run(run: &Run) -> Result<u8, Stop> {
+    let began = reveille_host::real::host().clock.now().wall;
+    let jobs = library::select(&run.selectors, run.seed)?;
+    let (record, traces) = sorted(run, began, play(run, &jobs));
+    let of = |case: &Case| traces.get(&key(case)).map(Cow::Borrowed);
+    let record = store::with_paths(&record, &of);
+    let folder = keep(run, began, &record, &of)?;
+    let screen = Screen::new();
+    if run.ladder {
+        for (case, trace) in record.cases.iter().filter_map(|case| Some((case, of(case)?))) {
+            let (name, seed) = (&case.verdict.case, case.verdict.seed);
+            let drawn = ladder::draw(&trace, screen.width);
+            list::print(&format!("{name}, seed {seed}\n\n{drawn}\n"))?;
+        }
+    }
+    let dir = format!("{}/", folder.display());
+    let look = Look { dir: &dir, ..Look::of_a_screen(screen.width, screen.colour, &of) };
+    list::print(&terminal::full(&record, &look))?;
+    list::print(&format!("Traces, ladders and reports: {dir}\n"))?;
+    Ok(record.summary().exit_code())
+}
+
+/// What the terminal is like; a pipe is 100 columns wide and has no colours.
+struct Screen {
+    width: usize,
+    colour: bool,
+}
+
+impl Screen {
+    fn new() -> Self {
+        let term = console::Term::stdout();
+        let width = term.size_checked().map_or(100, |(_, columns)| usize::from(columns));
+        Self { width: width.clamp(40, 120), colour: console::colors_enabled() }
+    }
+}
+
+fn play(run: &Run, jobs: &[Job]) -> Vec<Played> {
+    let at_a_time = run.jobs.or_else(|| std::thread::available_parallelism().ok());
+    let bar = bar(jobs.len());
+    let done = |played: &Played| {
+        bar.set_message(played.case.scenario.clone());
+        bar.inc(1);
+    };
+    let played = play_all(jobs, at_a_time.map_or(1, NonZeroUsize::get), done);
+    bar.finish_and_clear();
+    played
+}
+
+/// A bar on a terminal, and nothing elsewhere.
+fn bar(cases: usize) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} cases  {msg}");
+    let bar = ProgressBar::new(cases as u64);
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+type Key = (String, u64);
+
+fn key(case: &Case) -> Key {
+    (case.verdict.case.clone(), case.verdict.seed)
+}
+
+fn sorted(run: &Run, began: Duration, played: Vec<Played>) -> (Record, BTreeMap<Key, Trace>) {
+    let (mut cases, mut traces) = (Vec::new(), BTreeMap::new());
+    for Played { case, trace } in played {
+        if let Some(trace) = trace {
+            traces.insert(key(&case), trace);
+        }
+        cases.push(case);
+    }
+    let record = Record {
+        schema: RUN_SCHEMA,
+        reveille: env!("CARGO_PKG_VERSION").to_owned(),
+        world: "turmoil".to_owned(),
+        seed: run.seed,
+        selection: run.selectors.clone(),
+        started: humantime::format_rfc3339_seconds(UNIX_EPOCH + began).to_string(),
+        cases,
+    };
+    (record, traces)
+}
+
+/// Writes the folder of results, and the JUnit file that was asked for besides.
+fn keep(run: &Run, began: Duration, record: &Record, traces: &Traces<'_>) -> Result<PathBuf, Stop> {
+    let cannot = |path: &Path, error: std::io::Error| {
+        Stop::new(BROKE, format!("cannot write {}: {error}", path.display()))
+    };
+    let stamp = humantime::format_rfc3339_seconds(UNIX_EPOCH + began).to_string();
+    let stamp: String = stamp.chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    let folder = run.out.join(format!("{stamp}-{}", &fingerprint(record)[..8]));
+    store::write(&folder, record, traces).map_err(|error| cannot(&folder, error))?;
+    if let Some(file) = &run.junit {
+        let xml = junit::write(record, traces).map_err(|what| Stop::new(DEFECT, what))?;
+        std::fs::write(file, xml).map_err(|error| cannot(file, error))?;
+    }
+    Ok(folder)
+}
+
+/// Tells runs apart that came out differently: a digest of their traces' digests.
+fn fingerprint(record: &Record) -> String {
+    let mut hash = Sha256::new();
+    for case in &record.cases {
+        hash.update(&case.verdict.trace_digest);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
