@@ -3,6 +3,12 @@
 /// Longer words are cut in messages and get no suggestion.
 const WORD_MAX: usize = 64;
 
+/// So many words are listed.
+const LISTED_MAX: usize = 20;
+
+/// Among so many words the nearest one is sought.
+const SOUGHT_MAX: usize = 200;
+
 /// A word as messages show it: in backticks, cut, and with controls made visible.
 pub(crate) fn quoted(word: &str) -> String {
     if word.is_empty() {
@@ -18,7 +24,12 @@ pub(crate) fn quoted(word: &str) -> String {
 
 /// `a`, `b` or `c`, in backticks; `last` is the word before the last one.
 pub(crate) fn listed<'w>(words: impl IntoIterator<Item = &'w str>, last: &str) -> String {
-    let mut words: Vec<_> = words.into_iter().map(quoted).collect();
+    let mut rest = words.into_iter();
+    let mut words: Vec<_> = rest.by_ref().take(LISTED_MAX).map(quoted).collect();
+    let more = rest.count();
+    if more > 0 {
+        words.push(format!("{more} more"));
+    }
     let Some(end) = words.pop() else { return "nothing".to_owned() };
     if words.is_empty() { end } else { format!("{} {last} {end}", words.join(", ")) }
 }
@@ -29,7 +40,8 @@ pub(crate) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) 
     if length == 0 || length > WORD_MAX {
         return None;
     }
-    let near = known.into_iter().map(|k| (distance(word, k), k)).min_by_key(|(d, _)| *d);
+    let known = known.into_iter().take(SOUGHT_MAX);
+    let near = known.map(|k| (distance(word, k), k)).min_by_key(|(d, _)| *d);
     near.filter(|(d, _)| *d <= length.div_ceil(3)).map(|(_, k)| k)
 }
 
@@ -87,5 +99,6 @@ mod tests {
         assert_eq!(quoted("a\nb"), "`a\\nb`");
         assert_eq!(quoted(&"x".repeat(80)), format!("`{}…`", "x".repeat(64)));
         assert_eq!(listed(["a", "b", "c"], "or"), "`a`, `b` or `c`");
+        assert!(listed(["a"; 30], "and").ends_with("`a` and 10 more"));
     }
 }

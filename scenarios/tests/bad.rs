@@ -12,8 +12,8 @@ use reveille_scenarios::{CODES, Report, read};
 fn unfolded(text: &str) -> String {
     let lines = text.lines().map(|line| match line.strip_prefix("#:repeat ") {
         Some(rest) => {
-            let (times, line) = rest.split_once(' ').unwrap();
-            format!("{line}\n").repeat(times.parse().unwrap())
+            let (times, line) = rest.split_once(' ').expect("a count and a line");
+            format!("{line}\n").repeat(times.parse().expect("a count"))
         }
         None => format!("{line}\n"),
     });
@@ -22,12 +22,12 @@ fn unfolded(text: &str) -> String {
 
 fn fixtures() -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad");
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let paths = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file").path());
     let tomls = paths.filter(|path| path.extension().is_some_and(|e| e == "toml"));
     tomls
         .map(|path| {
-            let code = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            (code, unfolded(&fs::read_to_string(path).unwrap()))
+            let code = path.file_stem().and_then(|stem| stem.to_str()).expect("a code").to_owned();
+            (code, unfolded(&fs::read_to_string(path).expect("text")))
         })
         .collect()
 }
@@ -39,7 +39,7 @@ fn rendered(report: &Report) -> String {
         .with_width(100)
         .with_links(false)
         .render_report(&mut drawing, &report.overview())
-        .unwrap();
+        .expect("a string takes all");
     let lines: Vec<_> = drawing.lines().map(str::trim_end).collect();
     format!("{report}\n\n{}\n", lines.join("\n"))
 }
@@ -128,25 +128,51 @@ expect = [
     assert_eq!(found, wanted, "{report}");
 }
 
+/// The codes of a file and their lines.
+fn found(text: &str) -> Vec<(&'static str, usize)> {
+    let report = read("wake/broken", text).expect_err("it is broken");
+    report.problems.iter().map(|p| (p.code, p.place(text).0)).collect()
+}
+
 #[test]
 fn broken_syntax_hides_nothing_else_and_invents_nothing() {
     let text = r#"schema = 1
-title = "Bob's line cannot be read"
+title = "A line cannot be read"
 [actors]
 alice = { kind = "sip-ua" }
-bob = { kind = phone" }
+bob = { kind = "phone" }
 [script]
 steps = [
   { sleep = "bob" },
-  { call = "c1", from = "alice", to = "bob", hang-up-after = 1 },
+  { call = "c1", from = "alcie", to = "bob", hang-up-after = 1 },
+  { cancel = "c1" },
+  { sleep = "bbo" },
 ]
 "#;
-    let report = read("wake/broken", text).unwrap_err();
-    let codes: Vec<_> = report.problems.iter().map(|p| (p.code, p.place(text).0)).collect();
-    assert!(codes.contains(&("scenario.not-toml", 5)), "{report}");
-    assert!(codes.contains(&("scenario.not-a-duration", 9)), "{report}");
-    let others = codes.iter().filter(|(code, _)| *code != "scenario.not-toml");
-    assert_eq!(others.count(), 1, "{report}");
+    let (toml, actor) = ("scenario.not-toml", "scenario.unknown-actor");
+    let time = ("scenario.not-a-duration", 9);
+    let purpose = ("scenario.no-purpose", 6);
+    assert_eq!(found(text), [purpose, (actor, 9), time, (actor, 11)]);
+    // Who is not read is not called unknown, and what is not seen is not called missing.
+    let no_bob = text.replace("bob = { kind", "bob { kind");
+    assert_eq!(found(&no_bob), [(toml, 5), time]);
+    // The line itself is judged by its syntax alone.
+    let bad_bob = text.replace("\"phone\"", "phone\"");
+    assert_eq!(found(&bad_bob), [(toml, 5), time]);
+    // A call that is not read is not called unknown either; actors are.
+    let no_call = text.replace("call = \"c1\", from", "call \"c1\", from");
+    let found = found(&no_call);
+    assert!(found.iter().all(|(code, line)| (*code, *line) == (actor, 11) || *code == toml));
+    assert!(found.contains(&(actor, 11)), "{found:?}");
+}
+
+#[test]
+fn many_broken_lines_are_judged_by_their_syntax_alone() {
+    let lines = (0..20).map(|n| format!("p{n} = {{ kind = phone\" }}\n"));
+    let text = format!("schema = 1\ntitle = \"T\"\n[actors]\n{}", lines.collect::<String>());
+    let found = found(&text);
+    assert!(found.iter().all(|(code, _)| *code == "scenario.not-toml"), "{found:?}");
+    assert_eq!(found.iter().map(|(_, line)| *line).collect::<BTreeSet<_>>().len(), 20);
 }
 
 #[test]
@@ -177,4 +203,11 @@ fn endless_problems_are_cut() {
     assert_eq!(report.problems.len(), 1001);
     let last = report.problems.last().unwrap();
     assert_eq!(last.code, "scenario.too-many");
+}
+
+#[test]
+fn the_headline_counts() {
+    let report = read("wake/none", "schema = 3\ntitle = 7\n").unwrap_err();
+    let n = report.problems.len();
+    assert_eq!(report.overview().to_string(), format!("wake/none.toml has {n} problems"));
 }

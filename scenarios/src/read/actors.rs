@@ -43,14 +43,14 @@ pub(super) fn cast<'t>(top: &Table<'t>, f: &mut Findings<'_>) -> Cast<'t> {
     let mut cast = Cast::default();
     let section = top.needed("actors", "[actors]", f);
     let example = "bob = { kind = \"phone\" }";
-    let Some(table) = section.and_then(|s| s.table("[actors]".into(), example, f)) else {
+    let Some(table) = section.and_then(|s| s.table("`[actors]`".into(), example, f)) else {
         return cast;
     };
     f.bound(table.entries.len(), ACTORS_MAX, "actors", table.span.clone());
     for (key, value) in table.entries {
         let name: &str = key.get_ref();
         actor_name(&Used { name, span: key.span() }, f);
-        let (kind, actor) = actor(name, Field { key: name, value }, f);
+        let (kind, actor) = actor(name, Field { key: name, value, entry: false }, f);
         cast.kinds.insert(name, kind);
         cast.actors.extend(actor.map(|actor| (name.to_owned(), actor)));
     }
@@ -118,7 +118,7 @@ pub(super) fn on_call(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Option<
         f.push(problem.help("keep the one that is meant"));
     }
     let all: Vec<_> = said.iter().map(|field| one_on_call(*field, f)).collect();
-    if all.len() > 1 { Some(None) } else { all.first().copied() }
+    all.first().copied()
 }
 
 fn one_on_call(field: Field<'_>, f: &mut Findings<'_>) -> Option<OnCall> {

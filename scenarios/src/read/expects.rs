@@ -20,7 +20,7 @@ pub(super) fn expects(
     let Some(field) = script.field("expect") else { return (Vec::new(), 0) };
     let Some(list) = field.list(example, f) else { return (Vec::new(), 1) };
     f.bound(list.len(), LINES_MAX, "expectations", field.span());
-    let lines = list.iter().take(LINES_MAX).map(|value| Field { key: "expect", value });
+    let lines = list.iter().take(LINES_MAX).map(|value| field.entry(value));
     let all = lines.filter_map(|line| expect(line, names, f)).collect();
     (all, list.len())
 }

@@ -21,6 +21,8 @@ const LIST_MAX: usize = 64;
 pub(super) struct Field<'t> {
     pub(super) key: &'t str,
     pub(super) value: &'t Spanned<DeValue<'t>>,
+    /// Whether it is not the key's whole value, but an entry of the list there.
+    pub(super) entry: bool,
 }
 
 /// A table and what messages call it.
@@ -33,7 +35,7 @@ pub(super) struct Table<'t> {
 impl<'t> Table<'t> {
     pub(super) fn field(&self, key: &str) -> Option<Field<'t>> {
         let (key, value) = self.entries.get_key_value(key)?;
-        Some(Field { key: key.get_ref(), value })
+        Some(Field { key: key.get_ref(), value, entry: false })
     }
 
     /// A field that must be there; an example shows how to write it.
@@ -77,6 +79,19 @@ impl<'t> Table<'t> {
 }
 
 impl<'t> Field<'t> {
+    /// An entry of this list.
+    pub(super) fn entry(&self, value: &'t Spanned<DeValue<'t>>) -> Self {
+        Self { key: self.key, value, entry: true }
+    }
+
+    /// Where a part of a text lies in the file; the whole of it if escapes blur the places.
+    pub(super) fn inside(&self, part: &Range<usize>, file: &str) -> Range<usize> {
+        let whole = self.span();
+        let text = self.value.get_ref().as_str().unwrap_or_default();
+        let start = whole.start + 1;
+        let plain = file.get(start..whole.end.saturating_sub(1)) == Some(text);
+        if plain { start + part.start..start + part.end } else { whole }
+    }
     pub(super) fn span(&self) -> Range<usize> {
         self.value.span()
     }
@@ -88,8 +103,9 @@ impl<'t> Field<'t> {
     fn wrong_type(&self, wanted: &str, example: &str, f: &mut Findings<'_>) {
         let found = self.value.get_ref().type_str();
         let a = if found.starts_with(['a', 'i']) { "an" } else { "a" };
+        let of = if self.entry { "an entry of " } else { "" };
         f.push(
-            self.problem(Code::WrongType, format!("`{}` is not {wanted}", self.key))
+            self.problem(Code::WrongType, format!("{of}`{}` is not {wanted}", self.key))
                 .label(format!("this is {a} {found}"))
                 .help(format!("write `{example}`")),
         );
@@ -130,7 +146,7 @@ impl<'t> Field<'t> {
         f.bound(list.len(), LIST_MAX, &format!("entries in `{}`", self.key), self.span());
         let mut seen: Vec<Self> = Vec::new();
         for value in list.iter().take(LIST_MAX) {
-            let field = Self { key: self.key, value };
+            let field = self.entry(value);
             let Some(text) = field.string(example, f) else { continue };
             if seen.iter().any(|s| s.value.get_ref().as_str() == Some(text)) {
                 let message = format!("`{}` names {} twice", self.key, quoted(text));

@@ -121,3 +121,23 @@ fn syntax_help(message: &str) -> Option<&'static str> {
     ];
     known.iter().find(|(part, _)| message.contains(part)).map(|(_, help)| *help)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_lie_on_the_boundaries_of_characters() {
+        let f = Findings::new("aéb");
+        assert_eq!(f.within(2..2), 1..3);
+        assert_eq!(f.within(1..2), 1..3);
+        assert_eq!(f.within(3..9), 3..4);
+        assert_eq!(f.within(9..12), 4..4);
+    }
+
+    #[test]
+    fn a_line_begins_after_the_break_before_it() {
+        let f = Findings::new("a\nb\n");
+        assert_eq!([0, 1, 2, 3, 4].map(|at| f.line(at)), [1, 1, 2, 2, 3]);
+    }
+}

@@ -7,9 +7,11 @@ mod field;
 mod findings;
 mod names;
 mod predicate;
+mod seen;
 mod settings;
 mod sights;
 mod steps;
+mod syntax;
 mod verbs;
 
 use toml::de::DeTable;
@@ -58,6 +60,35 @@ const HOMES: [(&str, &str); 20] = [
 
 /// Reads a scenario file. `id` is its path under `scenarios/` without `.toml`.
 ///
+/// At the top stand `schema = 1` and `title`, and as wanted `id`, `covers` and `needs`; then
+/// `[world]`, `[actors]`, `[run]` and `[script]` with `steps` and `expect`, and `[sweep]`. Each step
+/// is one table on one line: at most one of `at`, `wait` and `when`, one verb, and its arguments, as
+/// [`Verb`](crate::Verb) has them. Each expectation has one of `must`, `should` and `may` with a
+/// predicate, and as wanted `after`, `within` and `why`; what it can speak of is in
+/// [`What`](crate::What), what it can say in [`Wanted`](crate::Wanted). Times are texts with a unit.
+///
+/// ```
+/// let text = r#"
+/// schema = 1
+/// title = "A call wakes a sleeping phone"
+/// [actors]
+/// alice = { kind = "sip-ua" }
+/// bob = { kind = "phone", answer-after = "2s" }
+/// [script]
+/// steps = [
+///   { sleep = "bob" },
+///   { when = "bob.state(hibernated)", call = "c1", from = "alice", to = "bob" },
+/// ]
+/// expect = [
+///   { must = "alice.final(c1) == 200", within = "20s" },
+/// ]
+/// "#;
+/// assert_eq!(reveille_scenarios::read("wake/mine", text).unwrap().steps.len(), 2);
+///
+/// let report = reveille_scenarios::read("wake/mine", &text.replace("sleep", "slep")).unwrap_err();
+/// assert!(report.to_string().starts_with("wake/mine.toml:9:5: scenario.one-verb: "));
+/// ```
+///
 /// # Errors
 ///
 /// All that is wrong with the file, in its order, each with its place and what to write instead.
@@ -82,8 +113,9 @@ fn whole(id: &str, text: &str, f: &mut Findings<'_>) -> Option<Scenario> {
         f.push(problem.help("split it: one file tells one situation"));
         return None;
     }
-    let (document, errors) = DeTable::parse_recoverable(text);
-    errors.iter().for_each(|error| f.syntax(error));
+    let (mistakes, sound) = syntax::mistakes(text);
+    mistakes.iter().for_each(|mistake| f.syntax(mistake));
+    let (document, _) = DeTable::parse_recoverable(&sound);
     let top = Table { entries: document.get_ref(), span: 0..0, name: "the file".into() };
     scenario(id, &top, f)
 }
@@ -171,7 +203,9 @@ fn covers(top: &Table<'_>, f: &mut Findings<'_>) -> Vec<String> {
         if !is_requirement(id) {
             let message = format!("{} is not the id of a requirement", quoted(id));
             let problem = entry.problem(Code::NotARequirement, message).label("not dotted words");
-            f.push(problem.help("write words with dots between them, as in `patent.step.order`"));
+            f.push(problem.help(
+                "write words with dots between them, at most 128 bytes, as in `patent.step.order`",
+            ));
         }
         Some(id.to_owned())
     });
@@ -198,7 +232,7 @@ fn script<'t>(top: &Table<'t>, f: &mut Findings<'_>) -> Option<Table<'t>> {
         steps::no_steps(0..0, f);
         return None;
     };
-    let table = field.table("[script]".into(), example, f)?;
+    let table = field.table("`[script]`".into(), example, f)?;
     table.only(&["steps", "expect"], &HOMES, f);
     Some(table)
 }

@@ -141,9 +141,6 @@ impl<'p> Scan<'p> {
                 self.need(",", "or `)` before this", SIGHT_HELP)?;
             }
             arguments.push(self.need_word("a call, a phone, a state or a status", SIGHT_HELP)?);
-            if arguments.len() > 2 {
-                return self.stop("there is too much between the brackets".into(), SIGHT_HELP);
-            }
         }
         self.need(")", "after what it is about", SIGHT_HELP)?;
         Ok(RawSight { actor, word, arguments })

@@ -22,7 +22,7 @@ const POINTS: [(&str, Point); 4] = [
 
 pub(super) fn world(top: &Table<'_>, f: &mut Findings<'_>) -> World {
     let section = top.field("world");
-    let table = section.and_then(|s| s.table("[world]".into(), "wake-budget = \"30s\"", f));
+    let table = section.and_then(|s| s.table("`[world]`".into(), "wake-budget = \"30s\"", f));
     let Some(table) = table else { return World::default() };
     table.only(&["wake-budget", "ring-deadline", "registration"], &super::HOMES, f);
     let mut time = |key, bounds| table.field(key).and_then(|field| field.duration(bounds, f));
@@ -35,7 +35,7 @@ pub(super) fn world(top: &Table<'_>, f: &mut Findings<'_>) -> World {
 
 pub(super) fn seeds(top: &Table<'_>, f: &mut Findings<'_>) -> u64 {
     let section = top.field("run");
-    let table = section.and_then(|s| s.table("[run]".into(), "seeds = 1", f));
+    let table = section.and_then(|s| s.table("`[run]`".into(), "seeds = 1", f));
     let Some(table) = table else { return 1 };
     table.only(&["seeds"], &super::HOMES, f);
     table.field("seeds").and_then(|field| field.number(1..=10_000, f)).map_or(1, u64::from)
@@ -43,7 +43,7 @@ pub(super) fn seeds(top: &Table<'_>, f: &mut Findings<'_>) -> u64 {
 
 pub(super) fn sweep(top: &Table<'_>, names: &Names<'_>, f: &mut Findings<'_>) -> Option<Sweep> {
     let field = top.field("sweep")?;
-    let table = field.table("[sweep]".into(), "fault = \"crash\"", f)?;
+    let table = field.table("`[sweep]`".into(), "fault = \"crash\"", f)?;
     table.only(&["fault", "on", "down", "points"], &super::HOMES, f);
     let fault = table.needed("fault", "fault = \"crash\"", f).and_then(|s| s.word(&FAULTS, f));
     let on = table.needed("on", "on = \"gateway\"", f).and_then(|field| {

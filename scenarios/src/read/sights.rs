@@ -1,11 +1,12 @@
-//! What a sight's words stand for: who can see what, and what it can be about.
+//! From the words of a sight or a predicate to what they stand for.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 
 use super::field::Field;
 use super::findings::Findings;
 use super::names::{Kind, Names, Used};
 use super::predicate::{Compare, Form, RawSight, Stop, predicate, sight};
+use super::seen::{Argument, SEEN, Seen, Seer};
 use crate::codes::Code;
 use crate::expect::Wanted;
 use crate::problem::Problem;
@@ -16,75 +17,6 @@ const STATES: [&str; 6] = ["connected", "reconnecting", "hibernated", "failed", 
 
 /// No play has so many facts of a kind.
 const COUNT_MAX: usize = 1_000_000;
-
-/// Who sees something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seer {
-    Caller,
-    Phone,
-    Push,
-    Registrar,
-}
-
-impl Seer {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Caller => "a sip-ua",
-            Self::Phone => "a phone",
-            Self::Push => "the push service",
-            Self::Registrar => "the registrar",
-        }
-    }
-}
-
-/// What can stand between the brackets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Argument {
-    Call,
-    Phone,
-    State,
-    Status(RangeInclusive<u16>),
-}
-
-impl Argument {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Call => "a call",
-            Self::Phone => "a phone",
-            Self::State => "a state",
-            Self::Status(_) => "a status",
-        }
-    }
-}
-
-struct Seen {
-    by: Seer,
-    word: &'static str,
-    what: What,
-    arguments: &'static [Argument],
-}
-
-const fn seen(by: Seer, word: &'static str, what: What, arguments: &'static [Argument]) -> Seen {
-    Seen { by, word, what, arguments }
-}
-
-const SEEN: [Seen; 12] = {
-    use Argument::{Call, Phone, State, Status};
-    [
-        seen(Seer::Caller, "sent", What::Sent, &[Call]),
-        seen(Seer::Caller, "received", What::Received, &[Call, Status(100..=699)]),
-        seen(Seer::Caller, "final", What::Received, &[Call, Status(200..=699)]),
-        seen(Seer::Phone, "delivered", What::Delivered, &[Call]),
-        seen(Seer::Phone, "alerted", What::Alerted, &[Call]),
-        seen(Seer::Phone, "ended", What::Ended, &[Call]),
-        seen(Seer::Phone, "state", What::State, &[State]),
-        seen(Seer::Push, "sent", What::PushSent, &[Phone]),
-        seen(Seer::Push, "answered", What::PushAnswered, &[Phone, Status(100..=599)]),
-        seen(Seer::Push, "dropped", What::PushDropped, &[Phone]),
-        seen(Seer::Push, "arrived", What::PushArrived, &[Phone]),
-        seen(Seer::Registrar, "registered", What::Registered, &[Status(100..=699)]),
-    ]
-};
 
 /// Reads sights and predicates from fields, for the step of this number.
 pub(super) struct Sights<'n, 't> {
@@ -155,7 +87,7 @@ impl Sights<'_, '_> {
             "gateway" | "world" | "director" => {
                 let message = format!("nothing is seen of {} itself", quoted(actor.name));
                 let problem =
-                    Problem::new(Code::WrongSight, inside(field, &actor.span, f.text), message);
+                    Problem::new(Code::WrongSight, field.inside(&actor.span, f.text), message);
                 f.push(problem.label("sees nothing").help(
                     "what a gateway does is seen by its peers: callers, phones, `push` and \
                      `registrar`",
@@ -163,7 +95,7 @@ impl Sights<'_, '_> {
                 None
             }
             name => {
-                let used = Used { name, span: inside(field, &actor.span, f.text) };
+                let used = Used { name, span: field.inside(&actor.span, f.text) };
                 match self.names.actor(&used, &["push", "registrar"], f) {
                     Kind::Phone => Some(Seer::Phone),
                     Kind::Caller => Some(Seer::Caller),
@@ -181,7 +113,7 @@ impl Sights<'_, '_> {
         sight: &mut Sight,
         f: &mut Findings<'_>,
     ) -> Option<()> {
-        let placed = Used { name: used.name, span: inside(field, &used.span, f.text) };
+        let placed = Used { name: used.name, span: field.inside(&used.span, f.text) };
         match wanted {
             Argument::Call if used.name.bytes().all(|b| b.is_ascii_digit()) => {
                 let message = format!("a call is missing before {}", quoted(used.name));
@@ -226,7 +158,7 @@ fn known(
     let owners: Vec<_> =
         SEEN.iter().filter(|s| s.word == raw.word.name).map(|s| s.by.name()).collect();
     let (actor, word) = (quoted(raw.actor.name), quoted(raw.word.name));
-    let span = inside(field, &raw.word.span, f.text);
+    let span = field.inside(&raw.word.span, f.text);
     let there_is = format!("{} has", by.name());
     let problem = if owners.is_empty() {
         let message = format!("nothing that {actor} sees is called {word}");
@@ -251,7 +183,7 @@ fn superfluous(field: Field<'_>, used: &Used<'_>, seen: &Seen, f: &mut Findings<
     let takes: Vec<_> = seen.arguments.iter().map(Argument::name).collect();
     let takes = takes.join(" and ");
     let message = format!("`{}` takes {takes}, and nothing more", seen.word);
-    let problem = Problem::new(Code::NotAPredicate, inside(field, &used.span, f.text), message);
+    let problem = Problem::new(Code::NotAPredicate, field.inside(&used.span, f.text), message);
     f.push(problem.label("superfluous").help(format!("leave {} out", quoted(used.name))));
     false
 }
@@ -272,7 +204,7 @@ fn first_in(
         let why = if narrowed { "is given its status twice" } else { "has no status" };
         let message = format!("`{}` {why}", seen.word);
         let problem =
-            Problem::new(Code::NotAPredicate, inside(field, &raw.word.span, f.text), message);
+            Problem::new(Code::NotAPredicate, field.inside(&raw.word.span, f.text), message);
         f.push(problem.label("cannot be compared").help(
             "a status stands in the brackets or after `==`: `alice.received(c1, 180)` or \
              `alice.final(c1) == 200`; all else is counted: `count(bob.alerted(c1)) == 1`",
@@ -281,7 +213,7 @@ fn first_in(
     };
     let mut all = Vec::new();
     for used in statuses {
-        let placed = Used { name: used.name, span: inside(field, &used.span, f.text) };
+        let placed = Used { name: used.name, span: field.inside(&used.span, f.text) };
         all.extend(status(&placed, within, f));
     }
     (all.len() == statuses.len()).then_some(Wanted::FirstIn(sight, all))
@@ -318,22 +250,14 @@ fn bounds(
             "write a whole number, as in `count(push.sent(bob)) == 1`",
         ),
     };
-    let problem = Problem::new(Code::OutOfRange, inside(field, &number.span, f.text), message);
+    let problem = Problem::new(Code::OutOfRange, field.inside(&number.span, f.text), message);
     f.push(problem.label("out of range").help(help));
     None
 }
 
 fn stopped<T>(field: Field<'_>, stop: Stop, f: &mut Findings<'_>) -> Option<T> {
-    let span = inside(field, &stop.span, f.text);
+    let span = field.inside(&stop.span, f.text);
     let problem = Problem::new(Code::NotAPredicate, span, stop.message);
     f.push(problem.label("not understood from here on").help(stop.help));
     None
-}
-
-/// Where a part of a text value lies in the file; the whole value if escapes blur it.
-fn inside(field: Field<'_>, part: &Range<usize>, file: &str) -> Range<usize> {
-    let whole = field.span();
-    let value = field.value.get_ref().as_str().unwrap_or_default();
-    let plain = file.get(whole.start + 1..whole.end.saturating_sub(1)) == Some(value);
-    if plain { whole.start + 1 + part.start..whole.start + 1 + part.end } else { whole }
 }

@@ -27,7 +27,7 @@ pub(super) fn lines<'t>(script: &Table<'t>, f: &mut Findings<'_>) -> Vec<Field<'
         no_steps(field.span(), f);
     }
     f.bound(list.len(), LINES_MAX, "steps", field.span());
-    list.iter().map(|value| Field { key: "steps", value }).collect()
+    list.iter().map(|value| field.entry(value)).collect()
 }
 
 pub(super) fn no_steps(span: std::ops::Range<usize>, f: &mut Findings<'_>) {

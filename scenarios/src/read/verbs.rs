@@ -1,6 +1,5 @@
 //! Verbs and their arguments, as [`Verb`] documents them.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use super::actors::{ON_CALL, on_call};
@@ -74,7 +73,7 @@ impl Verbs<'_, '_> {
                 let (host, down) = (self.names.host(&used, f), self.down(f));
                 Some(Verb::Restart { host: host?, down: down? })
             }
-            "partition" => self.partition(&used, f),
+            "partition" => self.partition(verb, &used, f),
             _ => note(verb, text, f),
         }
     }
@@ -153,9 +152,8 @@ impl Verbs<'_, '_> {
 
     fn drop(&self, target: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
         if let Some(phone) = part_of(target, ".websocket") {
-            let told = self.none_of(&["what", "times"], target, f);
-            let phone = self.names.phone(&phone, f);
-            return told.and(phone).map(|phone| Verb::DropWebSocket { phone });
+            self.none_of(&["what", "times"], target, f);
+            return self.names.phone(&phone, f).map(|phone| Verb::DropWebSocket { phone });
         }
         self.push("drop", target, f)
     }
@@ -197,9 +195,8 @@ impl Verbs<'_, '_> {
 
     fn crash(&self, target: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
         if let Some(phone) = part_of(target, ".app") {
-            let told = self.none_of(&["down"], target, f);
-            let phone = self.names.phone(&phone, f);
-            return told.and(phone).map(|phone| Verb::KillApp { phone });
+            self.none_of(&["down"], target, f);
+            return self.names.phone(&phone, f).map(|phone| Verb::KillApp { phone });
         }
         let down = self.down(f);
         if target.name.contains('.') {
@@ -216,37 +213,35 @@ impl Verbs<'_, '_> {
         }
     }
 
-    fn partition(&self, target: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
+    fn partition(&self, verb: Field<'_>, target: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
         let lasts = self.step.needed("lasts", "lasts = \"3s\"", f);
         let lasts = lasts.and_then(|field| field.duration(("1ms", FOREVER), f));
         let Some((a, b)) = target.name.split_once("--").filter(|(a, b)| a != b) else {
             wrong_target("partition", target, f);
             return None;
         };
-        let end = |name, f: &mut Findings<'_>| {
-            self.names.host(&Used { name, span: target.span.clone() }, f)
+        let end = |name: &str, at: usize, f: &mut Findings<'_>| {
+            let span = verb.inside(&(at..at + name.len()), f.text);
+            self.names.host(&Used { name, span }, f)
         };
-        let (a, b) = (end(a, f), end(b, f));
+        let (a, b) = (end(a, 0, f), end(b, a.len() + 2, f));
         Some(Verb::Partition { a: a?, b: b?, lasts: lasts? })
     }
 
     /// Finds arguments that the verb has, but not with this target.
-    fn none_of(&self, keys: &[&str], target: &Used<'_>, f: &mut Findings<'_>) -> Option<()> {
-        let strays: Vec<_> = keys.iter().filter_map(|key| self.step.field(key)).collect();
-        for stray in &strays {
+    fn none_of(&self, keys: &[&str], target: &Used<'_>, f: &mut Findings<'_>) {
+        for stray in keys.iter().filter_map(|key| self.step.field(key)) {
             let message = format!("`{}` does not go with {}", stray.key, quoted(target.name));
             let problem = stray.problem(Code::UnknownKey, message).label("not here");
             f.push(problem.help(format!("leave `{}` out", stray.key)));
         }
-        strays.is_empty().then_some(())
     }
 }
 
 /// `bob.app` without its end is a phone.
 fn part_of<'t>(target: &Used<'t>, end: &str) -> Option<Used<'t>> {
     let name = target.name.strip_suffix(end)?;
-    let Range { start, end: stop } = target.span;
-    Some(Used { name, span: start..stop })
+    Some(Used { name, span: target.span.clone() })
 }
 
 fn wrong_target(verb: &str, target: &Used<'_>, f: &mut Findings<'_>) {

@@ -1,0 +1,303 @@
+//! What a sound file means.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use reveille_scenarios::{
+    Actor, App, Expect, Head, Need, OnCall, Point, PushFate, Scenario, Sight, Step, Sweep,
+    SweepFault, Transport, Verb, Wanted, What, World, read, shipped,
+};
+
+/// Three actors, the steps and expectations given.
+fn file(steps: &[&str], expects: &[&str]) -> String {
+    let lines = |all: &[&str]| all.iter().map(|l| format!("  {{ {l} }},\n")).collect::<String>();
+    format!(
+        "schema = 1\ntitle = \"T\"\n[actors]\nalice = {{ kind = \"sip-ua\" }}\n\
+         bob = {{ kind = \"phone\" }}\ncarol = {{ kind = \"phone\" }}\n[script]\nsteps = [\n{}]\n\
+         expect = [\n{}]\n",
+        lines(steps),
+        lines(expects)
+    )
+}
+
+fn sound(text: &str) -> Scenario {
+    read("wake/test", text).unwrap_or_else(|report| panic!("{report}"))
+}
+
+const CALL: &str = r#"call = "c1", from = "alice", to = "bob""#;
+
+/// The verb of a step that stands after a call.
+fn verb(step: &str) -> Verb {
+    sound(&file(&[CALL, step], &[r#"must = "bob.alerted(c1)""#]))
+        .steps
+        .pop()
+        .expect("two steps")
+        .verb
+}
+
+/// What an expectation wants.
+fn wanted(predicate: &str) -> Wanted {
+    let line = format!("must = \"{predicate}\"");
+    sound(&file(&[CALL], &[&line])).expects.pop().expect("one").wanted
+}
+
+fn sight(actor: &str, what: What, about: Option<&str>) -> Sight {
+    let (actor, about) = (Some(actor.to_owned()), about.map(str::to_owned));
+    Sight { actor, what, about, numbers: None, text: None }
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn millis(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+#[test]
+fn every_shipped_file_reads() {
+    assert!(shipped().iter().any(|(id, _)| *id == "wake/plain"));
+    assert!(shipped().is_sorted());
+    for (id, text) in shipped() {
+        let scenario = read(id, text).unwrap_or_else(|report| panic!("{report}"));
+        assert_eq!(&scenario.id, id);
+    }
+}
+
+#[test]
+fn every_key_of_a_file_has_its_place() {
+    let text = r#"schema = 1
+id = "crash/all"
+title = "Everything at once"
+covers = ["patent.step.order"]
+needs = ["sim"]
+[world]
+wake-budget = "1.5m"
+ring-deadline = "40s"
+registration = "1h"
+[actors]
+alice = { kind = "sip-ua", transport = "tcp" }
+bob = { kind = "phone", app = "plain", decline = 486 }
+carol = { kind = "phone", ring = true }
+dave = { kind = "phone", app = "sdk", answer-after = "2s" }
+erin = { kind = "phone" }
+[run]
+seeds = 12
+[script]
+steps = [
+  { at = "1s", sleep = "bob" },
+]
+expect = [
+  { may = "push.sent(bob)", after = "bob.state(hibernated)", within = "20s", why = "it may" },
+]
+[sweep]
+fault = "power-loss"
+on = "gateway"
+points = ["spawn", "store"]
+"#;
+    let phone = |app, on_call| Actor::Phone { app, on_call };
+    let actors = [
+        ("alice", Actor::SipUa { transport: Transport::Tcp }),
+        ("bob", phone(App::Plain, OnCall::Decline(486))),
+        ("carol", phone(App::Sdk, OnCall::Ring)),
+        ("dave", phone(App::Sdk, OnCall::Answer(seconds(2)))),
+        ("erin", phone(App::Sdk, OnCall::Answer(millis(500)))),
+    ];
+    let hibernated =
+        Sight { text: Some("hibernated".to_owned()), ..sight("bob", What::State, None) };
+    let wanted = Scenario {
+        id: "crash/all".to_owned(),
+        title: "Everything at once".to_owned(),
+        covers: vec!["patent.step.order".to_owned()],
+        needs: vec![Need::Sim],
+        world: World {
+            wake_budget: Some(seconds(90)),
+            ring_deadline: Some(seconds(40)),
+            registration: Some(seconds(3600)),
+        },
+        actors: actors.map(|(name, actor)| (name.to_owned(), actor)).into(),
+        steps: vec![Step {
+            head: Head::At(seconds(1)),
+            verb: Verb::Sleep { phone: "bob".to_owned(), by_close: false },
+            line: 20,
+        }],
+        expects: vec![Expect {
+            level: "MAY".to_owned(),
+            text: "push.sent(bob) after bob.state(hibernated) within 20s".to_owned(),
+            wanted: Wanted::Seen(sight("push", What::PushSent, Some("bob"))),
+            after: Some(hibernated),
+            within: Some(seconds(20)),
+            why: Some("it may".to_owned()),
+            line: 23,
+        }],
+        sweep: Some(Sweep {
+            fault: SweepFault::PowerLoss,
+            on: "gateway".to_owned(),
+            down: seconds(1),
+            points: vec![Point::Spawn, Point::Store],
+        }),
+        seeds: 12,
+    };
+    assert_eq!(read("crash/all", text).unwrap_or_else(|report| panic!("{report}")), wanted);
+}
+
+#[test]
+fn what_is_absent_has_its_default() {
+    let scenario = sound(&file(&[CALL], &[r#"must = "bob.alerted(c1)""#]));
+    assert_eq!(scenario.seeds, 1);
+    assert_eq!(scenario.world, World::default());
+    assert_eq!(scenario.sweep, None);
+    assert_eq!(scenario.actors["alice"], Actor::SipUa { transport: Transport::Udp });
+    assert_eq!(scenario.steps[0].head, Head::Now);
+    let [step] = &scenario.steps[..] else { panic!("one step") };
+    let call = Verb::Call {
+        mark: "c1".to_owned(),
+        from: "alice".to_owned(),
+        to: "bob".to_owned(),
+        hang_up_after: None,
+        lost_answers: 0,
+        to_request_uri: false,
+    };
+    assert_eq!(step.verb, call);
+}
+
+#[test]
+fn a_scenario_may_cover_without_expecting() {
+    let text = file(&[CALL], &[]).replace("[actors]", "covers = [\"a.b\"]\n[actors]");
+    assert_eq!(sound(&text).expects, []);
+}
+
+#[test]
+fn every_verb_reads() {
+    let (bob, c1) = (|| "bob".to_owned(), || "c1".to_owned());
+    let gateway = || "gateway".to_owned();
+    let push = |fate, times| Verb::Push { fate, times };
+    let call = Verb::Call {
+        mark: "c2".to_owned(),
+        from: "alice".to_owned(),
+        to: "carol".to_owned(),
+        hang_up_after: Some(seconds(1)),
+        lost_answers: 2,
+        to_request_uri: true,
+    };
+    let on_call = |on_call| Verb::SetOnCall { phone: bob(), on_call };
+    let verbs = BTreeMap::from([
+        (r#"sleep = "bob", close-code = 4001"#, Verb::Sleep { phone: bob(), by_close: true }),
+        (r#"resume = "bob""#, Verb::Resume { phone: bob() }),
+        (
+            r#"call = "c2", from = "alice", to = "carol", hang-up-after = "1s", lost-answers = 2, in-dialog = "request-uri""#,
+            call,
+        ),
+        (r#"cancel = "c1""#, Verb::Cancel { mark: c1() }),
+        (r#"hangup = "c1""#, Verb::HangUp { who: c1() }),
+        (r#"hangup = "bob""#, Verb::HangUp { who: bob() }),
+        (r#"retransmit = "c1""#, Verb::Retransmit { mark: c1() }),
+        (r#"set = "bob", pushes = "ignored""#, Verb::SetPushes { phone: bob(), ignored: true }),
+        (r#"set = "bob", pushes = "heeded""#, Verb::SetPushes { phone: bob(), ignored: false }),
+        (r#"set = "bob", answer-after = "0s""#, on_call(OnCall::Answer(seconds(0)))),
+        (r#"set = "bob", decline = 300"#, on_call(OnCall::Decline(300))),
+        (r#"set = "bob", ring = true"#, on_call(OnCall::Ring)),
+        (r#"crash = "bob.app""#, Verb::KillApp { phone: bob() }),
+        (r#"drop = "bob.websocket""#, Verb::DropWebSocket { phone: bob() }),
+        (r#"refuse = "push.webhook", status = 410"#, push(PushFate::Refused(410), 1)),
+        (r#"drop = "push.webhook", what = "request""#, push(PushFate::RequestDropped, 1)),
+        (r#"drop = "push.webhook", what = "delivery""#, push(PushFate::DeliveryDropped, 1)),
+        (r#"drop = "push.webhook", times = 3"#, push(PushFate::DeliveryDropped, 3)),
+        (r#"duplicate = "push.webhook""#, push(PushFate::Duplicated, 1)),
+        (r#"delay = "push.webhook", by = "3s""#, push(PushFate::Delayed(seconds(3)), 1)),
+        (r#"crash = "gateway""#, Verb::Crash { host: gateway(), down: seconds(1) }),
+        (r#"crash = "gateway", down = "2s""#, Verb::Crash { host: gateway(), down: seconds(2) }),
+        (r#"power-loss = "gateway""#, Verb::PowerLoss { host: gateway(), down: seconds(1) }),
+        (r#"restart = "gateway""#, Verb::Restart { host: gateway(), down: seconds(1) }),
+        (
+            r#"partition = "gateway--bob", lasts = "3s""#,
+            Verb::Partition { a: gateway(), b: bob(), lasts: seconds(3) },
+        ),
+        (r#"note = "now""#, Verb::Note { text: "now".to_owned() }),
+    ]);
+    for (step, wanted) in verbs {
+        assert_eq!(verb(step), wanted, "{step}");
+    }
+}
+
+#[test]
+fn every_head_reads() {
+    let step = |head: &str| {
+        let step = format!("{head}, sleep = \"bob\"");
+        let scenario = sound(&file(&[CALL, &step], &[r#"must = "bob.alerted(c1)""#]));
+        scenario.steps[1].head.clone()
+    };
+    assert_eq!(step(r#"at = "10s""#), Head::At(seconds(10)));
+    assert_eq!(step(r#"wait = "0.5s""#), Head::Wait(millis(500)));
+    let trying = Sight { numbers: Some((100, 100)), ..sight("alice", What::Received, Some("c1")) };
+    assert_eq!(step(r#"when = "alice.received(c1, 100)""#), Head::When(trying));
+}
+
+#[test]
+fn every_sight_reads() {
+    let numbered = |sight: Sight, low, high| Sight { numbers: Some((low, high)), ..sight };
+    let (alice, push) = ("alice", "push");
+    let sights = [
+        ("alice.sent(c1)", sight(alice, What::Sent, Some("c1"))),
+        ("alice.received(c1)", sight(alice, What::Received, Some("c1"))),
+        ("alice.received()", sight(alice, What::Received, None)),
+        (
+            "alice.received( c1 , 180 )",
+            numbered(sight(alice, What::Received, Some("c1")), 180, 180),
+        ),
+        ("alice.final(c1)", numbered(sight(alice, What::Received, Some("c1")), 200, 699)),
+        ("alice.final()", numbered(sight(alice, What::Received, None), 200, 699)),
+        ("alice.final(c1, 486)", numbered(sight(alice, What::Received, Some("c1")), 486, 486)),
+        ("bob.delivered(c1)", sight("bob", What::Delivered, Some("c1"))),
+        ("bob.alerted(c1)", sight("bob", What::Alerted, Some("c1"))),
+        ("bob.ended(c1)", sight("bob", What::Ended, Some("c1"))),
+        ("bob.state()", sight("bob", What::State, None)),
+        ("push.sent(bob)", sight(push, What::PushSent, Some("bob"))),
+        (
+            "push.answered(bob, 503)",
+            numbered(sight(push, What::PushAnswered, Some("bob")), 503, 503),
+        ),
+        ("push.dropped(bob)", sight(push, What::PushDropped, Some("bob"))),
+        // The fact is the phone's own.
+        ("push.arrived(bob)", sight("bob", What::PushArrived, Some("bob"))),
+        ("push.arrived()", Sight { actor: None, ..sight("", What::PushArrived, None) }),
+        (
+            "registrar.registered(200)",
+            numbered(sight("registrar", What::Registered, None), 200, 200),
+        ),
+    ];
+    for (text, sight) in sights {
+        assert_eq!(wanted(text), Wanted::Seen(sight.clone()), "{text}");
+        assert_eq!(wanted(&format!("never {text}")), Wanted::Never(sight), "{text}");
+    }
+    for state in ["connected", "reconnecting", "hibernated", "failed", "closed", "killed"] {
+        let text = Some(state.to_owned());
+        let sight = Sight { text, ..sight("bob", What::State, None) };
+        assert_eq!(wanted(&format!("bob.state({state})")), Wanted::Seen(sight));
+    }
+}
+
+#[test]
+fn every_form_reads() {
+    let sent = || sight("push", What::PushSent, Some("bob"));
+    let last = || Sight { numbers: Some((200, 699)), ..sight("alice", What::Received, Some("c1")) };
+    assert_eq!(wanted("count(push.sent(bob)) == 1"), Wanted::Count(sent(), 1, 1));
+    assert_eq!(wanted("count( push.sent(bob) )<=2"), Wanted::Count(sent(), 0, 2));
+    assert_eq!(wanted("count(push.sent(bob)) >= 3"), Wanted::Count(sent(), 3, usize::MAX));
+    assert_eq!(wanted("alice.final(c1) == 200"), Wanted::FirstIn(last(), vec![200]));
+    assert_eq!(wanted("alice.final(c1) in [200, 480]"), Wanted::FirstIn(last(), vec![200, 480]));
+}
+
+#[test]
+fn escapes_do_not_move_the_place_of_a_mistake() {
+    let place = |value: &str| {
+        let text = file(&[CALL], &[&format!("must = {value}")]);
+        let report = read("wake/test", &text).unwrap_err();
+        let [problem] = &report.problems[..] else { panic!("{report}") };
+        text[problem.span.clone()].to_owned()
+    };
+    assert_eq!(place(r#""bob.alertde(c1)""#), "alertde");
+    assert_eq!(place(r"'bob.alertde(c1)'"), "alertde");
+    assert_eq!(place(r#""bob.\u0061lertde(c1)""#), r#""bob.\u0061lertde(c1)""#);
+    assert_eq!(place(r#""""bob.alertde(c1)""""#), r#""""bob.alertde(c1)""""#);
+}
