@@ -1,5 +1,7 @@
 //! The requirements, as data: one file for each area under `conformance/requirements/`.
 
+use std::sync::LazyLock;
+
 use serde::Deserialize;
 
 /// How strongly a requirement is meant.
@@ -14,6 +16,18 @@ pub enum Level {
     May,
 }
 
+impl Level {
+    /// The word on disk and in findings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Must => "MUST",
+            Self::Should => "SHOULD",
+            Self::May => "MAY",
+        }
+    }
+}
+
 /// One requirement.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -22,13 +36,14 @@ pub struct Requirement {
     pub id: String,
     /// How strongly it is meant.
     pub level: Level,
-    /// What should be seen, in one sentence.
+    /// What should be seen, in one sentence: as much of it as its check decides.
     pub text: String,
     /// The document and section it comes from; `derived` where the project drew it.
     pub source: String,
     /// `blocker`, `major` or `minor`.
     pub severity: String,
-    /// `sim` needs virtual time or the gateway's own events; `both` is seen over sockets too.
+    /// `sim` needs virtual time or the gateway's own events; `both` is seen over sockets too;
+    /// `both + hook` is seen over sockets only by a hook of the target.
     pub seen_in: String,
 }
 
@@ -36,6 +51,7 @@ const FILES: &[(&str, &str)] = &[
     ("jsonrtc-session", include_str!("../requirements/jsonrtc-session.toml")),
     ("patent", include_str!("../requirements/patent.toml")),
     ("push-common", include_str!("../requirements/push-common.toml")),
+    ("security-general", include_str!("../requirements/security-general.toml")),
     ("session-sleep", include_str!("../requirements/session-sleep.toml")),
     ("sip-end", include_str!("../requirements/sip-end.toml")),
     ("sip-hold", include_str!("../requirements/sip-hold.toml")),
@@ -49,14 +65,24 @@ struct File {
     requirement: Vec<Requirement>,
 }
 
-/// Every requirement, by area and in the order of its file.
-#[must_use]
-pub fn all() -> Vec<Requirement> {
+static ALL: LazyLock<Vec<Requirement>> = LazyLock::new(|| {
     let read = |(area, text): &(&str, &str)| {
         let file = toml::from_str::<File>(text);
         file.unwrap_or_else(|error| panic!("requirements/{area}.toml: {error}")).requirement
     };
     FILES.iter().flat_map(read).collect()
+});
+
+/// Every requirement, by area and in the order of its file.
+#[must_use]
+pub fn all() -> &'static [Requirement] {
+    &ALL
+}
+
+/// The requirement of this id.
+#[must_use]
+pub fn find(id: &str) -> Option<&'static Requirement> {
+    all().iter().find(|requirement| requirement.id == id)
 }
 
 #[cfg(test)]
@@ -68,8 +94,8 @@ mod tests {
 
     #[test]
     fn every_requirement_has_one_check_and_every_check_its_requirement() {
-        let ids: Vec<_> = all().into_iter().map(|requirement| requirement.id).collect();
-        let unique: BTreeSet<_> = ids.iter().map(String::as_str).collect();
+        let ids: Vec<_> = all().iter().map(|requirement| requirement.id.as_str()).collect();
+        let unique: BTreeSet<_> = ids.iter().copied().collect();
         assert_eq!(unique.len(), ids.len(), "an id stands once");
         let checked: BTreeSet<_> = CHECKS.iter().map(|check| check.requirement).collect();
         assert_eq!(checked.len(), CHECKS.len(), "a requirement has one check");
@@ -78,16 +104,36 @@ mod tests {
 
     #[test]
     fn a_check_that_needs_the_gateways_events_says_so_in_its_requirement() {
-        for check in CHECKS.iter().filter(|check| check.sim) {
-            let requirement = all().into_iter().find(|row| row.id == check.requirement);
-            assert_eq!(requirement.map(|row| row.seen_in), Some("sim".to_owned()));
+        for check in CHECKS {
+            let seen_in = find(check.requirement).map(|row| row.seen_in.as_str());
+            let inside = matches!(seen_in, Some("sim" | "both + hook"));
+            assert_eq!(check.sim, inside, "{}: {seen_in:?}", check.requirement);
         }
     }
 
     #[test]
-    fn every_file_is_listed() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/requirements");
-        let files = std::fs::read_dir(folder).expect("the folder");
-        assert_eq!(files.count(), FILES.len());
+    fn every_file_is_listed_and_its_area_has_a_file_of_checks() {
+        let files = |folder: &str| {
+            let folder = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+            let entries = std::fs::read_dir(folder).expect("the folder");
+            let name = |entry: std::io::Result<std::fs::DirEntry>| {
+                entry.expect("an entry").file_name().into_string().expect("a plain name")
+            };
+            entries.map(name).collect::<BTreeSet<_>>()
+        };
+        let listed: BTreeSet<_> = FILES.iter().map(|(area, _)| format!("{area}.toml")).collect();
+        assert_eq!(files("requirements"), listed);
+        let checks = files("src/checks");
+        for (area, text) in FILES {
+            let name = format!("{}.rs", area.replace('-', "_"));
+            assert!(checks.contains(&name), "src/checks/{name} is missing");
+            let group = format!("{}.", area.replace('-', "."));
+            let rows = toml::from_str::<File>(text).expect("it was read before").requirement;
+            for row in rows {
+                assert!(row.id.starts_with(&group), "{} stands in {area}.toml", row.id);
+                let known = ["blocker", "major", "minor"].contains(&row.severity.as_str());
+                assert!(known, "{} has the severity {}", row.id, row.severity);
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use reveille_trace::{Event, Kind, Trace};
 use serde_json::Value;
 
 use crate::cast::mark;
-use crate::cast::scan::{Scanned, scan};
+use crate::cast::scan::{Scanned, param, scan, uri};
 
 /// A SIP message that somebody saw.
 pub struct Said {
@@ -19,6 +19,11 @@ pub struct Said {
 }
 
 impl Said {
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        let sent = event.kind == Kind::SipSent;
+        Some(Self { seq: event.seq, t_us: event.t_us, sent, message: scan(event.bytes())? })
+    }
+
     /// The status, if it is a response to a request of this method that reached the actor.
     #[must_use]
     pub fn answer_to(&self, method: &str) -> Option<u16> {
@@ -35,9 +40,64 @@ impl Said {
     /// The tag of the To header, empty if there is none.
     #[must_use]
     pub fn to_tag(&self) -> String {
-        let to = self.message.header("to").unwrap_or_default();
-        let tag = to.split(';').find_map(|part| part.trim().strip_prefix("tag="));
-        tag.unwrap_or_default().to_owned()
+        self.message.header("to").and_then(|to| param(to, "tag")).unwrap_or_default()
+    }
+}
+
+/// What a caller said and heard of one call.
+pub struct Call {
+    /// Who.
+    pub caller: String,
+    /// The mark in the From user.
+    pub mark: String,
+    /// In order.
+    pub said: Vec<Said>,
+}
+
+impl Call {
+    /// The first INVITE.
+    #[must_use]
+    pub fn invite(&self) -> Option<&Said> {
+        self.said.iter().find(|said| said.asks("INVITE"))
+    }
+
+    /// The first 100: the gateway took the call on.
+    #[must_use]
+    pub fn accepted(&self) -> Option<&Said> {
+        self.said.iter().find(|said| said.answer_to("INVITE") == Some(100))
+    }
+
+    /// Final responses to the INVITE, with their status, in order.
+    pub fn finals(&self) -> impl DoubleEndedIterator<Item = (&Said, u16)> {
+        let all = self.said.iter().filter_map(|said| Some((said, said.answer_to("INVITE")?)));
+        all.filter(|(_, status)| *status >= 200)
+    }
+
+    /// The first CANCEL.
+    #[must_use]
+    pub fn cancel(&self) -> Option<&Said> {
+        self.said.iter().find(|said| said.asks("CANCEL"))
+    }
+
+    /// The Call-ID, empty if the call was never placed.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.invite().map_or("", |invite| invite.message.call_id())
+    }
+
+    /// Whom it is for, as `user@domain`.
+    #[must_use]
+    pub fn callee(&self) -> &str {
+        let to = self.invite().and_then(|invite| invite.message.header("to"));
+        to.map_or("", |to| uri(to).trim_start_matches("sip:"))
+    }
+
+    /// True if it was accepted before event `seq`, and neither ended nor cancelled by then.
+    #[must_use]
+    pub fn is_open_at(&self, seq: u64) -> bool {
+        self.accepted().is_some_and(|said| said.seq < seq)
+            && !self.finals().any(|(said, _)| said.seq < seq)
+            && self.cancel().is_none_or(|said| said.seq > seq)
     }
 }
 
@@ -45,6 +105,8 @@ impl Said {
 pub struct Framed {
     /// The event.
     pub seq: u64,
+    /// When, in microseconds.
+    pub t_us: u64,
     /// Who.
     pub actor: String,
     /// It left the app rather than reached it.
@@ -54,18 +116,47 @@ pub struct Framed {
 }
 
 impl Framed {
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        let json = serde_json::from_slice(event.bytes()).ok()?;
+        let (seq, t_us, actor) = (event.seq, event.t_us, event.actor.clone());
+        Some(Self { seq, t_us, actor, sent: event.kind == Kind::RtcSent, json })
+    }
+
     /// A member of `control` or `header`, as text.
     #[must_use]
     pub fn text(&self, part: &str, name: &str) -> &str {
         self.json[part][name].as_str().unwrap_or_default()
     }
 
+    /// The subsession that it is about, empty if none.
+    #[must_use]
+    pub fn subsession(&self) -> &str {
+        self.text("control", "subsession_id")
+    }
+
+    /// True for a frame of this action and this type.
+    #[must_use]
+    pub fn is(&self, action: &str, kind: &str) -> bool {
+        self.text("header", "action") == action && self.text("control", "type") == kind
+    }
+
+    /// True for what answers a request of this action: a response or an error.
+    #[must_use]
+    pub fn answers(&self, action: &str) -> bool {
+        !self.sent && (self.is(action, "response") || self.is(action, "error"))
+    }
+
+    /// The code of a response or of an error.
+    #[must_use]
+    pub fn code(&self) -> u64 {
+        let code = |name: &str| self.json["header"][name].as_u64();
+        code("error_code").or_else(|| code("response_code")).unwrap_or(0)
+    }
+
     /// True for a `start` that gives an app a call.
     #[must_use]
     pub fn is_start(&self) -> bool {
-        !self.sent
-            && self.text("control", "type") == "request"
-            && self.text("header", "action") == "start"
+        !self.sent && self.is("start", "request")
     }
 
     /// The mark of the call that a `start` gives.
@@ -76,49 +167,208 @@ impl Framed {
     }
 }
 
-/// A trace as the checks see it: calls by mark at their callers, frames at their apps.
+/// A request that the push service received.
+pub struct Push {
+    /// The event.
+    pub seq: u64,
+    /// When, in microseconds.
+    pub t_us: u64,
+    /// The device's token.
+    pub token: String,
+    /// The body, null if it is no JSON.
+    pub body: Value,
+    /// The status it was answered with, if it was before the next request for the token.
+    pub status: Option<u16>,
+}
+
+impl Push {
+    /// A member of the payload, as text.
+    #[must_use]
+    pub fn says(&self, name: &str) -> &str {
+        self.body["payload"][name].as_str().unwrap_or_default()
+    }
+}
+
+/// From an app's close for sleep to its next socket; both ends are events.
+pub struct Sleep {
+    /// Who.
+    pub actor: String,
+    /// The close.
+    pub from: u64,
+    /// The next socket, or beyond the last event.
+    pub until: u64,
+}
+
+/// A trace as the checks see it: calls at their callers, frames at their apps, requests at the push
+/// service.
 pub struct View<'a> {
     /// Every event.
     pub events: &'a [Event],
-    /// What each caller said and heard of each call, by caller and mark.
-    pub calls: BTreeMap<(String, String), Vec<Said>>,
+    /// Calls, by caller and mark.
+    pub calls: Vec<Call>,
     /// What apps said and heard, in order.
     pub frames: Vec<Framed>,
+    /// What the push service was asked, in order.
+    pub pushes: Vec<Push>,
+    /// When apps slept.
+    pub sleeps: Vec<Sleep>,
+    /// Played over sockets, where time is not the harness's own.
+    pub over_sockets: bool,
+    /// The gateway's own events are there.
+    pub sees_inside: bool,
 }
 
 impl<'a> View<'a> {
     /// Sorts a trace.
     #[must_use]
     pub fn new(trace: &'a Trace) -> Self {
-        let mut view = Self { events: &trace.events, calls: BTreeMap::new(), frames: Vec::new() };
+        let mut calls: BTreeMap<(String, String), Vec<Said>> = BTreeMap::new();
+        let mut frames = Vec::new();
         for event in &trace.events {
             match event.kind {
-                Kind::SipSent | Kind::SipReceived if is_caller(&event.actor) => view.add_sip(event),
+                Kind::SipSent | Kind::SipReceived if is_caller(&event.actor) => {
+                    let Some(said) = Said::of(event) else { continue };
+                    let Some(user) = from_user(&said) else { continue };
+                    calls.entry((event.actor.clone(), user)).or_default().push(said);
+                }
                 Kind::RtcSent | Kind::RtcReceived if event.actor != "gateway" => {
-                    view.add_frame(event);
+                    frames.extend(Framed::of(event));
                 }
                 _ => {}
             }
         }
-        view
+        let call = |((caller, mark), said)| Call { caller, mark, said };
+        Self {
+            events: &trace.events,
+            calls: calls.into_iter().map(call).collect(),
+            frames,
+            pushes: pushes(&trace.events),
+            sleeps: sleeps(&trace.events),
+            over_sockets: trace.manifest.world == "socket",
+            sees_inside: trace.events.iter().any(|event| event.actor == "gateway"),
+        }
     }
 
-    fn add_sip(&mut self, event: &Event) {
-        let Some(message) = scan(event.bytes()) else { return };
-        let from = message.header("from").unwrap_or_default();
-        let Some((_, user)) = from.split_once("sip:") else { return };
-        let user = user.split('@').next().unwrap_or_default().to_owned();
-        let (seq, t_us) = (event.seq, event.t_us);
-        let sent = event.kind == Kind::SipSent;
-        let call = self.calls.entry((event.actor.clone(), user)).or_default();
-        call.push(Said { seq, t_us, sent, message });
+    /// The last event that a stranger to the gateway saw.
+    #[must_use]
+    pub fn end(&self) -> Option<&Event> {
+        self.events.iter().rfind(|event| event.actor != "gateway")
     }
 
-    fn add_frame(&mut self, event: &Event) {
-        let Ok(json) = serde_json::from_slice(event.bytes()) else { return };
-        let sent = event.kind == Kind::RtcSent;
-        self.frames.push(Framed { seq: event.seq, actor: event.actor.clone(), sent, json });
+    /// A number from the target's properties at the head of the trace.
+    #[must_use]
+    pub fn target(&self, name: &str) -> Option<u64> {
+        let is_it = |event: &&Event| event.kind == Kind::Target && event.text("name") == Some(name);
+        self.events.iter().find(is_it)?.text("value")?.parse().ok()
     }
+
+    /// The declared wake budget in microseconds.
+    #[must_use]
+    pub fn budget_us(&self) -> Option<u64> {
+        self.target("wake-budget-ms").map(|ms| ms.saturating_mul(1_000))
+    }
+
+    /// True if a fault took effect: the gateway may have been away, and packets lost.
+    #[must_use]
+    pub fn is_disturbed(&self) -> bool {
+        self.events.iter().any(|event| event.kind == Kind::FaultStruck)
+    }
+
+    /// Each `start` that gave an app the call of this mark.
+    pub fn starts<'b>(&'b self, mark: &'b str) -> impl Iterator<Item = &'b Framed> {
+        self.frames.iter().filter(move |frame| frame.is_start() && frame.mark() == mark)
+    }
+
+    /// Requests that name this call.
+    pub fn pushes_for<'b>(&'b self, call: &'b Call) -> impl Iterator<Item = &'b Push> {
+        self.pushes.iter().filter(move |push| {
+            push.body["payload"].is_object()
+                && !call.id().is_empty()
+                && push.says("call_id") == call.id()
+        })
+    }
+
+    /// The apps that a user of this address connected with.
+    #[must_use]
+    pub fn apps(&self, address: &str) -> Vec<&str> {
+        let mut apps: Vec<_> = self
+            .frames
+            .iter()
+            .filter(|f| !f.sent && f.is("connect", "response"))
+            .filter(|f| f.text("header", "initiator") == address)
+            .map(|f| f.actor.as_str())
+            .collect();
+        apps.sort_unstable();
+        apps.dedup();
+        apps
+    }
+
+    /// True if this user has an app, and each of them sleeps at event `seq`.
+    #[must_use]
+    pub fn sleeps_at(&self, address: &str, seq: u64) -> bool {
+        let apps = self.apps(address);
+        let sleeps = |app: &&str| {
+            self.sleeps.iter().any(|s| s.actor == **app && s.from < seq && seq < s.until)
+        };
+        !apps.is_empty() && apps.iter().all(sleeps)
+    }
+
+    /// The first socket that one of this user's apps opened after event `seq`.
+    #[must_use]
+    pub fn opened_after(&self, address: &str, seq: u64) -> Option<&Event> {
+        let apps = self.apps(address);
+        self.events.iter().find(|event| {
+            event.seq > seq && event.kind == Kind::WsOpened && apps.contains(&event.actor.as_str())
+        })
+    }
+}
+
+fn from_user(said: &Said) -> Option<String> {
+    let (_, user) = said.message.header("from")?.split_once("sip:")?;
+    Some(user.split('@').next().unwrap_or_default().to_owned())
+}
+
+fn pushes(events: &[Event]) -> Vec<Push> {
+    let mut pushes: Vec<Push> = Vec::new();
+    for event in events {
+        let token = event.text("token").unwrap_or_default();
+        match event.kind {
+            Kind::PushReceived => pushes.push(Push {
+                seq: event.seq,
+                t_us: event.t_us,
+                token: token.to_owned(),
+                body: serde_json::from_slice(event.bytes()).unwrap_or_default(),
+                status: None,
+            }),
+            Kind::PushAnswered => {
+                let status = event.int("status").and_then(|status| u16::try_from(status).ok());
+                if let Some(push) = pushes.iter_mut().rfind(|push| push.token == token) {
+                    push.status = push.status.or(status);
+                }
+            }
+            _ => {}
+        }
+    }
+    pushes
+}
+
+fn sleeps(events: &[Event]) -> Vec<Sleep> {
+    let mut sleeps: Vec<Sleep> = Vec::new();
+    for event in events.iter().filter(|event| event.actor != "gateway") {
+        let actor = &event.actor;
+        match event.kind {
+            Kind::WsClosed if matches!(event.int("code"), Some(4001 | 4002)) => {
+                sleeps.push(Sleep { actor: actor.clone(), from: event.seq, until: u64::MAX });
+            }
+            Kind::WsOpened => {
+                if let Some(sleep) = sleeps.iter_mut().rfind(|sleep| sleep.actor == *actor) {
+                    sleep.until = sleep.until.min(event.seq);
+                }
+            }
+            _ => {}
+        }
+    }
+    sleeps
 }
 
 fn is_caller(actor: &str) -> bool {

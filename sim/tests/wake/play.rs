@@ -99,10 +99,11 @@ pub(crate) fn play(plan: &Plan) -> Played {
         if let Some(trap) = plan.trap {
             assert!(stage.lay("gateway", trap), "there is a gateway to crash");
         }
+        let budget_ms = plan.settings.core.wake_budget_ms;
         let script = Script {
             id: "asleep/plain-wake".to_owned(),
             title: "A call wakes a sleeping phone and is answered".to_owned(),
-            target: vec![("wake-budget-ms".to_owned(), "30000".to_owned())],
+            target: vec![("wake-budget-ms".to_owned(), budget_ms.to_string())],
             cast: plan.cast.clone(),
             steps: plan.steps.clone(),
             laid: plan.trap.iter().map(|trap| (trap.fault(), "gateway".to_owned())).collect(),

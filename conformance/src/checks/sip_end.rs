@@ -1,0 +1,154 @@
+//! How a call ends: CANCEL, expiry, and what may follow.
+
+use std::collections::BTreeSet;
+
+use reveille_trace::Kind;
+
+use super::view::{Call, View};
+use super::{Outcome, broken, each};
+
+/// The start that reached an app after its caller had heard one of these final responses.
+fn ghost<'a>(
+    view: &'a View<'_>,
+    call: &'a Call,
+    is_end: fn(u16) -> bool,
+) -> Option<Option<&'a super::view::Framed>> {
+    let (ended, _) = call.finals().find(|(_, status)| is_end(*status))?;
+    Some(view.starts(&call.mark).find(|start| start.seq > ended.seq))
+}
+
+pub(super) fn no_ring_after_cancel(view: &View<'_>) -> Outcome {
+    each(&view.calls, |call| match ghost(view, call, |status| status == 487) {
+        None => Outcome::Silent,
+        Some(None) => Outcome::Met,
+        Some(Some(ghost)) => broken(
+            format!("{} was cancelled, and the app was given it later", call.mark),
+            ghost.seq,
+        ),
+    })
+}
+
+pub(super) fn nothing_leaks(view: &View<'_>) -> Outcome {
+    each(&view.calls, |call| match ghost(view, call, |status| status >= 300) {
+        None => Outcome::Silent,
+        Some(None) => Outcome::Met,
+        Some(Some(ghost)) => {
+            broken(format!("{} had failed, and the app was given it later", call.mark), ghost.seq)
+        }
+    })
+}
+
+/// One final response; a hold that ran out ends with 480, never 408, when its budget ends.
+pub(super) fn one_final(view: &View<'_>) -> Outcome {
+    each(&view.calls, |call| {
+        let statuses: BTreeSet<_> = call.finals().map(|(_, status)| status).collect();
+        let Some((said, status)) = call.finals().last() else { return Outcome::Silent };
+        if statuses.len() > 1 {
+            return broken(format!("{} heard the finals {statuses:?}", call.mark), said.seq);
+        }
+        if status < 300 || call.cancel().is_some() || view.starts(&call.mark).next().is_some() {
+            return Outcome::Met;
+        }
+        if status == 408 {
+            return broken(format!("{} was held and ended with 408", call.mark), said.seq);
+        }
+        expired(view, call)
+    })
+}
+
+/// Decides a call that nothing but its budget ended: each push for it was accepted, no app came.
+fn expired(view: &View<'_>, call: &Call) -> Outcome {
+    let mut pushes = view.pushes_for(call).peekable();
+    let (Some(held), Some((said, status))) = (call.accepted(), call.finals().next()) else {
+        return Outcome::Met;
+    };
+    let pushed = pushes.peek().is_some();
+    let came = view.opened_after(call.callee(), held.seq).is_some();
+    if !pushed || came || !pushes.all(|push| matches!(push.status, Some(200..=299))) {
+        return Outcome::Met;
+    }
+    if status != 480 {
+        return broken(format!("{} ran out and ended with {status}", call.mark), said.seq);
+    }
+    let held_us = said.t_us.saturating_sub(held.t_us);
+    let off = view.budget_us().is_some_and(|budget_us| held_us.abs_diff(budget_us) > 1_000_000);
+    if off && !view.is_disturbed() {
+        let ms = held_us / 1_000;
+        return broken(
+            format!("{} was held for {ms} ms, not its wake budget", call.mark),
+            said.seq,
+        );
+    }
+    Outcome::Met
+}
+
+/// A CANCEL is answered 200, and its INVITE 487 unless an answer crossed it, both promptly.
+pub(super) fn cancel_is_answered(view: &View<'_>) -> Outcome {
+    let limit_us = if view.over_sockets { 500_000 } else { 100_000 };
+    each(&view.calls, |call| {
+        let mark = &call.mark;
+        let Some(cancel) = call.cancel() else { return Outcome::Silent };
+        let answered = call.said.iter().find(|said| said.answer_to("CANCEL") == Some(200));
+        let ended = call.finals().find(|(_, status)| matches!(status, 200..=299 | 487));
+        let (Some(answered), Some((ended, _))) = (answered, ended) else {
+            return broken(
+                format!("the CANCEL of {mark} was not answered 200 and 487"),
+                cancel.seq,
+            );
+        };
+        let late_us = answered.t_us.max(ended.t_us).saturating_sub(cancel.t_us);
+        if late_us > limit_us && !view.is_disturbed() {
+            let ms = late_us / 1_000;
+            return broken(format!("the CANCEL of {mark} was answered after {ms} ms"), cancel.seq);
+        }
+        Outcome::Met
+    })
+}
+
+/// A call that was answered although its CANCEL was on its way hears no 487.
+pub(super) fn answer_beats_cancel(view: &View<'_>) -> Outcome {
+    each(&view.calls, |call| {
+        let answer = call.finals().find(|(_, status)| (200..300).contains(status));
+        let (Some((answer, _)), Some(cancel)) = (answer, call.cancel()) else {
+            return Outcome::Silent;
+        };
+        let mut finals = call.finals();
+        match finals.find(|(said, status)| *status == 487 && said.seq > answer.seq) {
+            Some((said, _)) => broken(format!("{} heard 200, and then 487", call.mark), said.seq),
+            None if call.said.iter().any(|s| s.asks("ACK") && s.seq > answer.seq) => Outcome::Met,
+            None => {
+                broken(format!("{} was answered and never acknowledged", call.mark), cancel.seq)
+            }
+        }
+    })
+}
+
+/// An app that a push opened is told within 10 s of its connect what there is for it: a call, that
+/// a call is over, that nothing is pending, or that its session is gone.
+pub(super) fn woken_is_told(view: &View<'_>) -> Outcome {
+    let arrived = view.events.iter().filter(|event| event.kind == Kind::PushArrived);
+    each(arrived, |event| {
+        let mine = || view.frames.iter().filter(|f| f.actor == event.actor && f.seq > event.seq);
+        let Some(connect) = mine().find(|f| f.sent && f.is("connect", "request")) else {
+            return Outcome::Silent;
+        };
+        let gone = view.events.iter().any(|e| {
+            let leaves = matches!(e.kind, Kind::WsClosed | Kind::AppState)
+                && (e.kind == Kind::WsClosed || e.text("state") == Some("killed"));
+            leaves && e.actor == event.actor && e.seq > connect.seq
+        });
+        let told = mine().filter(|f| !f.sent && f.seq > connect.seq).any(|f| {
+            let definite = f.answers("connect")
+                && (f.code() >= 300 || f.json["header"]["pending"].as_u64() == Some(0));
+            let of_call = f.is_start() || f.text("header", "action") == "shutdown";
+            (definite || of_call) && f.t_us.saturating_sub(connect.t_us) <= 10_000_000
+        });
+        match (told, gone) {
+            (true, _) => Outcome::Met,
+            (false, true) => Outcome::Silent,
+            (false, false) => {
+                broken(format!("{} was woken and told nothing", event.actor), connect.seq)
+            }
+        }
+    })
+}

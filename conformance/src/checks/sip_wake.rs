@@ -1,0 +1,181 @@
+//! From the wake to the answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reveille_trace::Kind;
+use serde_json::Value;
+
+use super::view::{Call, Said, View};
+use super::{Outcome, broken, each};
+
+/// The longest between two copies of an answer (T2 of RFC 3261, and a second for its way), and how
+/// long they go on (64·T1).
+const COPIES_US: (u64, u64) = (5_000_000, 32_000_000);
+/// How many copies may still be under way, or go again because their ACK is lost.
+const COPIES_AFTER_ACK: usize = 3;
+
+/// A caller hears a 2xx only after an app that was given the call sent its final response.
+pub(super) fn answer_after_app(view: &View<'_>) -> Outcome {
+    each(&view.calls, |call| {
+        let mark = &call.mark;
+        let answer = call.finals().find(|(_, status)| (200..300).contains(status));
+        let Some((answer, _)) = answer else { return Outcome::Silent };
+        let decided = view.starts(mark).any(|start| {
+            view.frames.iter().any(|frame| {
+                (start.seq..answer.seq).contains(&frame.seq)
+                    && (frame.sent && frame.actor == start.actor)
+                    && frame.text("control", "message_state") == "final"
+                    && frame.subsession() == start.subsession()
+            })
+        });
+        if decided {
+            Outcome::Met
+        } else {
+            broken(format!("{mark} heard 200 and no app had answered"), answer.seq)
+        }
+    })
+}
+
+/// A 200 goes again until its ACK, at most 64·T1, with gaps of at most T2, and then stops.
+pub(super) fn answer_goes_again(view: &View<'_>) -> Outcome {
+    each(&view.calls, |call| {
+        let answers: Vec<_> = call
+            .finals()
+            .filter(|(_, status)| (200..300).contains(status))
+            .map(|(said, _)| said)
+            .collect();
+        let Some(first) = answers.first() else { return Outcome::Silent };
+        let ack = call.said.iter().find(|said| said.asks("ACK") && said.seq > first.seq);
+        let heard_us = view.end().map_or(first.t_us, |event| event.t_us);
+        let until_us = first.t_us.saturating_add(COPIES_US.1).min(heard_us);
+        let until_us = ack.map_or(until_us, |ack| ack.t_us.min(until_us));
+        if let Some((last, gap_us)) = widest(&answers, until_us)
+            && gap_us > COPIES_US.0
+        {
+            let s = gap_us / 1_000_000;
+            return broken(
+                format!("{} has no ACK, and its 200 did not go again for {s} s", call.mark),
+                last,
+            );
+        }
+        let after = |said: &&&Said| ack.is_some_and(|ack| said.seq > ack.seq);
+        let copies = answers.iter().filter(after).count();
+        if copies > COPIES_AFTER_ACK {
+            let last = answers.last().map_or(first.seq, |said| said.seq);
+            return broken(format!("{} has its ACK, and {copies} copies came", call.mark), last);
+        }
+        Outcome::Met
+    })
+}
+
+/// The widest gap between copies, the last one lasting until `until_us`, and where it begins.
+fn widest(answers: &[&Said], until_us: u64) -> Option<(u64, u64)> {
+    let gaps = answers.iter().enumerate().map(|(index, said)| {
+        let next_us = answers.get(index + 1).map_or(until_us, |next| next.t_us.min(until_us));
+        (said.seq, next_us.saturating_sub(said.t_us))
+    });
+    gaps.max_by_key(|(_, gap_us)| *gap_us)
+}
+
+/// An app is given a call again only by an identical frame (a replay), or after it said at its last
+/// resume that it does not hold the call (D-48).
+pub(super) fn delivered_once(view: &View<'_>) -> Outcome {
+    let mut given: BTreeMap<(&str, String), Vec<&Value>> = BTreeMap::new();
+    let mut held: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut outcome = Outcome::Silent;
+    for frame in &view.frames {
+        let actor = frame.actor.as_str();
+        if frame.sent && frame.is("connect", "request") {
+            match frame.json["header"]["subsessions"].as_array() {
+                Some(list) => held.insert(actor, list.iter().filter_map(Value::as_str).collect()),
+                None => held.remove(actor),
+            };
+        }
+        if !frame.is_start() {
+            continue;
+        }
+        let mark = frame.mark();
+        let id = frame.subsession();
+        let before = given.entry((actor, mark.clone())).or_default();
+        let lost = held.get(actor).is_some_and(|held| !held.contains(id));
+        if !before.is_empty() && !before.contains(&&frame.json) && !lost {
+            return broken(
+                format!("{actor} holds the call {mark} and is given it again"),
+                frame.seq,
+            );
+        }
+        before.push(&frame.json);
+        if let Some(held) = held.get_mut(actor) {
+            held.insert(id);
+        }
+        outcome = Outcome::Met;
+    }
+    outcome
+}
+
+/// Calls of which one was accepted before the other was placed reach an app in that order, and no
+/// call reaches it after its own end.
+pub(super) fn arrival_order(view: &View<'_>) -> Outcome {
+    let call = |mark: &str| view.calls.iter().find(|call| call.mark == mark);
+    let precedes = |one: &Call, other: &Call| match (one.accepted(), other.invite()) {
+        (Some(accepted), Some(placed)) => accepted.seq < placed.seq,
+        _ => false,
+    };
+    let mut given: BTreeMap<&str, Vec<&Call>> = BTreeMap::new();
+    let mut over: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let mut outcome = Outcome::Silent;
+    for frame in view.frames.iter().filter(|frame| !frame.sent) {
+        let actor = frame.actor.as_str();
+        if frame.text("header", "action") == "shutdown" {
+            over.insert((actor, frame.subsession()));
+        }
+        let Some(call) = call(&frame.mark()).filter(|_| frame.is_start()) else { continue };
+        if over.contains(&(actor, frame.subsession())) {
+            return broken(format!("{} reached {actor} after its end", call.mark), frame.seq);
+        }
+        let before = given.entry(actor).or_default();
+        if before.iter().any(|other| other.mark == call.mark) {
+            continue;
+        }
+        if let Some(other) = before.iter().find(|other| precedes(call, other)) {
+            let (first, second) = (&call.mark, &other.mark);
+            return broken(
+                format!("{first} was accepted before {second} was placed, and given later"),
+                frame.seq,
+            );
+        }
+        if before.iter().any(|other| precedes(other, call)) {
+            outcome = Outcome::Met;
+        }
+        before.push(call);
+    }
+    outcome
+}
+
+/// An app that opens while a call is held for it, before a push reached it, is given the call.
+pub(super) fn early_open_delivers(view: &View<'_>) -> Outcome {
+    each(&view.calls, |call| {
+        let Some(accepted) = call.accepted() else { return Outcome::Silent };
+        if !view.sleeps_at(call.callee(), accepted.seq) || call.cancel().is_some() {
+            return Outcome::Silent;
+        }
+        let Some(opened) = view.opened_after(call.callee(), accepted.seq) else {
+            return Outcome::Silent;
+        };
+        let pushed = view.events.iter().any(|event| {
+            event.kind == Kind::PushArrived
+                && event.actor == opened.actor
+                && (accepted.seq..opened.seq).contains(&event.seq)
+        });
+        if pushed || !call.is_open_at(opened.seq) {
+            return Outcome::Silent;
+        }
+        if view.starts(&call.mark).any(|start| start.actor == opened.actor) {
+            return Outcome::Met;
+        }
+        broken(
+            format!("{} was opened by its user and not given {}", opened.actor, call.mark),
+            opened.seq,
+        )
+    })
+}
