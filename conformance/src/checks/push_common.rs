@@ -1,6 +1,6 @@
 //! What the push service was asked, and what came of it.
 
-use reveille_trace::{Event, Kind};
+use reveille_trace::Kind;
 
 use super::view::{Call, Push, View};
 use super::{Outcome, broken, each};
@@ -33,8 +33,9 @@ pub(super) fn second_push<'a>(view: &'a View<'_>, call: &Call) -> Option<&'a Pus
         view.pushes.iter().filter(|push| push.says("call_id") == call.id()).collect();
     pushes.iter().enumerate().find_map(|(index, push)| {
         let before = pushes[..index].iter().rfind(|before| before.token == push.token)?;
-        let since = |event: &&Event| (before.seq..push.seq).contains(&event.seq);
-        let struck = view.events.iter().filter(since).any(|event| event.kind == Kind::FaultStruck);
+        // A gateway that fails cannot know what became of the request that it had made.
+        let asked = call.invite().map_or(before.seq, |invite| invite.seq);
+        let struck = view.is_struck_between(asked, push.seq);
         let came = view.opened_after(call.callee(), before.seq).is_some_and(|e| e.seq < push.seq);
         let failed = match before.status {
             Some(200..=299) => false,
@@ -216,14 +217,15 @@ pub(super) fn accepted_is_no_wake(view: &View<'_>) -> Outcome {
 pub(super) fn ttl_within_life(view: &View<'_>) -> Outcome {
     let Some(budget_us) = view.budget_us() else { return Outcome::Silent };
     each(&view.calls, |call| {
-        let Some(invite) = call.invite() else { return Outcome::Silent };
+        let heard = |said: &&super::view::Said| said.answer_to("INVITE").is_some();
+        let Some(accepted) = call.said.iter().find(heard) else { return Outcome::Silent };
         let given = view.starts(&call.mark).next().map_or(u64::MAX, |start| start.seq);
         each(view.pushes_for(call).filter(|push| push.seq < given), |push| {
             let Some(ttl_s) = push.body["payload"]["ttl_s"].as_u64() else {
                 return Outcome::Silent;
             };
             let ends_us = push.t_us.saturating_add(ttl_s.saturating_mul(1_000_000));
-            let life_us = ends_us.saturating_sub(invite.t_us);
+            let life_us = ends_us.saturating_sub(accepted.t_us);
             if life_us <= budget_us.saturating_add(1_000_000) {
                 return Outcome::Met;
             }

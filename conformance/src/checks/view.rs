@@ -274,6 +274,13 @@ impl<'a> View<'a> {
         self.events.iter().any(|event| event.kind == Kind::FaultStruck)
     }
 
+    /// True if a fault took effect between these two events.
+    #[must_use]
+    pub fn is_struck_between(&self, from: u64, to: u64) -> bool {
+        let between = |event: &Event| (from..=to).contains(&event.seq);
+        self.events.iter().any(|event| event.kind == Kind::FaultStruck && between(event))
+    }
+
     /// Each `start` that gave an app the call of this mark.
     pub fn starts<'b>(&'b self, mark: &'b str) -> impl Iterator<Item = &'b Framed> {
         self.frames.iter().filter(move |frame| frame.is_start() && frame.mark() == mark)

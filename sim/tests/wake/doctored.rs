@@ -7,7 +7,8 @@ mod rows;
 use std::collections::BTreeSet;
 
 use reveille_conformance::checks::{CHECKS, judge};
-use reveille_trace::{Event, Finding, Kind, Observed, Raw, Trace};
+use reveille_conformance::requirement;
+use reveille_trace::{Event, Kind, Observed, Raw, Trace, Verdict};
 
 use crate::mutants;
 use crate::play::play;
@@ -93,10 +94,23 @@ fn a_doctored_trace_fails_the_check_that_speaks_of_it() {
         doctor(&mut trace);
         let broken = decided(&trace);
         assert_eq!(broken.observed, Observed::Fail, "{requirement} saw nothing");
+        let row = requirement::find(requirement).expect("it has a row");
+        assert_eq!((&*broken.level, &broken.expected), (row.level.name(), &row.text));
         mutants::decides_the_same_blindfolded(&trace);
-        let Finding { actual, .. } = broken;
-        println!("{requirement}: {actual}");
+        println!("{} {requirement}: {}", broken.level, broken.actual);
     }
+}
+
+#[test]
+fn a_missed_should_is_advice() {
+    let of_push = |(requirement, ..): &&rows::Row| requirement.contains("declared-delay");
+    let (requirement, plan, doctor) = all().find(of_push).expect("it has a row");
+    let mut trace = play(&plan()).trace;
+    doctor(&mut trace);
+    let verdict = Verdict::of("case", 5, judge(&trace, &[]), trace.digest(), 0);
+    let missed = verdict.findings.iter().find(|finding| finding.requirement == *requirement);
+    assert_eq!(missed.map(|f| (&*f.level, f.observed)), Some(("SHOULD", Observed::Fail)));
+    assert_eq!(verdict.observed, Observed::Pass);
 }
 
 #[test]

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use reveille_conformance::checks::judge;
 use reveille_gateway_core::mutant::Defect;
 use reveille_sim::fault::Trap;
 use reveille_sim::target;
+use reveille_trace::Observed;
 
 use crate::play::{Plan, loss, play};
 
@@ -18,7 +20,13 @@ fn fate(defect: Option<Defect>, trap: Trap) -> Option<String> {
     let mut settings = target::settings(&["bob"]);
     settings.core.defect = defect;
     let played = play(&Plan { trap: Some(trap), settings, ..Plan::plain(7) });
-    loss(&played).map(|lost| {
+    let judged = || {
+        let mut findings = judge(&played.trace, &[]).into_iter();
+        // A planted defect must show in what the caller loses.
+        let broken = findings.find(|f| defect.is_none() && f.observed != Observed::Pass)?;
+        Some(format!("{}: {}", broken.requirement, broken.actual))
+    };
+    loss(&played).or_else(judged).map(|lost| {
         let what = played.operations.get(usize::try_from(trap.at).unwrap_or(0).saturating_sub(1));
         format!("{trap:?} at {}: {lost}", what.unwrap_or(&"nothing"))
     })
