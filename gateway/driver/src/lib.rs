@@ -12,6 +12,7 @@ mod door;
 pub mod fabric;
 mod gateway;
 mod http;
+mod linger;
 mod ports;
 pub mod push;
 mod run;

@@ -38,6 +38,12 @@ impl Framer {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// What is held and is no whole frame yet; after an error, what could not be one.
+    #[must_use]
+    pub fn rest(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// The next frame; `None` until more bytes come. Call it until it is `None` after each push.
     ///
     /// # Errors
@@ -60,7 +66,7 @@ impl Framer {
         let head_len = head + 4;
         let (mut message, _) = Message::parse_head(&self.buffer[..head_len], self.bounds)?;
         let Some(length) = message.content_length()? else {
-            let what = "Content-Length is missing; over streams it is required";
+            let what = "Content-Length is missing; over streams write it, 0 without a body";
             return Err(Malformed::new("RFC 3261 18.3", head, what));
         };
         let Some(total) =
