@@ -109,6 +109,76 @@ async fn upgrades_are_refused_with_a_status_and_recorded() {
     assert_eq!(rig.seen(Kind::WsRefused), 3);
 }
 
+/// What an HTTP client that is no WebSocket client gets back.
+async fn http(rig: &Rig, text: &[u8]) -> String {
+    let at = rig.running.ws.expect("a WebSocket port").to_string();
+    let mut stream = rig.host.net.dial(&at).await.expect("it listens");
+    rig.in_time(stream.write_all(text)).await.expect("sent");
+    let mut got = String::new();
+    rig.in_time(stream.read_to_string(&mut got)).await.expect("an orderly end");
+    rig.in_time(stream.write_all(b"more")).await.expect("heard out, not reset");
+    got
+}
+
+#[tokio::test]
+async fn whatever_is_no_upgrade_gets_an_http_answer_that_says_what_to_send() {
+    let rig = rig().await;
+    let get = "GET /chat HTTP/1.1\r\nHost: gw\r\n\r\n";
+    let body = format!(
+        "POST /chat HTTP/1.1\r\nHost: gw\r\nContent-Length: 90000\r\n\r\n{}",
+        "x".repeat(90_000)
+    );
+    let endless = format!("GET /chat HTTP/1.1\r\nX: {}", "x".repeat(90_000));
+    let long = format!("GET /chat HTTP/1.1\r\nHost: gw\r\nX: {}\r\n\r\n", "x".repeat(17_000));
+    let cases: &[(&str, &str, &[&str])] = &[
+        (get, "426 Upgrade Required", &["upgrade: websocket", "sec-websocket-version: 13"]),
+        (&get.replace("/chat", "/"), "404 Not Found", &["ask for /ws/webrtc/{application}"]),
+        (&body, "405 Method Not Allowed", &["allow: GET"]),
+        (&endless, "431 Request Header Fields Too Large", &["send less"]),
+        (&long, "431 Request Header Fields Too Large", &["send less"]),
+        (&get.replace("1.1", "1.0"), "505 HTTP Version Not Supported", &["HTTP/1.1"]),
+        ("\u{16}\u{3}\u{1}\u{2}", "400 Bad Request", &["offset 0: this is TLS"]),
+        ("nonsense\r\n\r\n", "400 Bad Request", &["line 1: ", "RFC 9112 3"]),
+    ];
+    for (text, status, said) in cases {
+        let got = http(&rig, text.as_bytes()).await;
+        assert!(got.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{got}");
+        let (head, body) = got.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{got}");
+        assert!(head.contains("close") && body.ends_with('\n'), "{got}");
+        for part in *said {
+            assert!(got.contains(part), "{got} lacks {part}");
+        }
+    }
+    let refused: Vec<_> = rig
+        .recorder
+        .events()
+        .iter()
+        .filter(|e| e.kind == Kind::WsRefused)
+        .filter_map(|e| e.int("status"))
+        .collect();
+    assert_eq!(refused, [426, 404, 405, 431, 431, 505, 400, 400]);
+    drop(rig.open().await);
+}
+
+#[tokio::test]
+async fn whoever_finds_the_port_full_is_told_503() {
+    let mut settings = Settings::new(Config::new("example.com", "127.0.0.1:5060"));
+    settings.most_sockets_per_ip = 1;
+    let host = reveille_host::real::host();
+    let recorder = Recorder::keeping();
+    let running =
+        Gateway::start(host.clone(), settings, recorder.clone()).await.expect("it starts");
+    let rig = Rig { host, running, recorder };
+    let at = rig.running.ws.expect("a WebSocket port").to_string();
+    let _inside = rig.host.net.dial(&at).await.expect("it listens");
+    let mut second = rig.host.net.dial(&at).await.expect("it listens");
+    let mut got = String::new();
+    rig.in_time(second.read_to_string(&mut got)).await.expect("an orderly end");
+    assert!(got.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{got}");
+    assert!(got.contains("retry-after: 5"), "{got}");
+}
+
 #[tokio::test]
 async fn ping_is_answered_and_hostile_frames_close_with_their_codes() {
     let rig = rig().await;
