@@ -232,3 +232,66 @@ async fn whatever_peers_send_the_stored_call_reaches_its_phone() {
         assert!(count(kind) >= least, "{kind:?} only {} times: a tame peer", count(kind));
     }
 }
+
+/// Resumes the session and hears its call.
+async fn resumed(rig: &Rig, running: &Running, session: &str) -> (App, u64) {
+    let mut app = rig.app(running).await;
+    app.say(&json!({"control": {"type": "request", "session_id": session},
+        "header": {"action": "connect", "subsessions": []}}))
+        .await;
+    let answer = rig.in_time("the session is resumed", app.hear("connect")).await;
+    rig.in_time("the call is delivered", app.hear("start")).await;
+    (app, answer["header"]["sslr"].as_u64().expect("a number"))
+}
+
+#[tokio::test]
+async fn each_bad_frame_has_its_error_or_its_close_and_the_call_survives_them_all() {
+    let mut rig = Rig::new().await;
+    let running = rig.start().await;
+    let session = rig.asleep(&running).await;
+    rig.invite(&running).await;
+    rig.in_time("the call is accepted", rig.status("100")).await;
+    let pushed = within(&*rig.host.clock, LIMIT, rig.pushes.recv()).await.flatten();
+    assert_eq!(pushed.expect("a push")["session_id"], session.as_str());
+
+    let (mut app, last) = resumed(&rig, &running, &session).await;
+    let control = |number: u64| json!({"type": "request", "sequence": last + number});
+    let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
+    let wrong_type = json!({"control": control(1), "header": {"action": "hibernate", "ttl": "x"}});
+    let unknown = json!({"control": control(2), "header": {"action": "fly"}});
+    let gap = json!({"control": control(9), "header": {"action": "hibernate"}});
+    for (text, code, reason) in [
+        ("{".to_owned(), 400, "line 1 column 1: "),
+        (deep, 400, "line 1 column 33: nested more than 32 deep"),
+        (wrong_type.to_string(), 400, "header.ttl: not a whole number"),
+        (unknown.to_string(), 404, "no action \"fly\" of package \"register\" here"),
+        (gap.to_string(), 400, "sequence gap"),
+    ] {
+        app.socket.send(Message::text(text)).await.expect("sent");
+        let error = rig.in_time("an error", app.hear_error()).await;
+        assert_eq!(error["header"]["error_code"], code, "{error}");
+        let said = error["header"]["reason"].as_str().expect("a reason");
+        assert!(said.starts_with(reason), "{error}");
+    }
+    // The third text that is no JSON object.
+    app.socket.send(Message::text("}")).await.expect("sent");
+    assert_eq!(rig.in_time("a close", app.close_code()).await, Some(1007));
+
+    let large = "x".repeat(64 * 1_024 + 1);
+    for (raw, code) in [
+        // Binary; a text that is no UTF-8; reserved bits; a frame that is not masked.
+        (&[0x82, 0x81, 0, 0, 0, 0, 1][..], 1003),
+        (&[0x81, 0x81, 0, 0, 0, 0, 0xff], 1007),
+        (&[0xf1, 0x81, 0, 0, 0, 0, b'x'], 1002),
+        (&[0x81, 0x01, b'x'], 1002),
+    ] {
+        let (mut app, _) = resumed(&rig, &running, &session).await;
+        app.socket.get_mut().write_all(raw).await.expect("sent");
+        assert_eq!(rig.in_time("a close", app.close_code()).await, Some(code), "{raw:?}");
+    }
+    let (mut app, _) = resumed(&rig, &running, &session).await;
+    app.socket.send(Message::text(large)).await.expect("sent");
+    assert_eq!(rig.in_time("a close", app.close_code()).await, Some(1009));
+
+    rig.answer(&running, &session).await;
+}

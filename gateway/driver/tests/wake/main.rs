@@ -192,14 +192,37 @@ impl App {
 
     /// The next frame with this action that is no error.
     async fn hear(&mut self, action: &str) -> Value {
+        self.next(|frame| {
+            frame["header"]["action"] == action && frame["control"]["type"] != "error"
+        })
+        .await
+    }
+
+    async fn hear_error(&mut self) -> Value {
+        self.next(|frame| frame["control"]["type"] == "error").await
+    }
+
+    async fn next(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let message = self.socket.next().await.expect("more").expect("sound");
             let Message::Text(text) = message else { continue };
             let frame: Value = serde_json::from_str(&text).expect("JSON");
-            if frame["header"]["action"] == action && frame["control"]["type"] != "error" {
+            if is_wanted(&frame) {
                 return frame;
             }
         }
+    }
+
+    /// The code with which the gateway closes.
+    async fn close_code(&mut self) -> Option<u16> {
+        while let Some(Ok(message)) = self.socket.next().await {
+            if let Message::Close(frame) = message {
+                // Our half of the handshake, which the gateway waits for.
+                let _gone: bool = self.socket.flush().await.is_err();
+                return frame.map(|frame| frame.code.into());
+            }
+        }
+        None
     }
 }
 
