@@ -77,9 +77,7 @@ impl Gate {
             "/chat" => &self.default_app,
             path => path.strip_prefix("/ws/webrtc/")?,
         };
-        let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let named = !app.is_empty() && app.len() <= MOST_APP && app.chars().all(sound);
-        named.then(|| app.to_owned())
+        is_app(app).then(|| app.to_owned())
     }
 
     fn is_origin_allowed(&self, origin: &[&str]) -> bool {
@@ -107,6 +105,12 @@ impl Gate {
         }
         found
     }
+}
+
+/// True for the name of an application: the last segment of a path.
+pub(crate) fn is_app(app: &str) -> bool {
+    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !app.is_empty() && app.len() <= MOST_APP && app.chars().all(sound)
 }
 
 fn texts<'a>(request: &'a Request, name: &str) -> Vec<&'a str> {
