@@ -24,13 +24,17 @@ pub enum Frame {
 pub struct Framer {
     bounds: Bounds,
     buffer: Vec<u8>,
+    /// So much of the buffer holds no end of a head: it is not searched again.
+    searched: usize,
+    /// The length at which the message is whole, once its head has told; else 0.
+    whole: usize,
 }
 
 impl Framer {
     /// A framer that holds at most one message of `bounds`.
     #[must_use]
     pub const fn new(bounds: Bounds) -> Self {
-        Self { bounds, buffer: Vec::new() }
+        Self { bounds, buffer: Vec::new(), searched: 0, whole: 0 }
     }
 
     /// Takes what came.
@@ -56,7 +60,14 @@ impl Framer {
         if self.buffer.first() == Some(&b'\r') {
             return Ok(self.keep_alive());
         }
-        let Some(head) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
+        // Without these two, a peer that sends byte by byte would have each of them read anew.
+        if self.buffer.len() < self.whole {
+            return Ok(None);
+        }
+        let from = self.searched.saturating_sub(3);
+        let found = self.buffer[from..].windows(4).position(|window| window == b"\r\n\r\n");
+        let Some(head) = found.map(|at| from + at) else {
+            self.searched = self.buffer.len();
             return if self.buffer.len() > self.bounds.max_message {
                 self.too_long()
             } else {
@@ -75,8 +86,10 @@ impl Framer {
             return self.too_long();
         };
         if self.buffer.len() < total {
+            (self.searched, self.whole) = (head, total);
             return Ok(None);
         }
+        (self.searched, self.whole) = (0, 0);
         let raw: Vec<u8> = self.buffer.drain(..total).collect();
         message.body = raw[head_len..].to_vec();
         Ok(Some(Frame::Message { message: Box::new(message), raw }))
