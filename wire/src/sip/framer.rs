@@ -60,7 +60,7 @@ impl Framer {
         if self.buffer.first() == Some(&b'\r') {
             return Ok(self.keep_alive());
         }
-        // Without these two, a peer that sends byte by byte would have each of them read anew.
+        // A peer that sends byte by byte must not have all that came read anew each time.
         if self.buffer.len() < self.whole {
             return Ok(None);
         }

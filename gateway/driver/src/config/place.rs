@@ -26,7 +26,8 @@ pub(super) fn of_key(text: &str, section: &str, nth: usize, key: &str) -> usize 
 /// The line of an offset, and the `section.key` that it lies in.
 pub(super) fn of_offset(text: &str, offset: usize) -> (usize, String) {
     let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
+    // What is missing at the very end is missing in the last line.
+    let line = (before.matches('\n').count() + 1).min(text.lines().count().max(1));
     let upto = || text.lines().take(line);
     let is_header = upto().last().is_some_and(|line| line.trim_start().starts_with('['));
     if is_header && upto().last().and_then(table).is_none() {

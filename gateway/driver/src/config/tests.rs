@@ -194,6 +194,13 @@ fn text_that_is_no_toml_is_refused_at_every_line_of_it() {
 }
 
 #[test]
+fn what_is_missing_at_the_end_is_told_of_the_last_line() {
+    for text in ["[node]\nname\n", "[node]\n\"\"\"name\n"] {
+        assert!(faults(text).iter().all(|fault| fault.starts_with("2: ")), "{:?}", faults(text));
+    }
+}
+
+#[test]
 fn values_of_the_right_type_can_be_wrong_as_well() {
     assert_faults(
         "[node]\nname = \"\"\ndomains = [\"a b\"]\n[websocket]\ndefault-app = \"a/b\"\n\
