@@ -116,3 +116,16 @@ fn what_is_no_frame_says_where_and_what() {
         assert_eq!(bad.at, at, "{bad}");
     }
 }
+
+#[test]
+fn a_frame_that_is_none_still_says_whom_to_answer() {
+    let bad = with(|v| v["header"]["error_code"] = json!("no")).expect_err("a word for a code");
+    assert_eq!(bad.kind, BadKind::Invalid);
+    assert_eq!(bad.echo.package.as_deref(), Some("call"));
+    assert_eq!(bad.echo.action.as_deref(), Some("start"));
+    assert_eq!(bad.echo.correlation_id.as_deref(), Some("s3"));
+    assert_eq!(bad.echo.subsession_id, frame("start-ringing").control.subsession_id);
+    assert_eq!(bad.echo.sequence, Some(3));
+    let empty = read("{\"control\":[],\"header\":7}").expect_err("no frame");
+    assert_eq!(*empty.echo, jsonrtc::Echo::default());
+}

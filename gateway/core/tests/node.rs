@@ -152,6 +152,11 @@ impl Rig {
     }
 
     fn request_to(&mut self, method: &str, call: &str, to_tag: &str, uri: &str) {
+        self.request_with(method, call, to_tag, uri, "");
+    }
+
+    /// `fields` are whole lines.
+    fn request_with(&mut self, method: &str, call: &str, to_tag: &str, uri: &str, fields: &str) {
         let to_tag = if to_tag.is_empty() { String::new() } else { format!(";tag={to_tag}") };
         let (branch, number) = match method {
             "INVITE" | "CANCEL" => ("i", 1),
@@ -163,7 +168,7 @@ impl Rig {
             "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{call}{branch}\r\n\
              From: <sip:alice@example.com>;tag=f\r\nTo: <sip:bob@example.com>{to_tag}\r\n\
              Call-ID: {call}\r\nCSeq: {number} {method}\r\nContact: <sip:alice@192.0.2.1>\r\n\
-             Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+             Max-Forwards: 70\r\n{fields}Content-Length: 0\r\n\r\n"
         );
         let message = Box::new(Message::parse(text.as_bytes()).expect("well-formed SIP"));
         self.feed(Input::Sip { flow: udp(), message });
@@ -508,6 +513,92 @@ fn third_text_that_is_no_frame_closes_the_socket() {
 }
 
 #[test]
+fn a_frame_with_a_wrong_member_is_refused_by_name_and_the_session_goes_on() {
+    let mut rig = Rig::new(config());
+    let session = rig.connect(1, "bob", "tok");
+    for (number, frame, code, reason) in [
+        (
+            2,
+            json!({"header": {"action": "hibernate", "ttl": "long"}}),
+            400,
+            "header.ttl: not a whole",
+        ),
+        (3, json!({"header": {"action": 7}}), 400, "header.action: not a string"),
+        (4, json!({"header": []}), 400, "header: not an object"),
+        (5, json!({"payload": 1}), 400, "payload: not an object"),
+        (6, json!({"header": {"action": "fly"}}), 404, "no action \"fly\" of package \"register\""),
+        (7, json!({"header": {"error_code": 7}}), 400, "header.error_code: not a status"),
+    ] {
+        let mut frame = frame;
+        frame["control"] = json!({"type": "request", "sequence": number, "session_id": session,
+            "correlation_id": format!("c{number}"), "ack_sequence": number - 1});
+        rig.say(1, &frame);
+        let answer = rig.last_text(1);
+        assert_eq!(
+            (&answer["control"]["type"], &answer["header"]["error_code"]),
+            (&json!("error"), &json!(code))
+        );
+        let said = answer["header"]["reason"].as_str().expect("a reason");
+        assert!(said.starts_with(reason), "{said}");
+        assert_eq!(answer["control"]["correlation_id"], format!("c{number}"));
+        assert_eq!(answer["control"]["ack_sequence"], number, "taken, so that the next is no gap");
+    }
+    assert!(rig.closes.is_empty(), "each of them was JSON");
+    let again = json!({"control": {"type": 1, "sequence": 7}});
+    rig.say(1, &again);
+    assert_eq!(rig.last_text(1)["control"]["type"], "acknowledgement", "a duplicate");
+    rig.say(1, &json!({"header": {}}));
+    assert_eq!(
+        rig.last_text(1)["header"]["reason"].as_str().map(|it| it.starts_with("control: ")),
+        Some(true)
+    );
+}
+
+#[test]
+fn a_first_frame_that_is_none_is_told_why() {
+    let mut rig = Rig::new(config());
+    rig.open(1, "bob");
+    rig.say(
+        1,
+        &json!({"control": {"type": "request", "sequence": 1, "correlation_id": "c1",
+            "version": "2.0"}, "header": {"action": "connect"}}),
+    );
+    let answer = rig.last_text(1);
+    assert_eq!(answer["header"]["error_code"], 400);
+    assert_eq!(answer["control"]["correlation_id"], "c1");
+    let said = answer["header"]["reason"].as_str().expect("a reason");
+    assert!(said.starts_with("control.version: \"2.0\": this side speaks 1.0"), "{said}");
+}
+
+#[test]
+fn an_app_that_never_acknowledges_is_closed_and_its_call_is_still_there() {
+    let mut rig = Rig::new(config());
+    let session = rig.connect(1, "bob", "tok");
+    rig.request("INVITE", "one", "");
+    let mut sequence = 1;
+    while rig.closes.is_empty() {
+        sequence += 1;
+        assert!(sequence < 1_000, "it is closed at last");
+        rig.say(
+            1,
+            &json!({"control": {"type": "request", "sequence": sequence, "session_id": session},
+                "header": {"action": "fly"}}),
+        );
+    }
+    assert_eq!(rig.closes, [(1, 1008)]);
+    // 256 in all: the answer to the connect, the start, and the errors.
+    assert_eq!(sequence, 256);
+    rig.resume(2, "bob", &session, &json!({"cslr": 1}));
+    let start = rig.starts(2)[0].clone();
+    rig.say(
+        2,
+        &json!({"control": {"type": "acknowledgement", "ack_sequence": 256, "session_id": session}}),
+    );
+    rig.answer(2, &start, 256);
+    assert_eq!(rig.statuses("one"), [100, 200]);
+}
+
+#[test]
 fn unknown_users_absent_users_and_required_extensions_are_refused_without_a_push() {
     let mut rig = Rig::new(config());
     rig.request_to("INVITE", "a", "", "sip:nobody@example.com");
@@ -517,6 +608,40 @@ fn unknown_users_absent_users_and_required_extensions_are_refused_without_a_push
     rig.request_to("NOSUCH", "e", "", "sip:eve@example.com");
     let all: Vec<_> = ["a", "b", "c", "d", "e"].iter().map(|call| rig.statuses(call)).collect();
     assert_eq!(all, [[404], [480], [480], [405], [501]]);
+}
+
+#[test]
+fn what_is_required_is_named_as_unsupported_and_a_refused_method_meets_those_allowed() {
+    let mut rig = Rig::new(config());
+    rig.asleep();
+    let bob = "sip:bob@example.com";
+    let fields = "Require: 100rel, replaces\r\nRequire: x-y\r\n";
+    rig.request_with("INVITE", "a", "", bob, fields);
+    rig.request_with("OPTIONS", "b", "", bob, fields);
+    rig.request_with("BYE", "c", "", bob, fields);
+    for call in ["a", "b", "c"] {
+        assert_eq!(rig.statuses(call), [420], "{call}");
+        let answer = rig.sip.iter().find(|message| message.call_id() == Ok(call));
+        let tags = answer.expect("an answer").values("Unsupported");
+        assert_eq!(tags, ["100rel", "replaces", "x-y"], "{call}");
+    }
+    rig.request_with("MESSAGE", "d", "", bob, fields);
+    rig.request_with("NOSUCH", "e", "", bob, "");
+    for (call, status) in [("d", 405), ("e", 501)] {
+        assert_eq!(rig.statuses(call), [status]);
+        let answer = rig.sip.iter().find(|message| message.call_id() == Ok(call));
+        let allowed = answer.expect("an answer").values("Allow");
+        assert_eq!(allowed, ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"], "{call}");
+    }
+    assert!(rig.pushes.is_empty());
+
+    rig.request_with("INVITE", "f", "", bob, "Require:\r\n");
+    rig.request_with("CANCEL", "f", "", bob, fields);
+    assert_eq!(
+        rig.statuses("f"),
+        [100, 183, 487, 200],
+        "nothing is required, and a CANCEL is a CANCEL"
+    );
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Who may upgrade to a WebSocket: path, origin, subprotocol and HTTP Basic (RFC 7617).
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reveille_gateway_core::config::User;
-use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 
 /// The one subprotocol there is.
@@ -22,7 +24,20 @@ pub(crate) struct Admitted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
-    pub(crate) what: &'static str,
+    /// What is wrong, by which rule, and what to send instead.
+    pub(crate) what: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A path that nobody serves.
+    pub(crate) const NO_PATH: Self = Self {
+        status: 404,
+        what: Cow::Borrowed("no such path; ask for /ws/webrtc/{application} or /chat"),
+    };
+
+    pub(crate) fn new(status: u16, what: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, what: what.into() }
+    }
 }
 
 /// Decides upgrades.
@@ -36,10 +51,8 @@ pub(crate) struct Gate {
 impl Gate {
     /// Judges the head of an upgrade.
     pub(crate) fn judge(&self, request: &Request) -> Result<Admitted, Refusal> {
-        let refuse = |status, what| Refusal { status, what };
-        let app = self.app(request.uri()).ok_or_else(|| {
-            refuse(404, "no such path; ask for /ws/webrtc/{application} or /chat")
-        })?;
+        let refuse = |status, what: &'static str| Refusal::new(status, what);
+        let app = self.app(request.uri()).ok_or(Refusal::NO_PATH)?;
         if !self.is_origin_allowed(&texts(request, "Origin")) {
             return Err(refuse(403, "this Origin is not among websocket.origins"));
         }
@@ -54,14 +67,17 @@ impl Gate {
         Ok(Admitted { user, app })
     }
 
+    /// True if an application is behind this target.
+    pub(crate) fn is_served(&self, uri: &Uri) -> bool {
+        self.app(uri).is_some()
+    }
+
     fn app(&self, uri: &Uri) -> Option<String> {
         let app = match uri.path() {
             "/chat" => &self.default_app,
             path => path.strip_prefix("/ws/webrtc/")?,
         };
-        let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let named = !app.is_empty() && app.len() <= MOST_APP && app.chars().all(sound);
-        named.then(|| app.to_owned())
+        is_app(app).then(|| app.to_owned())
     }
 
     fn is_origin_allowed(&self, origin: &[&str]) -> bool {
@@ -91,6 +107,12 @@ impl Gate {
     }
 }
 
+/// True for the name of an application: the last segment of a path.
+pub(crate) fn is_app(app: &str) -> bool {
+    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !app.is_empty() && app.len() <= MOST_APP && app.chars().all(sound)
+}
+
 fn texts<'a>(request: &'a Request, name: &str) -> Vec<&'a str> {
     request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
 }
@@ -112,21 +134,30 @@ pub(crate) fn accept(mut response: Response) -> Response {
     response
 }
 
-/// The answer to an upgrade that is refused.
-pub(crate) fn refuse(refusal: &Refusal) -> ErrorResponse {
-    let mut response = ErrorResponse::new(Some(format!("{}\n", refusal.what)));
+/// The answer to an upgrade that is refused, and its body.
+pub(crate) fn refuse(refusal: &Refusal) -> (Response, String) {
+    let mut response = Response::new(());
     let status = refusal.status.try_into();
     *response.status_mut() = status.expect("a refusal names a status of HTTP");
+    let body = format!("{}\n", refusal.what);
     let headers = response.headers_mut();
-    headers.insert("Content-Type", HeaderValue::from_static("text/plain"));
-    headers.insert("Connection", HeaderValue::from_static("close"));
-    let length = HeaderValue::from(refusal.what.len() + 1);
-    headers.insert("Content-Length", length);
-    if refusal.status == 401 {
-        let challenge = HeaderValue::from_static("Basic realm=\"reveille\", charset=\"UTF-8\"");
-        headers.insert("WWW-Authenticate", challenge);
-    }
-    response
+    let mut put = |name: &'static str, value| headers.insert(name, HeaderValue::from_static(value));
+    put("Content-Type", "text/plain; charset=utf-8");
+    put("Connection", "close");
+    match refusal.status {
+        401 => put("WWW-Authenticate", "Basic realm=\"reveille\", charset=\"UTF-8\""),
+        405 => put("Allow", "GET"),
+        // RFC 9110 section 7.8: a hop names Upgrade in Connection as well.
+        426 => {
+            put("Connection", "Upgrade, close");
+            put("Upgrade", "websocket");
+            put("Sec-WebSocket-Version", "13")
+        }
+        503 => put("Retry-After", "5"),
+        _ => None,
+    };
+    headers.insert("Content-Length", HeaderValue::from(body.len()));
+    (response, body)
 }
 
 #[cfg(test)]

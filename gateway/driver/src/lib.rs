@@ -11,11 +11,14 @@ pub mod config;
 mod door;
 pub mod fabric;
 mod gateway;
+mod head;
 mod http;
+mod linger;
 mod ports;
 pub mod push;
 mod run;
 mod sip;
+mod upgrade;
 mod world;
 mod ws;
 

@@ -1,4 +1,4 @@
-//! WebSockets of the apps (RFC 6455): the upgrade, and one task for each socket.
+//! WebSockets of the apps (RFC 6455): one task for each connection, from the door to its end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,21 +11,19 @@ use reveille_host::{BoxStream, Listener, within};
 use reveille_trace::{Draft, Kind};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::door::{Door, Pass};
-use crate::http::{Admitted, Gate, Refusal, accept as let_in, refuse};
+use crate::http::{Admitted, Gate};
+use crate::upgrade::{turn_away, upgrade};
 use crate::world::{Event, World};
 
 /// Outputs that may wait for one socket.
 const WS_QUEUE: usize = 256;
 /// The largest message of an app (D-31).
 const MOST_MESSAGE: usize = 64 * 1_024;
-/// How long an upgrade may take.
-const UPGRADE_LIMIT: Duration = Duration::from_secs(5);
 /// How long one write may take, and the peer's answer to a close.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -59,7 +57,7 @@ pub(crate) async fn accept(
             }
         };
         let Some(pass) = door.enter(source.ip()) else {
-            note_refused(&world, source, &Refusal { status: 503, what: "too many connections" });
+            turn_away(&world, stream, source).await;
             continue;
         };
         let task = serve(world.clone(), stream, source, Arc::clone(&gate), pass);
@@ -68,48 +66,14 @@ pub(crate) async fn accept(
 }
 
 async fn serve(world: World, stream: BoxStream, source: SocketAddr, gate: Arc<Gate>, _pass: Pass) {
-    let mut verdict = Err(Refusal { status: 400, what: "not an upgrade to WebSocket 13" });
-    let upgrade = upgrade(stream, &gate, &mut verdict);
-    let upgraded = world.unless_stopped(within(&*world.host.clock, UPGRADE_LIMIT, upgrade)).await;
-    let Some(upgraded) = upgraded else { return };
-    match (upgraded, verdict) {
-        (Some(Ok(stream)), Ok(admitted)) => talk(&world, stream, source, admitted).await,
-        (None, _) => {
-            let refusal = Refusal { status: 408, what: "the upgrade took too long" };
-            note_refused(&world, source, &refusal);
-        }
-        (Some(_), Err(refusal)) => note_refused(&world, source, &refusal),
-        (Some(Err(error)), Ok(_)) => tracing::debug!(%error, %source, "the upgrade broke off"),
-    }
-}
-
-async fn upgrade(
-    stream: BoxStream,
-    gate: &Gate,
-    verdict: &mut Result<Admitted, Refusal>,
-) -> Result<WebSocketStream<BoxStream>, Error> {
     let config = WebSocketConfig::default()
         .read_buffer_size(1_024)
         .write_buffer_size(0)
         .max_message_size(Some(MOST_MESSAGE))
         .max_frame_size(Some(MOST_MESSAGE));
-    #[expect(clippy::result_large_err, reason = "the shape is the library's callback")]
-    let judge = |request: &Request, response: Response| {
-        *verdict = gate.judge(request);
-        match verdict {
-            Ok(_) => Ok(let_in(response)),
-            Err(refusal) => Err(refuse(refusal)),
-        }
-    };
-    tokio_tungstenite::accept_hdr_async_with_config(stream, judge, Some(config)).await
-}
-
-fn note_refused(world: &World, source: SocketAddr, refusal: &Refusal) {
-    tracing::info!(%source, status = refusal.status, what = refusal.what, "upgrade refused");
-    world.note(|| {
-        let draft = Draft::new(Kind::WsRefused).with("status", refusal.status);
-        draft.with("what", refusal.what).with("from", source.to_string())
-    });
+    if let Some((stream, admitted)) = upgrade(&world, stream, source, &gate, config).await {
+        talk(&world, stream, source, admitted).await;
+    }
 }
 
 /// How a socket ended.

@@ -10,6 +10,9 @@ pub const BINARY: u16 = 1003;
 pub const NOT_TEXT: u16 = 1007;
 /// Three failed rounds of credentials.
 pub const CHALLENGES: u16 = 1008;
+/// Too many frames that the app never acknowledged: it does not listen, and keeping more for it
+/// would have no end.
+pub const DEAF: u16 = 1008;
 /// A message above the bound (RFC 6455 section 7.4.1).
 pub const TOO_BIG: u16 = 1009;
 /// The node stops: come back, to any node.

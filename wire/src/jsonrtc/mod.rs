@@ -7,7 +7,7 @@ mod frame;
 mod read;
 
 pub use frame::{Control, Frame, FrameType, Header, MessageState};
-pub use read::{Bad, BadKind, Inbound, read};
+pub use read::{Bad, BadKind, Echo, Inbound, read};
 
 /// The WebSocket subprotocol, exactly so.
 pub const SUBPROTOCOL: &str = "webrtc.oracle.com";

@@ -36,6 +36,37 @@ pub struct Bad {
     pub what: String,
     /// The rule, by section of the protocol's description.
     pub rule: &'static str,
+    /// What the frame says of itself all the same.
+    pub echo: Box<Echo>,
+}
+
+/// What of a frame that is none can still be read, so that its sender can be answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Echo {
+    /// `control.package_type`
+    pub package: Option<String>,
+    /// `control.subsession_id`
+    pub subsession_id: Option<String>,
+    /// `control.correlation_id`
+    pub correlation_id: Option<String>,
+    /// `control.sequence`
+    pub sequence: Option<u64>,
+    /// `header.action`
+    pub action: Option<String>,
+}
+
+impl Echo {
+    fn of(object: &Map<String, Value>) -> Self {
+        let member = |part: &str, name: &str| object.get(part)?.get(name);
+        let text = |part, name| member(part, name)?.as_str().map(ToOwned::to_owned);
+        Self {
+            package: text("control", "package_type"),
+            subsession_id: text("control", "subsession_id"),
+            correlation_id: text("control", "correlation_id"),
+            sequence: member("control", "sequence").and_then(Value::as_u64),
+            action: text("header", "action"),
+        }
+    }
 }
 
 impl std::fmt::Display for Bad {
@@ -47,7 +78,8 @@ impl std::fmt::Display for Bad {
 impl std::error::Error for Bad {}
 
 fn bad(at: &str, what: impl Into<String>, rule: &'static str) -> Bad {
-    Bad { kind: BadKind::Invalid, at: at.to_owned(), what: what.into(), rule }
+    let (at, what, echo) = (at.to_owned(), what.into(), Box::default());
+    Bad { kind: BadKind::Invalid, at, what, rule, echo }
 }
 
 /// Reads one text message.
@@ -73,24 +105,31 @@ pub fn read(text: &str) -> Result<Inbound, Bad> {
         at: format!("line {} column {}", error.line(), error.column()),
         what: format!("{error}: send one JSON object"),
         rule: "JsonRTC 1.3",
+        echo: Box::default(),
     })?;
-    let Value::Object(mut object) = value else {
+    let Value::Object(object) = value else {
         return Err(Bad {
             kind: BadKind::NotJson,
             at: "text".to_owned(),
             what: "not an object: send {\"control\":{..},\"header\":{..}}".to_owned(),
             rule: "JsonRTC 1.3",
+            echo: Box::default(),
         });
     };
-    let control = Members::take(&mut object, "control")?;
-    let Some(control) = control else {
+    let echo = Echo::of(&object);
+    let frame = read_frame(object).map_err(|bad| Bad { echo: Box::new(echo), ..bad })?;
+    Ok(Inbound::Frame(Box::new(frame)))
+}
+
+fn read_frame(mut object: Map<String, Value>) -> Result<Frame, Bad> {
+    let Some(control) = Members::take(&mut object, "control")? else {
         return Err(bad("control", "missing: every frame has one", "JsonRTC 1.3"));
     };
     let control = read_control(control)?;
     let header = Members::take(&mut object, "header")?;
     let header = read_header(header.unwrap_or(Members { at: "header", map: Map::new() }))?;
     let payload = Members::take(&mut object, "payload")?.map(|it| it.map).unwrap_or_default();
-    Ok(Inbound::Frame(Box::new(Frame { control, header, payload })))
+    Ok(Frame { control, header, payload })
 }
 
 fn read_control(mut it: Members) -> Result<Control, Bad> {
@@ -164,7 +203,7 @@ impl Members {
         match object.remove(at) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Object(map)) => Ok(Some(Self { at, map })),
-            Some(_) => Err(bad(at, "not an object", "JsonRTC 1.3")),
+            Some(_) => Err(bad(at, "not an object: write {..}, or leave it out", "JsonRTC 1.3")),
         }
     }
 
@@ -173,7 +212,11 @@ impl Members {
     }
 
     fn wrong<T>(&self, name: &str, want: &str) -> Result<T, Bad> {
-        Err(bad(&format!("{}.{name}", self.at), format!("not {want}"), "JsonRTC 1.4, 1.5"))
+        Err(bad(
+            &format!("{}.{name}", self.at),
+            format!("not {want}: write one, or leave it out"),
+            "JsonRTC 1.4, 1.5",
+        ))
     }
 
     fn text(&mut self, name: &str) -> Result<Option<String>, Bad> {

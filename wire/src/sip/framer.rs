@@ -24,18 +24,28 @@ pub enum Frame {
 pub struct Framer {
     bounds: Bounds,
     buffer: Vec<u8>,
+    /// So much of the buffer holds no end of a head: it is not searched again.
+    searched: usize,
+    /// The length at which the message is whole, once its head has told; else 0.
+    whole: usize,
 }
 
 impl Framer {
     /// A framer that holds at most one message of `bounds`.
     #[must_use]
     pub const fn new(bounds: Bounds) -> Self {
-        Self { bounds, buffer: Vec::new() }
+        Self { bounds, buffer: Vec::new(), searched: 0, whole: 0 }
     }
 
     /// Takes what came.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// What is held and is no whole frame yet; after an error, what could not be one.
+    #[must_use]
+    pub fn rest(&self) -> &[u8] {
+        &self.buffer
     }
 
     /// The next frame; `None` until more bytes come. Call it until it is `None` after each push.
@@ -50,7 +60,14 @@ impl Framer {
         if self.buffer.first() == Some(&b'\r') {
             return Ok(self.keep_alive());
         }
-        let Some(head) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
+        // A peer that sends byte by byte must not have all that came read anew each time.
+        if self.buffer.len() < self.whole {
+            return Ok(None);
+        }
+        let from = self.searched.saturating_sub(3);
+        let found = self.buffer[from..].windows(4).position(|window| window == b"\r\n\r\n");
+        let Some(head) = found.map(|at| from + at) else {
+            self.searched = self.buffer.len();
             return if self.buffer.len() > self.bounds.max_message {
                 self.too_long()
             } else {
@@ -60,7 +77,7 @@ impl Framer {
         let head_len = head + 4;
         let (mut message, _) = Message::parse_head(&self.buffer[..head_len], self.bounds)?;
         let Some(length) = message.content_length()? else {
-            let what = "Content-Length is missing; over streams it is required";
+            let what = "Content-Length is missing; over streams write it, 0 without a body";
             return Err(Malformed::new("RFC 3261 18.3", head, what));
         };
         let Some(total) =
@@ -69,8 +86,10 @@ impl Framer {
             return self.too_long();
         };
         if self.buffer.len() < total {
+            (self.searched, self.whole) = (head, total);
             return Ok(None);
         }
+        (self.searched, self.whole) = (0, 0);
         let raw: Vec<u8> = self.buffer.drain(..total).collect();
         message.body = raw[head_len..].to_vec();
         Ok(Some(Frame::Message { message: Box::new(message), raw }))

@@ -1,7 +1,7 @@
 //! The app's side: sockets, frames, and what the packages `register` and `call` ask for.
 
 use reveille_trace::{Draft, Kind};
-use reveille_wire::jsonrtc::{self, Frame, FrameType, Inbound, MessageState, close};
+use reveille_wire::jsonrtc::{self, Bad, BadKind, Frame, FrameType, Inbound, MessageState, close};
 
 use super::entry::{Dirty, Promise};
 use super::{Node, Socket};
@@ -9,6 +9,9 @@ use crate::io::{Output, SocketId};
 use crate::record::{Device, Phase, SessionId};
 use crate::session::{Link, Order};
 use crate::timer::{Name, Owner};
+
+/// Frames that an app may leave unacknowledged.
+const MOST_UNACKNOWLEDGED: usize = 256;
 
 impl Node {
     pub(super) fn on_opened(&mut self, socket: SocketId, user: String, app: String) {
@@ -73,19 +76,55 @@ impl Node {
                 Some(session) => self.on_frame(&session, socket, &frame),
                 None => self.on_first_frame(socket, &frame),
             },
-            Err(bad) => self.on_bad_text(socket, session, &bad.to_string()),
+            Err(bad) => self.on_bad_text(socket, session, &bad),
         }
     }
 
-    fn on_bad_text(&mut self, socket: SocketId, session: Option<SessionId>, what: &str) {
+    /// Text that is no JSON object is suffered twice (D-02). An object that is no frame is refused
+    /// like a frame: its number is taken, or the app could never go on.
+    fn on_bad_text(&mut self, socket: SocketId, session: Option<SessionId>, bad: &Bad) {
         let Some(known) = self.sockets.get_mut(&socket) else { return };
-        known.bad_texts += 1;
-        if known.bad_texts >= 3 {
-            self.close(socket, close::NOT_TEXT, "third text that is no frame");
-            self.on_closed(socket, None);
-        } else if let Some(session) = session {
-            self.send(&session, Frame::error("register", "notify", 400, what));
+        if bad.kind == BadKind::NotJson {
+            known.bad_texts += 1;
+            if known.bad_texts >= 3 {
+                self.close(socket, close::NOT_TEXT, "third text that is no frame");
+                self.on_closed(socket, None);
+                return;
+            }
         }
+        let what = bad.to_string();
+        match session {
+            Some(session) if bad.echo.sequence.is_some() => {
+                self.on_numbered(&session, socket, &echoed(bad), |node, frame| {
+                    node.refuse_frame(&session, frame, 400, &what);
+                });
+            }
+            Some(session) if self.is_heard(&session, socket) => {
+                self.refuse_frame(&session, &echoed(bad), 400, &what);
+            }
+            None if bad.kind == BadKind::Invalid => {
+                let mut error = Frame::error("register", "connect", 400, &what);
+                error.control.correlation_id.clone_from(&bad.echo.correlation_id);
+                self.out.push(Output::Text { socket, text: error.to_text() });
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// True if the app may be answered through this socket: it is the session's, the session
+    /// exists for the app, and the app listens. If it does not, the socket is closed; session and
+    /// calls stay, and the app may come back and say what it has.
+    fn is_heard(&mut self, session: &SessionId, socket: SocketId) -> bool {
+        let Some(entry) = self.entries.get(session) else { return false };
+        if entry.joining.is_some() || entry.session.socket() != Some(socket) {
+            return false;
+        }
+        let deaf = entry.session.record.unacknowledged.len() >= MOST_UNACKNOWLEDGED;
+        if deaf {
+            self.close(socket, close::DEAF, "acknowledge what you were sent");
+            self.on_closed(socket, None);
+        }
+        !deaf
     }
 
     /// Without a session only a connect makes sense.
@@ -257,7 +296,22 @@ impl Node {
         if acked.is_some_and(|sequence| entry.session.acknowledge(sequence)) {
             self.touch(session, Dirty::Lazy);
         }
-        if is_ack {
+        if !is_ack {
+            self.on_numbered(session, socket, frame, |node, frame| {
+                node.on_new_frame(session, frame);
+            });
+        }
+    }
+
+    /// Takes the number of what the app sent, and does what it asks for if it is the one due.
+    fn on_numbered(
+        &mut self,
+        session: &SessionId,
+        socket: SocketId,
+        frame: &Frame,
+        work: impl FnOnce(&mut Self, &Frame),
+    ) {
+        if !self.is_heard(session, socket) {
             return;
         }
         let Some(sequence) = frame.control.sequence else {
@@ -271,7 +325,7 @@ impl Node {
             Order::Next => {
                 let untold = entry.session.untold;
                 self.touch(session, Dirty::Lazy);
-                self.on_new_frame(session, frame);
+                work(self, frame);
                 if untold >= self.config.acknowledge_after.0 {
                     self.acknowledge(session);
                 }
@@ -289,7 +343,12 @@ impl Node {
             ("call", "start") => self.on_start_answer(session, frame),
             ("call", "shutdown") => self.on_shutdown(session, frame),
             ("call", "complete" | "prack" | "trickle") => {}
-            _ => self.refuse_frame(session, frame, 404, "no such package or action here"),
+            (package, action) => {
+                let short = |text: &str| text.chars().take(40).collect::<String>();
+                let (package, action) = (short(package), short(action));
+                let what = format!("no action \"{action}\" of package \"{package}\" here");
+                self.refuse_frame(session, frame, 404, &what);
+            }
         }
     }
 
@@ -396,6 +455,17 @@ impl Node {
         self.sockets.remove(&socket);
         self.timers.clear(Name::Idle, &Owner::Socket(socket));
     }
+}
+
+/// As much of a frame as its error has to repeat.
+fn echoed(bad: &Bad) -> Frame {
+    let or = |text: &Option<String>, other: &str| text.clone().unwrap_or_else(|| other.to_owned());
+    let (package, action) = (or(&bad.echo.package, "register"), or(&bad.echo.action, "notify"));
+    let mut frame = Frame::message(&package, &action);
+    frame.control.sequence = bad.echo.sequence;
+    frame.control.correlation_id.clone_from(&bad.echo.correlation_id);
+    frame.control.subsession_id.clone_from(&bad.echo.subsession_id);
+    frame
 }
 
 impl super::entry::Entry {

@@ -144,7 +144,10 @@ impl Node {
         let status = match self.dialog_of(request) {
             None => 481,
             Some(place) if self.is_old_cseq(&place, request) => 500,
-            Some(_) => 488,
+            Some(_) => match required(request) {
+                Some(tags) => return self.refuse(key, request, 420, &[("Unsupported", tags)]),
+                None => 488,
+            },
         };
         self.refuse(key, request, status, &[]);
     }
@@ -176,8 +179,11 @@ impl Node {
         let server = Server::new(flow.transport.is_reliable(), self.config.timers);
         self.servers.insert(key.clone(), (server, flow));
         let method = request.method().cloned().unwrap_or(Method::OPTIONS);
+        let is_served = [Method::BYE, Method::OPTIONS].contains(&method);
         if method == Method::CANCEL {
             self.on_cancel(key, request);
+        } else if let Some(tags) = required(request).filter(|_| is_served) {
+            self.reply(key, request, 420, &[("Unsupported", tags)]);
         } else if method == Method::BYE {
             self.on_bye(key, request);
         } else if method == Method::OPTIONS {
@@ -324,10 +330,12 @@ fn merged_identity(request: &Message) -> String {
     format!("{} {call_id} {cseq} {uri}", from_tag.unwrap_or_default())
 }
 
-/// Option tags that the request requires. None is supported, so all of them are refused.
+/// Option tags that the request requires (RFC 3261 section 8.2.2.3). None is supported, so all of
+/// them are refused; in an ACK or a CANCEL they say nothing.
 fn required(request: &Message) -> Option<String> {
-    let tags = request.values("Require").join(", ");
-    (!tags.is_empty()).then_some(tags)
+    let mut tags = request.values("Require");
+    tags.retain(|tag| !tag.is_empty());
+    (!tags.is_empty()).then(|| tags.join(", "))
 }
 
 fn is_known(method: &Method) -> bool {

@@ -81,6 +81,17 @@ pub(super) fn settings(
     let web = &file.websocket;
     review.count("websocket", "most-sockets", web.most_sockets, 1_000_000);
     review.count("websocket", "most-sockets-per-ip", web.most_sockets_per_ip, 1_000_000);
+    if !crate::http::is_app(&web.default_app) {
+        let what = "no application; write 1 to 64 letters, digits and -_., like \"phone\"";
+        review.fault("websocket", 0, "default-app", what);
+    }
+    let is_origin = |origin: &&String| {
+        origin.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'))
+    };
+    if let Some(odd) = web.origins.iter().find(|origin| !is_origin(origin)) {
+        let what = format!("`{odd}` is no origin; write one like \"https://app.example.com\"");
+        review.fault("websocket", 0, "origins", what);
+    }
     let settings = Settings {
         udp: review.address("sip", "udp", &file.sip.udp),
         tcp: review.address("sip", "tcp", &file.sip.tcp),
@@ -101,10 +112,24 @@ pub(super) fn settings(
 fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> core::Config {
     let (call, session, web) = (&file.call, &file.session, &file.websocket);
     review.host_port("node", "advertised", &file.node.advertised);
+    if file.node.name.is_empty() {
+        review.fault("node", 0, "name", "a node needs a name; write one like \"node-1\"");
+    }
+    let is_host = |host: &String| {
+        let sound =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '[' | ']' | ':');
+        !host.is_empty() && host.chars().all(sound)
+    };
+    if let Some(odd) = file.node.domains.iter().find(|domain| !is_host(domain)) {
+        let what = format!("`{odd}` is no domain; write one like \"example.com\"");
+        review.fault("node", 0, "domains", what);
+    }
     if file.node.domains.is_empty() {
         review.fault("node", 0, "domains", "nobody can be called; write [\"example.com\"]");
     }
     check_times(review, file);
+    let frames = usize::try_from(session.acknowledge_frames).unwrap_or(usize::MAX);
+    review.count("session", "acknowledge-frames", frames, 1_000);
     review.count("call", "most-pending", call.most_pending, 10_000);
     review.count("session", "most-sessions", session.most_sessions, 10_000_000);
     core::Config {
@@ -250,8 +275,21 @@ fn users(
     users
 }
 
-/// A secret by one of three ways: value, environment, file.
+/// A secret by one of three ways: value, environment, file. An empty one is none.
 fn secret_of(
+    ways: [&Option<String>; 3],
+    secrets: &Secrets<'_>,
+) -> Result<Option<Secret>, (Option<&'static str>, String)> {
+    let [_, env, file] = ways;
+    let secret = read_secret(ways, secrets)?;
+    if secret.as_ref().is_some_and(|secret| secret.0.is_empty()) {
+        let key = env.as_ref().map(|_| "secret-env").or(file.as_ref().map(|_| "secret-file"));
+        return Err((key, "the secret is empty; write at least one character".to_owned()));
+    }
+    Ok(secret)
+}
+
+fn read_secret(
     [value, env, file]: [&Option<String>; 3],
     secrets: &Secrets<'_>,
 ) -> Result<Option<Secret>, (Option<&'static str>, String)> {
@@ -281,6 +319,10 @@ fn fabric(review: &mut Review<'_>, written: &file::Fabric) -> FabricSettings {
         let names: Vec<_> = ENGINES.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         let what = format!("no engine `{}`; write one of: {}", written.engine, names.join(", "));
         review.fault("fabric", 0, "engine", what);
+    }
+    if written.engine == "redb" && written.path.is_empty() {
+        let what = "no file; write a path like \"reveille.redb\"";
+        review.fault("fabric", 0, "path", what);
     }
     FabricSettings {
         engine: written.engine.clone(),
@@ -317,6 +359,10 @@ fn application(
         let what =
             format!("no provider `{}`; write one of: {}", written.provider, names.join(", "));
         review.fault(SECTION, nth, "provider", what);
+    }
+    if !crate::http::is_app(&written.app) {
+        let what = "no application; write 1 to 64 letters, digits and -_., like \"phone\"";
+        review.fault(SECTION, nth, "app", what);
     }
     let uri: Result<hyper::Uri, _> = written.url.parse();
     if !uri.is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {

@@ -7,6 +7,22 @@ pub const fn print_config() -> &'static str {
     EXAMPLE
 }
 
+/// The example's line for a key; for none, the section's own.
+pub(super) fn line_of(section: &str, key: &str) -> Option<&'static str> {
+    let lines = EXAMPLE.lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with(' ') => rest,
+        _ => line,
+    });
+    let mut inside =
+        lines.skip_while(|line| !line.starts_with('[') || line.trim_matches(['[', ']']) != section);
+    let header = inside.next()?;
+    if key.is_empty() {
+        return Some(header);
+    }
+    let mut own = inside.take_while(|line| !line.starts_with('['));
+    own.find(|line| line.split_once(" = ").is_some_and(|(name, _)| name == key))
+}
+
 const EXAMPLE: &str = r#"# A gateway of Reveille. Every key is shown with its default; what has none is commented out.
 # Times are a number and a unit: "500ms", "30s", "2m", "1h", "7d".
 

@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for Span {
 
 /// 183, 182, or the word `none`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "no such hold code")]
 pub(super) enum HoldCode {
     Code(u16),
     Word(String),

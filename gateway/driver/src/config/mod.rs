@@ -3,6 +3,7 @@
 mod check;
 mod example;
 mod file;
+mod parse;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -101,10 +102,12 @@ pub struct Secrets<'a> {
 /// # Errors
 /// Everything that is wrong with it, in the order of the lines.
 pub fn read(name: &str, text: &str, secrets: &Secrets<'_>) -> Result<Settings, Vec<ConfigError>> {
-    let file: File = toml::from_str(text).map_err(|error| {
-        let (line, key) = place::of_offset(text, error.span().map_or(0, |span| span.start));
-        let what = error.message().replace('\n', "; ");
-        vec![ConfigError { file: name.to_owned(), line, key, what }]
-    })?;
-    check::settings(name, text, &file, secrets)
+    let (file, mut errors, text) = parse::file(name, text)?;
+    match check::settings(name, &text, &file, secrets) {
+        Ok(settings) if errors.is_empty() => return Ok(settings),
+        Ok(_) => {}
+        Err(more) => errors.extend(more),
+    }
+    errors.sort_by_key(|error| error.line);
+    Err(errors)
 }

@@ -26,12 +26,27 @@ pub(super) fn of_key(text: &str, section: &str, nth: usize, key: &str) -> usize 
 /// The line of an offset, and the `section.key` that it lies in.
 pub(super) fn of_offset(text: &str, offset: usize) -> (usize, String) {
     let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
+    // What is missing at the very end is missing in the last line.
+    let line = (before.matches('\n').count() + 1).min(text.lines().count().max(1));
     let upto = || text.lines().take(line);
+    let is_header = upto().last().is_some_and(|line| line.trim_start().starts_with('['));
+    if is_header && upto().last().and_then(table).is_none() {
+        return (line, String::new());
+    }
     let section = upto().filter_map(table).last();
     let key = upto().last().and_then(name_of);
     let parts: Vec<_> = section.into_iter().chain(key).collect();
     (line, parts.join("."))
+}
+
+/// The text with the lines of the table at this offset left empty.
+pub(super) fn without_table(text: &str, offset: usize) -> String {
+    let (line, _) = of_offset(text, offset);
+    let lines = text.lines().enumerate();
+    let end = lines.clone().skip(line).find(|(_, line)| table(line).is_some());
+    let end = end.map_or(usize::MAX, |(index, _)| index);
+    let kept = lines.map(|(at, one)| if (line - 1..end).contains(&at) { "" } else { one });
+    kept.collect::<Vec<_>>().join("\n")
 }
 
 fn table(line: &str) -> Option<&str> {

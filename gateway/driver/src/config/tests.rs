@@ -1,3 +1,6 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 
 fn load(text: &str) -> Result<Settings, Vec<ConfigError>> {
@@ -39,7 +42,8 @@ fn every_error_names_line_key_and_remedy() {
         ("[node\n", "gateway.toml:1: "),
         (
             "[node]\nnam = \"x\"",
-            "gateway.toml:2: node.nam: unknown field `nam`, expected one of `name`",
+            "gateway.toml:2: node.nam: there is no `nam`; did you mean `name`? write one of: name, \
+                domains, advertised",
         ),
         ("\n[call]\nwake-budget = 30", "gateway.toml:3: call.wake-budget: invalid type: integer"),
         (
@@ -124,4 +128,121 @@ fn all_errors_come_at_once_and_no_secret_is_shown() {
         load("[[user]]\naor = \"a@B\"\nusername = \"a\"\nsecret = \"sesame\"").expect("sound");
     assert_eq!(sound.core.users[0].aor, "a@b");
     assert!(!format!("{sound:?}").contains("sesame"));
+}
+
+/// Every fault of one file.
+fn faults(text: &str) -> Vec<String> {
+    let errors = load(text).expect_err(text);
+    errors.iter().map(|error| error.to_string().replace("gateway.toml:", "")).collect()
+}
+
+fn assert_faults(text: &str, wanted: &[&str]) {
+    let found = faults(text);
+    assert_eq!(found.len(), wanted.len(), "{found:#?}");
+    for (found, wanted) in found.iter().zip(wanted) {
+        assert!(found.starts_with(wanted), "{found}\nnot\n{wanted}");
+    }
+}
+
+#[test]
+fn keys_types_and_values_are_refused_in_one_pass() {
+    assert_faults(
+        "[nod]\nname = \"x\"\n[call]\nwake-budgt = \"3s\"\nmost-pending = \"x\"\n\
+            hold-code = true\nring-deadline = \"1s\"\n[[user]]\nusername = \"a\"\n[[user]]\n\
+            aor = \"x\"\nusername = \"b\"\nsecret = \"y\"\n[registrar]\nuri = 3\n\
+            [fabric]\nengine = \"q\"\n",
+        &[
+            "1: nod: there is no `nod`; did you mean `node`? write one of: node, sip, ",
+            "4: call.wake-budgt: there is no `wake-budgt`; did you mean `wake-budget`? write",
+            "5: call.most-pending: invalid type: string \"x\", expected usize; write it like: \
+                most-pending = 64",
+            "6: call.hold-code: no such hold code; write it like: hold-code = 183",
+            "7: call.ring-deadline: 1s is out of range; write \"5s\" to",
+            "8: user: missing field `aor`; write it like: aor = \"bob@example.com\"",
+            "11: user.aor: no address of record; write \"user@domain\"",
+            "15: registrar.uri: invalid type: integer `3`, expected a string; write it like: \
+                uri = \"sip:example.com\"",
+            "17: fabric.engine: no engine `q`; write one of: \"memory\", \"redb\"",
+        ],
+    );
+    assert_faults(
+        "zzz = 3\nnode = 3\nuser = 7\n[push]\nattempts = [\"0s\", 3]\n[session]\n\
+            most-sessions = -1\nacknowledge-frames = 0\nttl-min = 3.5\n",
+        &[
+            "1: zzz: there is no `zzz`; write one of: node, ",
+            "2: node: invalid type: integer `3`, expected struct Node; write it like: [node]",
+            "3: user: invalid type: integer `7`, expected a sequence; write it like: [[user]]",
+            "5: push.attempts: invalid type: integer `3`, expected a string; write it like: ",
+            "7: session.most-sessions: invalid value: integer `-1`, expected usize; write it like: ",
+            "8: session.acknowledge-frames: 0 is out of range; write 1 to 1000",
+            "9: session.ttl-min: invalid type: floating point `3.5`, expected a string; write",
+        ],
+    );
+}
+
+#[test]
+fn text_that_is_no_toml_is_refused_at_every_line_of_it() {
+    assert_faults(
+        "[node]\nname = \n[sip]\nudp = \"x\n[call\n[session]\ngrace = \"1s\"\ngrace = \"2s\"\n",
+        &[
+            "2: node.name: string values must be quoted",
+            "4: sip.udp: invalid basic string, expected `\"`; write it like: udp = \"0.0.0.0:5060\"",
+            "5: unclosed table, expected `]`",
+            "8: session.grace: it stands twice; write it once",
+        ],
+    );
+}
+
+#[test]
+fn what_is_missing_at_the_end_is_told_of_the_last_line() {
+    for text in ["[node]\nname\n", "[node]\n\"\"\"name\n"] {
+        assert!(faults(text).iter().all(|fault| fault.starts_with("2: ")), "{:?}", faults(text));
+    }
+}
+
+#[test]
+fn values_of_the_right_type_can_be_wrong_as_well() {
+    assert_faults(
+        "[node]\nname = \"\"\ndomains = [\"a b\"]\n[websocket]\ndefault-app = \"a/b\"\n\
+            origins = [\"app.example.com\"]\n[fabric]\npath = \"\"\n[[user]]\naor = \"a@b\"\n\
+            username = \"a\"\nsecret = \"\"\n[[application]]\napp = \"a b\"\n\
+            provider = \"webhook\"\nid = \"i\"\nurl = \"http://p/\"\n\
+            credential-file = \"/missing\"\n",
+        &[
+            "2: node.name: a node needs a name; write one like \"node-1\"",
+            "3: node.domains: `a b` is no domain; write one like \"example.com\"",
+            "5: websocket.default-app: no application; write 1 to 64 letters",
+            "6: websocket.origins: `app.example.com` is no origin; write one like \"https://",
+            "8: fabric.path: no file; write a path like \"reveille.redb\"",
+            "12: user.secret: the secret is empty; write at least one character",
+            "14: application.app: no application; write 1 to 64 letters",
+            "18: application.credential-file: `/missing`: entity not found; write the path of a",
+        ],
+    );
+}
+
+#[test]
+fn a_file_full_of_faults_ends_at_some_point() {
+    let text: String = (0..10_000).map(|n| format!("key-{n} = {n}\n")).collect();
+    assert_eq!(faults(&text).len(), 50);
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics_and_every_fault_has_its_line(
+        edits in vec((any::<prop::sample::Index>(), "[\\[\\]\"=.,#a-z0-9\\né-]{0,6}", 0..12_usize), 0..8),
+    ) {
+        let mut text = print_config().replace("\n#", "\n");
+        for (at, put, cut) in edits {
+            let places: Vec<_> = text.char_indices().map(|(place, _)| place).collect();
+            let nth = at.index(places.len());
+            let end = places.get(nth + cut).copied().unwrap_or(text.len());
+            text.replace_range(places[nth]..end, &put);
+        }
+        let lines = text.lines().count();
+        for error in load(&text).err().unwrap_or_default() {
+            prop_assert!((1..=lines.max(1)).contains(&error.line), "{error}");
+            prop_assert!(!error.what.is_empty());
+        }
+    }
 }

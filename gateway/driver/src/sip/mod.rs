@@ -1,6 +1,7 @@
 //! SIP over UDP and TCP: bytes in, judged messages to the loop; queued messages out.
 
 mod arrival;
+mod pace;
 mod refuse;
 pub(crate) mod tcp;
 pub(crate) mod udp;

@@ -11,8 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
 use super::arrival::{Arrival, judge, note_broken};
-use super::{SIP_QUEUE, SipOut};
+use super::{SIP_QUEUE, SipOut, refuse};
 use crate::door::{Door, Pass};
+use crate::linger::linger;
 use crate::world::{Event, World};
 
 /// How long a dial may take before the message counts as unsent.
@@ -128,21 +129,26 @@ async fn read(
         let Some(got) = world.unless_stopped(got).await else { return };
         let Some(Ok(length @ 1..)) = got else { break };
         framer.push(&chunk[..length]);
-        if !take_frames(&world, &line, &mut framer, &answers, &chunk[..length]).await {
-            break;
+        if !take_frames(&world, &line, &mut framer, &answers).await {
+            // Once the loop has forgotten the connection, the last answer leaves and the stream is
+            // shut; until then it is kept, with what the peer still sends.
+            if world.tell(Event::TcpClosed { connection: line.connection }).await {
+                linger(&world, &mut stream).await;
+            }
+            return;
         }
     }
     // False only once the loop is gone.
     let _told: bool = world.tell(Event::TcpClosed { connection: line.connection }).await;
 }
 
-/// Everything whole that has come; false if the stream has lost its frames.
+/// Everything whole that has come; false if the stream has lost its frames (RFC 3261 section 18.3),
+/// which is answered where the request says to whom.
 async fn take_frames(
     world: &World,
     line: &Line,
     framer: &mut Framer,
     answers: &mpsc::WeakSender<SipOut>,
-    chunk: &[u8],
 ) -> bool {
     let flow = Flow {
         transport: Transport::Tcp,
@@ -150,7 +156,8 @@ async fn take_frames(
         peer: line.peer.clone(),
         connection: Some(line.connection),
     };
-    loop {
+    let mut whole = true;
+    while whole {
         let answer = match framer.next() {
             Ok(None) => return true,
             Ok(Some(Frame::Pong)) => continue,
@@ -168,8 +175,10 @@ async fn take_frames(
                 }
             }
             Err(fault) => {
-                note_broken(world, &flow, chunk, &fault);
-                return false;
+                whole = false;
+                note_broken(world, &flow, framer.rest(), &fault);
+                let Some(answer) = refuse::answer(framer.rest(), &fault) else { break };
+                answer
             }
         };
         let Some(queue) = answers.upgrade() else { return false };
@@ -177,6 +186,7 @@ async fn take_frames(
             return false;
         }
     }
+    whole
 }
 
 async fn write(

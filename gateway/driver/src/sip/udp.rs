@@ -10,6 +10,7 @@ use reveille_wire::sip::Message;
 use tokio::sync::mpsc;
 
 use super::arrival::{Arrival, judge};
+use super::pace::Pace;
 use super::{SIP_QUEUE, SipOut};
 use crate::world::{Event, World};
 
@@ -40,6 +41,7 @@ async fn read(
     answers: mpsc::WeakSender<SipOut>,
 ) {
     let mut buffer = vec![0; DATAGRAM];
+    let mut pace = Pace::default();
     loop {
         let Some(got) = world.unless_stopped(socket.recv_from(&mut buffer)).await else { return };
         let (length, source) = match got {
@@ -69,7 +71,7 @@ async fn read(
                     return;
                 }
             }
-            Arrival::Answer(bytes) => {
+            Arrival::Answer(bytes) if pace.allows(world.now().mono_us) => {
                 // A full queue loses the answer, as the network might.
                 if let Some(queue) = answers.upgrade()
                     && queue.try_send(SipOut { flow, bytes }).is_err()
@@ -77,7 +79,7 @@ async fn read(
                     tracing::debug!("no room to answer a malformed request");
                 }
             }
-            Arrival::Nothing => {}
+            Arrival::Answer(_) | Arrival::Nothing => {}
         }
     }
 }

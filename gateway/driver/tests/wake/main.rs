@@ -1,5 +1,7 @@
 //! A call for a sleeping app through the whole gateway over the loopback, hop by hop, and once
-//! more across a restart on the same fabric.
+//! more across a restart on the same fabric; and that whatever else peers send does it no harm.
+
+mod hostile;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,11 +75,13 @@ impl Rig {
         let host = reveille_host::real::host();
         let (url, pushes) = push_service(&host).await;
         let mut core = Config::new("example.com", "127.0.0.1:5060");
-        core.users.push(User {
-            aor: "bob@example.com".to_owned(),
-            username: "bob".to_owned(),
-            secret: Secret("sesame".to_owned()),
-        });
+        for name in ["bob", "eve"] {
+            core.users.push(User {
+                aor: format!("{name}@example.com"),
+                username: name.to_owned(),
+                secret: Secret("sesame".to_owned()),
+            });
+        }
         let mut settings = Settings::new(core);
         settings.push.applications.push(Application {
             app: "phone".to_owned(),
@@ -100,10 +104,14 @@ impl Rig {
     }
 
     async fn app(&self, running: &Running) -> App {
+        self.app_of(running, "bob").await
+    }
+
+    async fn app_of(&self, running: &Running, user: &str) -> App {
         let at = running.ws.expect("a port").to_string();
         let stream = self.host.net.dial(&at).await.expect("it listens");
         let mut request = format!("ws://{at}/chat").into_client_request().expect("a request");
-        let basic = format!("Basic {}", STANDARD.encode("bob:sesame"));
+        let basic = format!("Basic {}", STANDARD.encode(format!("{user}:sesame")));
         let headers = request.headers_mut();
         headers.insert("Authorization", basic.parse().expect("a header"));
         headers.insert("Sec-WebSocket-Protocol", "webrtc.oracle.com".parse().expect("a header"));
@@ -136,9 +144,11 @@ impl Rig {
         app.say(&json!({"control": {"type": "request", "session_id": session},
             "header": {"action": "connect", "cslr": 2, "subsessions": []}}))
             .await;
+        let resumed = self.in_time("the session is resumed", app.hear("connect")).await;
+        let next = resumed["header"]["sslr"].as_u64().expect("the app's last number") + 1;
         let start = self.in_time("the call is delivered", app.hear("start")).await;
         let control = &start["control"];
-        app.say(&json!({"control": {"type": "response", "package_type": "call", "sequence": 3,
+        app.say(&json!({"control": {"type": "response", "package_type": "call", "sequence": next,
             "session_id": session, "subsession_id": control["subsession_id"],
             "correlation_id": control["correlation_id"], "message_state": "final"},
             "header": {"action": "start"}, "payload": {"sdp": "v=0\r\n"}}))
@@ -180,16 +190,39 @@ impl App {
         self.socket.send(Message::text(frame.to_string())).await.expect("sent");
     }
 
-    /// The next frame with this action.
+    /// The next frame with this action that is no error.
     async fn hear(&mut self, action: &str) -> Value {
+        self.next(|frame| {
+            frame["header"]["action"] == action && frame["control"]["type"] != "error"
+        })
+        .await
+    }
+
+    async fn hear_error(&mut self) -> Value {
+        self.next(|frame| frame["control"]["type"] == "error").await
+    }
+
+    async fn next(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let message = self.socket.next().await.expect("more").expect("sound");
             let Message::Text(text) = message else { continue };
             let frame: Value = serde_json::from_str(&text).expect("JSON");
-            if frame["header"]["action"] == action {
+            if is_wanted(&frame) {
                 return frame;
             }
         }
+    }
+
+    /// The code with which the gateway closes.
+    async fn close_code(&mut self) -> Option<u16> {
+        while let Some(Ok(message)) = self.socket.next().await {
+            if let Message::Close(frame) = message {
+                // Our half of the handshake, which the gateway waits for.
+                let _gone: bool = self.socket.flush().await.is_err();
+                return frame.map(|frame| frame.code.into());
+            }
+        }
+        None
     }
 }
 
