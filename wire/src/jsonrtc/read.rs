@@ -66,9 +66,7 @@ pub fn read(text: &str) -> Result<Inbound, Bad> {
         let what = format!("{} bytes: send at most {MAX_TEXT}", text.len());
         return Err(bad("text", what, "JsonRTC 1.3"));
     }
-    let mut json = serde_json::Deserializer::from_str(text);
-    let value = Strict { depth_left: MAX_DEPTH }.deserialize(&mut json);
-    let value = value.and_then(|value| json.end().map(|()| value)).map_err(|error| Bad {
+    let value = decode(text).map_err(|error| Bad {
         kind: BadKind::NotJson,
         at: format!("line {} column {}", error.line(), error.column()),
         what: format!("{error}: send one JSON object"),
@@ -91,6 +89,13 @@ pub fn read(text: &str) -> Result<Inbound, Bad> {
     let header = read_header(header.unwrap_or(Members { at: "header", map: Map::new() }))?;
     let payload = Members::take(&mut object, "payload")?.map(|it| it.map).unwrap_or_default();
     Ok(Inbound::Frame(Box::new(Frame { control, header, payload })))
+}
+
+/// The JSON of a text within the bounds of depth and of members given once.
+pub(super) fn decode(text: &str) -> Result<Value, serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = Strict { depth_left: MAX_DEPTH }.deserialize(&mut json)?;
+    json.end().map(|()| value)
 }
 
 fn read_control(mut it: Members) -> Result<Control, Bad> {
@@ -164,7 +169,7 @@ impl Members {
         match object.remove(at) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Object(map)) => Ok(Some(Self { at, map })),
-            Some(_) => Err(bad(at, "not an object", "JsonRTC 1.3")),
+            Some(_) => Err(bad(at, "must be an object", "JsonRTC 1.3")),
         }
     }
 
@@ -173,7 +178,7 @@ impl Members {
     }
 
     fn wrong<T>(&self, name: &str, want: &str) -> Result<T, Bad> {
-        Err(bad(&format!("{}.{name}", self.at), format!("not {want}"), "JsonRTC 1.4, 1.5"))
+        Err(bad(&format!("{}.{name}", self.at), format!("must be {want}"), "JsonRTC 1.4, 1.5"))
     }
 
     fn text(&mut self, name: &str) -> Result<Option<String>, Bad> {
