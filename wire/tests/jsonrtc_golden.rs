@@ -183,6 +183,8 @@ fn the_merely_strange_frame_is_named_and_not_refused() {
     let fatal = "\"type\":\"error\",\"sequence\":4,\"correlation_id\":\"s3\"";
     let code = ",\"header\":{\"action\":\"start\",\"error_code\":500}";
     assert_eq!(remarks(fatal, code), [("JsonRTC 1.9", None)]);
+    assert_eq!(remarks(fatal, &code.replace("500", "480")), []);
+    assert_eq!(remarks(fatal, ",\"header\":{\"action\":\"start\"}"), [("JsonRTC 1.9", None)]);
     let sleep = ",\"header\":{\"action\":\"hibernate\",\"ttl\":5}";
     assert_eq!(remarks("\"type\":\"request\",\"sequence\":2", sleep), [("JsonRTC 4.5", None)]);
     let silent = "\"type\":\"response\",\"package_type\":\"call\"";

@@ -193,6 +193,48 @@ fn control_characters_pass_only_behind_a_backslash() {
 }
 
 #[test]
+fn what_is_never_answered_is_discarded() {
+    let answer = |text: &str| {
+        let refusals = judge_datagram(text.as_bytes()).refusals;
+        refusals.first().map(|refusal| refusal.answer)
+    };
+    assert_eq!(answer("ACK sip:bob@example.com SIP/2.0\r\n\r\n"), Some(Answer::Discard));
+    assert_eq!(answer("ACKS sip:bob@example.com SIP/2.0\r\n\r\n"), Some(BAD));
+    assert_eq!(answer("SIP/2.0 200 not SIP/2.0\r\n\r\n"), Some(Answer::Discard));
+    assert_eq!(answer("GET / HTTP/1.1\r\n\r\n"), Some(Answer::Discard));
+    assert_eq!(answer(""), Some(Answer::Discard));
+}
+
+#[test]
+fn a_body_says_what_it_is() {
+    let text = |kind: &str| {
+        let text = String::from_utf8(bytes("invut")).expect("ASCII");
+        text.replace("Content-Type: application/unknownformat", kind)
+    };
+    let judgement = judge_datagram(text("Content-Type: sound").as_bytes());
+    assert_eq!(judgement.refusals.first().map(|it| it.rule), Some("RFC 3261 20.15"));
+    let judgement = judge_datagram(text("Subject: none").as_bytes());
+    assert!(!judgement.is_refused(), "{judgement}");
+    let remarks: Vec<_> = judgement.remarks.iter().map(|it| (it.rule, it.status)).collect();
+    assert_eq!(remarks, [("RFC 3261 20.15", Some(400))]);
+}
+
+#[test]
+fn a_response_with_two_vias_is_no_user_agents() {
+    let text = String::from_utf8(bytes("bcast")).expect("ASCII");
+    let judgement = judge_datagram(text.replace("255.255.255.255", "192.0.2.9").as_bytes());
+    assert!(!judgement.is_refused(), "{judgement}");
+    assert_eq!(judgement.remarks.first().map(|it| it.rule), Some("RFC 3261 8.1.3.3"));
+}
+
+#[test]
+fn a_sender_of_rfc_2543_is_named_by_each_sign() {
+    let judgement = judged("inv2543");
+    let rules: Vec<_> = judgement.remarks.iter().map(|remark| remark.rule).collect();
+    assert_eq!(rules, ["RFC 3261 8.1.1.6", "RFC 3261 17.2.3", "RFC 3261 8.1.1.3"]);
+}
+
+#[test]
 fn registrars_and_notifiers_are_spoken_for() {
     let with = |method: &str, name: &str, value: &str| {
         let text = String::from_utf8(bytes("zeromf")).expect("ASCII").replace("OPTIONS", method);
