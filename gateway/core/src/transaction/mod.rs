@@ -1,18 +1,19 @@
 //! The transaction machines of RFC 3261 section 17 (with RFC 6026): they absorb and repeat, and
-//! know neither calls nor sessions. The INVITE client transaction is not here yet: this gateway
-//! places no calls.
+//! know neither calls nor sessions. Outgoing calls use [`InviteClient`].
 
 mod client;
+mod invite_client;
 mod invite_server;
 mod server;
 
 use reveille_wire::sip::{Message, Method};
 
 pub(crate) use client::{Client, ClientEvent};
+pub use invite_client::{InviteClient, InviteEvent};
 pub(crate) use invite_server::{InviteServer, Stage};
 pub(crate) use server::Server;
 
-use crate::timer::Name;
+pub use crate::timer::Name;
 
 /// What finds a server transaction (RFC 3261 section 17.2.3).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +51,7 @@ fn is_invite_class(method: &Method) -> bool {
 
 /// What a machine asks of its owner, beside sending.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Act {
+pub enum Act {
     /// Put these bytes on the wire.
     Send(Vec<u8>),
     /// Wake me under this name after so many milliseconds.
