@@ -34,6 +34,13 @@ enum Stage {
     Terminated,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cancel {
+    No,
+    Wished,
+    Given,
+}
+
 /// An INVITE client transaction (RFC 3261 section 17.1.1 with the Accepted state and Timer M of
 /// RFC 6026 section 7.2). Its owner has matched what comes in (RFC 3261 section 17.1.3).
 #[derive(Debug, Clone)]
@@ -42,7 +49,7 @@ pub struct InviteClient {
     reliable: bool,
     invite: Message,
     ack: Vec<u8>,
-    cancel_wished: bool,
+    cancel: Cancel,
     interval_ms: u64,
     timers: SipTimers,
 }
@@ -60,7 +67,7 @@ impl InviteClient {
             reliable,
             invite,
             ack: Vec::new(),
-            cancel_wished: false,
+            cancel: Cancel::No,
             interval_ms: timers.t1_ms,
             timers,
         }
@@ -96,7 +103,7 @@ impl InviteClient {
         if self.stage == Stage::Calling {
             self.leave_for(Stage::Proceeding, acts);
         }
-        let cancel = std::mem::take(&mut self.cancel_wished).then(|| self.cancelling());
+        let cancel = if self.cancel == Cancel::Wished { self.cancelling() } else { None };
         InviteEvent::Provisional { cancel }
     }
 
@@ -113,22 +120,23 @@ impl InviteClient {
         if self.reliable { 0 } else { TIMER_D_MS.max(64 * self.timers.t1_ms) }
     }
 
-    /// The user does not want the call any more. Gives the CANCEL, for a transaction of its own, if
-    /// it may go; before the first provisional the wish is remembered, and after the final there is
-    /// nothing to cancel (RFC 3261 section 9.1).
+    /// The user does not want the call any more. Gives the CANCEL, once and for a transaction of its
+    /// own, if it may go; before the first provisional the wish is remembered, and after the final
+    /// there is nothing to cancel (RFC 3261 section 9.1).
     pub fn cancel(&mut self) -> Option<Message> {
         match self.stage {
             Stage::Calling => {
-                self.cancel_wished = true;
+                self.cancel = Cancel::Wished;
                 None
             }
-            Stage::Proceeding => Some(self.cancelling()),
+            Stage::Proceeding => self.cancelling(),
             Stage::Accepted | Stage::Completed | Stage::Terminated => None,
         }
     }
 
-    fn cancelling(&self) -> Message {
-        self.within(Method::CANCEL, self.invite.header("To"))
+    fn cancelling(&mut self) -> Option<Message> {
+        let before = std::mem::replace(&mut self.cancel, Cancel::Given);
+        (before != Cancel::Given).then(|| self.within(Method::CANCEL, self.invite.header("To")))
     }
 
     /// ACK of a failure (17.1.1.3) or CANCEL (9.1): the INVITE's target, topmost Via, Route, From,
@@ -447,12 +455,15 @@ mod tests {
         assert_eq!(cancel.header("CSeq"), Some("7 CANCEL"));
         assert_eq!((cancel.header("Require"), cancel.validate()), (None, Ok(())));
         assert_eq!(comes(&mut machine, 180).0, NEWS);
+        assert_eq!(machine.cancel(), None, "wished again");
     }
 
     #[test]
     fn a_cancel_goes_at_once_while_proceeding_and_never_after_a_final() {
-        let cancel = at(Stage::Proceeding).cancel();
+        let mut machine = at(Stage::Proceeding);
+        let cancel = machine.cancel();
         assert_eq!(cancel.and_then(|it| it.method().cloned()), Some(Method::CANCEL));
+        assert_eq!((machine.cancel(), comes(&mut machine, 180).0), (None, NEWS));
         for stage in [Stage::Accepted, Stage::Completed] {
             assert_eq!(at(stage).cancel(), None, "{stage:?}");
         }
