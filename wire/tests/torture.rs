@@ -145,6 +145,7 @@ fn all_that_is_wrong_is_told_and_not_only_the_first() {
     let missing = ["RFC 3261 8.1.1.3", "RFC 3261 8.1.1.2", "RFC 3261 8.1.1.4", "RFC 3261 8.1.1.8"];
     assert_eq!(rules("insuf"), missing);
     assert_eq!(rules("multi01").iter().filter(|rule| **rule == "RFC 3261 7.3.1").count(), 5);
+    assert_eq!(rules("badinv01"), ["RFC 3261 20.42", "RFC 3261 20.10"]);
     assert_eq!(rules("scalarlg"), ["RFC 3261 8.1.1.5", "RFC 3261 20.43"]);
 }
 
@@ -232,6 +233,28 @@ fn a_sender_of_rfc_2543_is_named_by_each_sign() {
     let judgement = judged("inv2543");
     let rules: Vec<_> = judgement.remarks.iter().map(|remark| remark.rule).collect();
     assert_eq!(rules, ["RFC 3261 8.1.1.6", "RFC 3261 17.2.3", "RFC 3261 8.1.1.3"]);
+}
+
+#[test]
+fn every_field_that_a_call_rests_on_is_checked() {
+    for (field, rule) in [
+        (&b"Subject: \xff"[..], "RFC 3261 25.1"),
+        (b"Route: <sip:edge.example.com", "RFC 3261 20.10"),
+        (b"Record-Route: nowhere", "RFC 3261 19.1.1"),
+        (b"Expires: soon", "RFC 3261 20.19"),
+        (b"Min-Expires: -1", "RFC 3261 20.23"),
+        (b"WWW-Authenticate: Digest", "RFC 3261 20.44"),
+        (b"Authorization: Digest realm=\"x", "RFC 3261 25.1"),
+    ] {
+        let whole = bytes("zeromf");
+        let head = &whole[..whole.len() - 2];
+        let message = [head, field, b"\r\n\r\n"].concat();
+        let fault = Message::parse(&message).and_then(|message| message.validate());
+        let seen = judge_datagram(&message).refusals.into_iter().map(|refusal| refusal.rule);
+        let name = String::from_utf8_lossy(field);
+        assert_eq!(fault.err().map(|fault| fault.rule), Some(rule), "{name}");
+        assert_eq!(seen.collect::<Vec<_>>(), [rule], "{name}");
+    }
 }
 
 #[test]
