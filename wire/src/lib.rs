@@ -6,5 +6,8 @@
 #![warn(missing_docs)]
 
 pub mod jsonrtc;
+mod judgement;
 pub mod push;
 pub mod sip;
+
+pub use judgement::{Answer, Judgement, Refusal, Remark};

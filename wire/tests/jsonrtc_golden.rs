@@ -3,7 +3,10 @@
 
 use std::fs;
 
-use reveille_wire::jsonrtc::{self, BadKind, Frame, FrameType, Inbound, MessageState, read};
+use reveille_wire::Answer;
+use reveille_wire::jsonrtc::{
+    self, BadKind, Frame, FrameType, Inbound, MessageState, judge_text, read,
+};
 use serde_json::{Value, json};
 
 fn golden(name: &str) -> Value {
@@ -128,4 +131,77 @@ fn a_frame_that_is_none_still_says_whom_to_answer() {
     assert_eq!(bad.echo.sequence, Some(3));
     let empty = read("{\"control\":[],\"header\":7}").expect_err("no frame");
     assert_eq!(*empty.echo, jsonrtc::Echo::default());
+}
+
+/// The rule, the line, and what stands at the offset of the only refusal.
+fn refusal(text: &str) -> (&'static str, usize, String) {
+    let judgement = judge_text(text.as_bytes());
+    let [refusal] = &judgement.refusals[..] else { panic!("{text}: {judgement}") };
+    assert_eq!(refusal.answer, Answer::Status(400), "{judgement}");
+    let at: String = text[refusal.offset..].chars().take(8).collect();
+    (refusal.rule, refusal.line, at)
+}
+
+#[test]
+fn a_refusal_points_into_the_text() {
+    let spread = "{\n \"control\": {\"type\": \"request\",\n  \"sequence\": \"2\"}}";
+    assert_eq!(refusal(spread), ("JsonRTC 1.4, 1.5", 3, "\"2\"}}".to_owned()));
+    let version = "{\"control\":{\"type\":\"request\",\"version\":\"2.0\"}}";
+    assert_eq!(refusal(version), ("JsonRTC 1.4", 1, "\"2.0\"}}".to_owned()));
+    assert_eq!(refusal("{\"control\": {}}"), ("JsonRTC 1.4", 1, "{}}".to_owned()));
+    assert_eq!(refusal("{\"control\": 7}"), ("JsonRTC 1.3", 1, "7}".to_owned()));
+    assert_eq!(refusal("{\n\n\"a\" 1}"), ("JsonRTC 1.3", 3, "1}".to_owned()));
+    assert_eq!(refusal("PING").0, "JsonRTC 1.3");
+}
+
+#[test]
+fn some_texts_close_the_connection() {
+    let answer = |text: &[u8]| judge_text(text).refusals.first().map(|refusal| refusal.answer);
+    assert_eq!(answer(b"{\"control\":\xff}"), Some(Answer::Close(1007)));
+    assert_eq!(answer(&vec![b' '; 65_537]), Some(Answer::Close(1009)));
+    assert_eq!(answer(b"ping"), None);
+    assert_eq!(judge_text(b"ping").summary, "ping, the keep-alive of the app");
+}
+
+#[test]
+fn the_golden_frames_are_accepted_and_summed_up() {
+    let judged = |name: &str| judge_text(golden(name).to_string().as_bytes());
+    let judgement = judged("start-request");
+    assert_eq!(
+        judgement.summary, "request of call, action start, sequence 3, ack 2, sdp 5 bytes",
+        "{judgement}"
+    );
+    for name in ["connect-request", "resume-response", "start-ringing", "acknowledgement"] {
+        let judgement = judged(name);
+        assert_eq!((&judgement.refusals[..], &judgement.remarks[..]), (&[][..], &[][..]), "{name}");
+    }
+}
+
+#[test]
+fn the_merely_strange_frame_is_named_and_not_refused() {
+    let remarks = |control: &str, rest: &str| -> Vec<_> {
+        let text = format!("{{\"control\":{{{control}}}{rest}}}");
+        let judgement = judge_text(text.as_bytes());
+        assert!(!judgement.is_refused(), "{judgement}");
+        judgement.remarks.iter().map(|remark| (remark.rule, remark.status)).collect()
+    };
+    let start =
+        "\"type\":\"request\",\"package_type\":\"call\",\"subsession_id\":\"7\",\"sequence\":4";
+    let offerless = remarks(start, ",\"header\":{\"action\":\"start\"}");
+    assert_eq!(offerless, [("JsonRTC 1.8.2", Some(403))]);
+    let custom = "\"type\":\"message\",\"package_type\":\"x\",\"sequence\":0";
+    let action = ",\"header\":{\"action\":\"notify\"}";
+    assert_eq!(remarks(custom, action), [("JsonRTC 1.8", None), ("JsonRTC 2.1", None)]);
+    assert_eq!(remarks("\"type\":\"acknowledgement\"", ""), [("JsonRTC 2.1", None)]);
+    let fatal = "\"type\":\"error\",\"sequence\":4,\"correlation_id\":\"s3\"";
+    let code = ",\"header\":{\"action\":\"start\",\"error_code\":500}";
+    assert_eq!(remarks(fatal, code), [("JsonRTC 1.9", None)]);
+    assert_eq!(remarks(fatal, &code.replace("500", "480")), []);
+    assert_eq!(remarks(fatal, ",\"header\":{\"action\":\"start\"}"), [("JsonRTC 1.9", None)]);
+    let sleep = ",\"header\":{\"action\":\"hibernate\",\"ttl\":5}";
+    assert_eq!(remarks("\"type\":\"request\",\"sequence\":2", sleep), [("JsonRTC 4.5", None)]);
+    let silent = "\"type\":\"response\",\"package_type\":\"call\"";
+    let answer = ",\"header\":{\"action\":\"start\"}";
+    assert_eq!(remarks(silent, answer).len(), 4, "number, subsession, correlation and state");
+    assert_eq!(remarks("\"type\":\"request\",\"sequence\":1", ""), [("JsonRTC 1.5", None)]);
 }

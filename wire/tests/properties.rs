@@ -2,9 +2,9 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use reveille_wire::jsonrtc::{self, Frame, FrameType, Inbound, MessageState};
+use reveille_wire::jsonrtc::{self, Frame, FrameType, Inbound, MessageState, judge_text};
 use reveille_wire::push::{MAX_PAYLOAD, WakePayload};
-use reveille_wire::sip::{Bounds, Framer, Message, Method, judge};
+use reveille_wire::sip::{Bounds, Framer, Message, Method, NameAddr, Uri, Via, judge_datagram};
 
 const SEED: &[u8] = include_bytes!("../golden/sip/ok-two-contacts-two-vias.sip");
 const OTHER: &[u8] = include_bytes!("../golden/sip/ok-quoted-display.sip");
@@ -30,6 +30,43 @@ fn message() -> impl Strategy<Value = Message> {
             message
         },
     )
+}
+
+const FRAME: &str = include_str!("../golden/jsonrtc/start-request.json");
+
+/// A request as our own code would build one.
+fn request() -> impl Strategy<Value = Message> {
+    let method = proptest::sample::select(vec![
+        Method::INVITE,
+        Method::REGISTER,
+        Method::OPTIONS,
+        Method::MESSAGE,
+        Method::BYE,
+        Method::ACK,
+    ]);
+    let name = "[ -~äß\u{4e2d}]{0,20}";
+    let parts = ("[a-z0-9.]{1,12}", "[a-z]{1,9}\\.example", proptest::option::of(any::<u16>()));
+    let subject = "[ -~]{0,40}";
+    (method, name, parts, token(), 0..1_u32 << 31, 0..=255_u8, subject, vec(any::<u8>(), 0..60))
+        .prop_map(|(method, name, (user, host, port), tag, cseq, hops, subject, body)| {
+            let target = format!("sip:{user}@{host}");
+            let own = Uri::parse(&target).expect("a URI");
+            let mut from = NameAddr::new(own).with_tag(&tag);
+            from.display = Some(name);
+            let cseq = format!("{cseq} {method}");
+            let via = Via::new("UDP", host, port, format!("z9hG4bK{tag}")).to_string();
+            let mut message = Message::request(method, target.as_str())
+                .with("Via", via)
+                .with("Max-Forwards", hops.to_string())
+                .with("From", from.to_string())
+                .with("To", format!("<{target}>"))
+                .with("Call-ID", format!("{tag}@here"))
+                .with("CSeq", cseq)
+                .with("Contact", format!("<{target}>"))
+                .with("Subject", subject);
+            message.set_body("application/sdp", body);
+            message
+        })
 }
 
 fn frame() -> impl Strategy<Value = Frame> {
@@ -73,7 +110,20 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_sip_reader_panic(bytes in vec(any::<u8>(), 0..400)) {
-        std::hint::black_box(judge(&bytes));
+        let judgement = judge_datagram(&bytes);
+        prop_assert!(judgement.is_refused());
+        std::hint::black_box(judgement.to_string());
+    }
+
+    #[test]
+    fn a_request_that_was_built_is_never_refused_nor_is_its_reply(
+        request in request(), status in 100..700_u16,
+    ) {
+        let judgement = judge_datagram(&request.to_bytes());
+        prop_assert!(!judgement.is_refused(), "{judgement}");
+        let reply = request.reply(status, Message::reason_phrase(status), Some("r1"));
+        let judgement = judge_datagram(&reply.to_bytes());
+        prop_assert!(!judgement.is_refused(), "{judgement}");
     }
 
     #[test]
@@ -85,10 +135,16 @@ proptest! {
             let at = at.min(bytes.len());
             let end = (at + cut).min(bytes.len());
             bytes.splice(at..end, with.iter().copied());
-            let judgement = judge(&bytes);
-            if let Some(fault) = judgement.malformed {
-                prop_assert!(fault.offset <= bytes.len(), "{fault}");
+            let judgement = judge_datagram(&bytes);
+            let lines = 1 + bytes.iter().filter(|byte| **byte == b'\n').count();
+            for refusal in &judgement.refusals {
+                prop_assert!(refusal.offset <= bytes.len() && refusal.line <= lines, "{refusal}");
             }
+            for remark in &judgement.remarks {
+                prop_assert!(remark.offset <= bytes.len() && remark.line <= lines, "{remark}");
+            }
+            let sound = Message::parse(&bytes).and_then(|message| message.validate());
+            prop_assert!(sound.is_ok() || judgement.is_refused(), "{judgement}");
             if let Ok(message) = Message::parse(&bytes) {
                 prop_assert!(bytes.windows(4).any(|w| w == b"\r\n\r\n"));
                 std::hint::black_box((message.vias().is_ok(), message.contacts().is_ok()));
@@ -123,6 +179,8 @@ proptest! {
     #[test]
     fn a_frame_that_was_built_reads_back(frame in frame()) {
         let text = frame.to_text();
+        let judgement = judge_text(text.as_bytes());
+        prop_assert!(!judgement.is_refused(), "{judgement}");
         match jsonrtc::read(&text) {
             Ok(Inbound::Frame(back)) => prop_assert_eq!(*back, frame),
             other => prop_assert!(false, "{text}: {other:?}"),
@@ -131,7 +189,23 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_frame_reader_panic(text in ".{0,300}") {
-        std::hint::black_box(jsonrtc::read(&text).is_ok());
+        let sound = jsonrtc::read(&text).is_ok();
+        prop_assert_eq!(judge_text(text.as_bytes()).is_refused(), !sound);
+    }
+
+    #[test]
+    fn no_bytes_make_the_judge_of_frames_panic(
+        bytes in vec(any::<u8>(), 0..300), at in 0..FRAME.len(), cut in 0..8_usize,
+    ) {
+        let mut near = FRAME.as_bytes().to_vec();
+        near.splice(at..(at + cut).min(FRAME.len()), bytes.iter().take(6).copied());
+        for text in [&bytes, &near] {
+            let judgement = judge_text(text);
+            for refusal in &judgement.refusals {
+                prop_assert!(refusal.offset <= text.len(), "{refusal}");
+            }
+            std::hint::black_box(judgement.to_string());
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use reveille_wire::sip::{Frame, Framer, Message, Method, Uri, judge};
+use reveille_wire::sip::{Frame, Framer, Message, Method, Uri, judge_datagram};
 
 fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/golden/sip"))
@@ -49,7 +49,8 @@ fn every_bad_message_names_its_rule_and_the_place() {
         let (rule, place) = rest.split_at(15);
         let (name, rule, place) = (name.trim(), format!("RFC{}", rule.trim_end()), place.trim());
         let message = bytes(name);
-        let fault = judge(&message).malformed.unwrap_or_else(|| panic!("{name} passed"));
+        let judgement = judge_datagram(&message);
+        let fault = judgement.refusals.first().unwrap_or_else(|| panic!("{name} passed"));
         assert_eq!(fault.rule, rule, "{name}: {fault}");
         if place != "-" {
             let at = String::from_utf8_lossy(&message[fault.offset..]).into_owned();
@@ -122,11 +123,11 @@ fn quoted_names_and_binary_bodies_survive() {
 
 #[test]
 fn the_merely_strange_is_named_and_not_refused() {
-    let judgement = judge(&bytes("ok-tel-and-extension"));
-    assert_eq!(judgement.malformed, None);
-    let rules: Vec<_> = judgement.strange.iter().map(|strange| strange.rule).collect();
+    let judgement = judge_datagram(&bytes("ok-tel-and-extension"));
+    assert_eq!(judgement.refusals, []);
+    let rules: Vec<_> = judgement.remarks.iter().map(|remark| remark.rule).collect();
     assert_eq!(rules, ["RFC 3261 21.5.2", "RFC 3261 16.3"]);
-    assert_eq!(judge(&bytes("ok-plain-invite")).strange, []);
+    assert_eq!(judge_datagram(&bytes("ok-plain-invite")).remarks, []);
 }
 
 #[test]

@@ -33,5 +33,5 @@ pub mod record;
 mod registration;
 mod session;
 mod timer;
-mod transaction;
+pub mod transaction;
 mod wake;

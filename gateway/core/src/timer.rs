@@ -8,7 +8,13 @@ use crate::transaction::TransactionKey;
 
 /// What a deadline is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Name {
+pub enum Name {
+    /// RFC 3261 17.1.1: retransmits an INVITE.
+    A,
+    /// RFC 3261 17.1.1: gives up an INVITE without any response.
+    B,
+    /// RFC 3261 17.1.1: absorbs late failures of an INVITE.
+    D,
     /// RFC 3261 17.1.2: retransmits a non-INVITE request.
     E,
     /// RFC 3261 17.1.2: gives up a non-INVITE request.
@@ -25,6 +31,8 @@ pub(crate) enum Name {
     J,
     /// RFC 6026 7.1: absorbs late INVITEs after a 2xx.
     L,
+    /// RFC 6026 7.2: takes late 2xx of an INVITE.
+    M,
     /// RFC 3261 13.3.1.4: repeats the 2xx until the ACK.
     Repeat2xx,
     /// RFC 3261 13.3.1.4: 64*T1 without an ACK.
@@ -54,6 +62,9 @@ pub(crate) enum Name {
 impl Name {
     pub(crate) const fn text(self) -> &'static str {
         match self {
+            Self::A => "A",
+            Self::B => "B",
+            Self::D => "D",
             Self::E => "E",
             Self::F => "F",
             Self::K => "K",
@@ -62,6 +73,7 @@ impl Name {
             Self::I => "I",
             Self::J => "J",
             Self::L => "L",
+            Self::M => "M",
             Self::Repeat2xx => "repeat-2xx",
             Self::NoAck => "no-ack",
             Self::CallDeadline => "call-deadline",

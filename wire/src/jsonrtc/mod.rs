@@ -4,9 +4,12 @@
 mod bounds;
 pub mod close;
 mod frame;
+mod judge;
 mod read;
+mod remark;
 
 pub use frame::{Control, Frame, FrameType, Header, MessageState};
+pub use judge::judge_text;
 pub use read::{Bad, BadKind, Echo, Inbound, read};
 
 /// The WebSocket subprotocol, exactly so.

@@ -98,9 +98,7 @@ pub fn read(text: &str) -> Result<Inbound, Bad> {
         let what = format!("{} bytes: send at most {MAX_TEXT}", text.len());
         return Err(bad("text", what, "JsonRTC 1.3"));
     }
-    let mut json = serde_json::Deserializer::from_str(text);
-    let value = Strict { depth_left: MAX_DEPTH }.deserialize(&mut json);
-    let value = value.and_then(|value| json.end().map(|()| value)).map_err(|error| Bad {
+    let value = decode(text).map_err(|error| Bad {
         kind: BadKind::NotJson,
         at: format!("line {} column {}", error.line(), error.column()),
         what: format!("{error}: send one JSON object"),
@@ -130,6 +128,13 @@ fn read_frame(mut object: Map<String, Value>) -> Result<Frame, Bad> {
     let header = read_header(header.unwrap_or(Members { at: "header", map: Map::new() }))?;
     let payload = Members::take(&mut object, "payload")?.map(|it| it.map).unwrap_or_default();
     Ok(Frame { control, header, payload })
+}
+
+/// The JSON of a text within the bounds of depth and of members given once.
+pub(super) fn decode(text: &str) -> Result<Value, serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = Strict { depth_left: MAX_DEPTH }.deserialize(&mut json)?;
+    json.end().map(|()| value)
 }
 
 fn read_control(mut it: Members) -> Result<Control, Bad> {

@@ -104,6 +104,22 @@ impl Header {
         self.offset + self.value.0
     }
 
+    /// The octet of the raw value behind octet `at` of the value in one line.
+    pub(super) fn raw_place(&self, at: usize) -> usize {
+        let raw = &self.raw[self.value.0..self.value.1];
+        let text = std::str::from_utf8(raw).unwrap_or_default();
+        let (mut begin, mut left) = (0, at);
+        for line in text.split("\r\n") {
+            let shown = line.trim().len();
+            if left <= shown {
+                return begin + (line.len() - line.trim_start().len()) + left;
+            }
+            left -= shown + 1;
+            begin += line.len() + 2;
+        }
+        raw.len().min(at)
+    }
+
     /// True if the raw value cannot be shown as it is.
     pub(super) fn is_utf8(&self) -> bool {
         std::str::from_utf8(&self.raw[self.value.0..self.value.1]).is_ok()

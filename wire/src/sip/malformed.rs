@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Rule for a start line that names another protocol version; the only one answered with 505.
-pub(super) const VERSION_RULE: &str = "RFC 3261 7.1";
+pub(super) const VERSION_RULE: &str = "RFC 3261 21.5.6";
 
 /// A violation that obliges the receiver to refuse or discard the message.
 #[derive(Debug, Clone, PartialEq, Eq)]

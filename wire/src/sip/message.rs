@@ -87,11 +87,11 @@ impl Message {
                 return Ok((message, lines.at));
             }
             if line.len() > bounds.max_header {
-                let what = format!("a header longer than {} bytes", bounds.max_header);
+                let what = format!("a header longer than {} bytes; send less", bounds.max_header);
                 return Err(Malformed::new("RFC 3261 7.3", from, what));
             }
             if headers.len() == bounds.max_headers {
-                let what = format!("more than {} headers", bounds.max_headers);
+                let what = format!("more than {} headers; send fewer", bounds.max_headers);
                 return Err(Malformed::new("RFC 3261 7.3", from, what));
             }
             headers.push(Header::read(line, from)?);
@@ -360,7 +360,7 @@ impl Message {
         match value.parse() {
             Ok(number) if value.bytes().all(|byte| byte.is_ascii_digit()) => Ok(Some(number)),
             _ => {
-                let what = format!("{name} is `{}`; write a number", excerpt(value));
+                let what = format!("{name} is `{}`; write a number below 2^32", excerpt(value));
                 Err(Malformed::new(rule, header.value_offset(), what))
             }
         }
@@ -521,8 +521,9 @@ impl<'a> Lines<'a> {
 
 fn read_start(line: &[u8]) -> Result<(StartLine, String), Malformed> {
     const RULE: &str = "RFC 3261 7";
-    let text = std::str::from_utf8(line)
-        .map_err(|error| Malformed::new(RULE, error.valid_up_to(), "the start line is no UTF-8"))?;
+    let text = std::str::from_utf8(line).map_err(|error| {
+        Malformed::new(RULE, error.valid_up_to(), "no UTF-8; write the start line in UTF-8")
+    })?;
     let text = text.trim_end_matches(['\r', '\n']);
     let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
     if first.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("SIP/")) {

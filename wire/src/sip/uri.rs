@@ -274,13 +274,20 @@ pub(super) fn host_port(text: &str) -> Result<(&str, Option<u16>), Malformed> {
 
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[') {
-        Some(inner) => inner.strip_suffix(']').is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok()),
+        Some(inner) => inner.strip_suffix(']').is_some_and(is_ipv6),
         None => {
             let letter =
                 |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
             !host.is_empty() && host.bytes().all(letter)
         }
     }
+}
+
+/// The grammar of RFC 3261 puts a third colon before an embedded IPv4 address, and RFC 5118 section
+/// 4.10 has it read.
+fn is_ipv6(text: &str) -> bool {
+    let is_valid = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+    is_valid(text) || (text.contains('.') && is_valid(&text.replacen(":::", "::", 1)))
 }
 
 /// Resolves `%HH`; what is not UTF-8 afterwards stays escaped as a whole.

@@ -1,18 +1,22 @@
 //! The transaction machines of RFC 3261 section 17 (with RFC 6026): they absorb and repeat, and
-//! know neither calls nor sessions. The INVITE client transaction is not here yet: this gateway
-//! places no calls.
+//! know neither calls nor sessions. Outgoing calls use [`InviteClient`].
 
 mod client;
+mod invite_client;
 mod invite_server;
 mod server;
 
 use reveille_wire::sip::{Message, Method};
 
 pub(crate) use client::{Client, ClientEvent};
+pub use invite_client::{InviteClient, InviteEvent};
 pub(crate) use invite_server::{InviteServer, Stage};
 pub(crate) use server::Server;
 
-use crate::timer::Name;
+pub use crate::timer::Name;
+
+/// Begins a branch that is unique (RFC 3261 section 8.1.1.7).
+const COOKIE: &str = "z9hG4bK";
 
 /// What finds a server transaction (RFC 3261 section 17.2.3).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,10 +31,11 @@ impl TransactionKey {
         let class = if is_invite_class(method) { "INVITE" } else { method.as_str() };
         let sent_by = via.sent_by();
         let key = match via.branch.as_deref() {
-            Some(branch) if branch.starts_with("z9hG4bK") => {
+            Some(branch) if branch.len() > COOKIE.len() && branch.starts_with(COOKIE) => {
                 format!("{class} {sent_by} {branch}")
             }
-            // RFC 2543 peers: no unique branch, so the whole identity of the request.
+            // RFC 2543 peers, and a cookie with nothing behind it (RFC 4475 section 3.2.1): no
+            // unique branch, so the whole identity of the request.
             _ => {
                 let call_id = request.call_id().ok()?;
                 let cseq = request.cseq().ok()?.number;
@@ -50,7 +55,7 @@ fn is_invite_class(method: &Method) -> bool {
 
 /// What a machine asks of its owner, beside sending.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Act {
+pub enum Act {
     /// Put these bytes on the wire.
     Send(Vec<u8>),
     /// Wake me under this name after so many milliseconds.
@@ -59,4 +64,24 @@ pub(crate) enum Act {
     Disarm(Name),
     /// The machine is over and can be forgotten.
     Over,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_cookie_does_not_make_two_requests_one() {
+        let key = |branch: &str, call_id: &str| {
+            let request = Message::request(Method::OPTIONS, "sip:bob@example.com")
+                .with("Via", format!("SIP/2.0/UDP 192.0.2.1;branch={branch}"))
+                .with("From", "<sip:alice@example.com>;tag=a1")
+                .with("Call-ID", call_id)
+                .with("CSeq", "8 OPTIONS");
+            TransactionKey::of(&request).unwrap()
+        };
+        assert_ne!(key("z9hG4bK", "c1"), key("z9hG4bK", "c2"));
+        assert_eq!(key("z9hG4bK", "c1"), key("z9hG4bK", "c1"));
+        assert_eq!(key("z9hG4bK7", "c1"), key("z9hG4bK7", "c2"));
+    }
 }
