@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reveille_trace::{Event, Kind};
 
-use super::view::{Call, View};
+use super::view::{Call, Said, View};
 use super::{Outcome, broken, each, jsonrtc_session};
 
 /// A call that was answered 100 ends with a final response; one that was answered is still known
@@ -117,8 +117,13 @@ pub(super) fn steps_in_order(view: &View<'_>) -> Outcome {
     let Some(start) = start else { return Outcome::Silent };
     let mark = start.mark();
     let call = view.calls.iter().find(|call| call.mark == mark).and_then(Call::invite);
-    // The call came before the sleep.
-    let Some(call) = call.filter(|call| call.seq > asleep) else { return Outcome::Silent };
+    // The call came before the sleep, or after its user had opened the app.
+    let slept = |call: &&Said| {
+        view.sleeps.iter().any(|sleep| {
+            sleep.actor == start.actor && (sleep.from..sleep.until).contains(&call.seq)
+        })
+    };
+    let Some(call) = call.filter(slept) else { return Outcome::Silent };
     let of_app = |e: &Event| e.actor == start.actor;
     let opened = first(call.seq, &|e| e.kind == Kind::WsOpened && of_app(e));
     let Some(opened) = opened.filter(|opened| *opened < start.seq) else {

@@ -32,23 +32,24 @@ fn asked<'a>(view: &'a View<'_>) -> Vec<Asked<'a>> {
 /// Sleep is stored, then granted, and only then does its socket close.
 pub(super) fn durable_then_close(view: &View<'_>) -> Outcome {
     let own: Vec<_> = view.events.iter().filter(|event| event.actor == "gateway").collect();
-    let is_hibernate = |event: &Event, kind| {
-        event.kind == kind
-            && Framed::of(event).is_some_and(|f| f.text("header", "action") == "hibernate")
-    };
-    let granted = |event: &Event| {
-        is_hibernate(event, Kind::RtcSent) && Framed::of(event).is_some_and(|f| f.code() == 200)
+    let hibernate = |event: &Event, kind| {
+        let frame = (event.kind == kind).then(|| Framed::of(event)).flatten()?;
+        (frame.text("header", "action") == "hibernate").then_some(frame)
     };
     for (index, request) in own.iter().enumerate() {
-        if !is_hibernate(request, Kind::RtcReceived) {
-            continue;
-        }
+        let Some(asked) = hibernate(request, Kind::RtcReceived) else { continue };
+        let session = asked.text("control", "session_id");
+        let granted = |event: &&Event| {
+            hibernate(event, Kind::RtcSent)
+                .is_some_and(|f| f.code() == 200 && f.text("control", "session_id") == session)
+        };
         let later = &own[index + 1..];
-        let grant = later.iter().position(|event| granted(event));
-        let Some(grant) = grant else { continue };
+        let Some(grant) = later.iter().position(granted) else { continue };
         // A gateway that started again grants what it found on its disk.
         let again = later[..grant].iter().any(|event| event.kind == Kind::HostStarted);
-        if !again && !sip_hold::stored(&later[..grant]) {
+        let of_session = |event: &&&Event| event.text("session") == Some(session);
+        let stores: Vec<_> = later[..grant].iter().filter(of_session).copied().collect();
+        if !again && !sip_hold::stored(&stores) {
             return broken("sleep was granted before it was stored", request.seq);
         }
     }

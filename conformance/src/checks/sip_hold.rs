@@ -88,7 +88,11 @@ pub(super) fn no_ringback_before_alert(view: &View<'_>) -> Outcome {
     each(&view.calls, |call| {
         let mark = &call.mark;
         let ringing = call.said.iter().find(|said| said.answer_to("INVITE") == Some(180));
-        let Some(ringing) = ringing else { return Outcome::Silent };
+        let Some(ringing) = ringing else {
+            // A call that was held to its end without a ring.
+            let silent = call.accepted().is_some() && call.finals().next().is_some();
+            return if silent { Outcome::Met } else { Outcome::Silent };
+        };
         let alerted = view.starts(mark).any(|start| {
             view.frames.iter().any(|frame| {
                 (start.seq..ringing.seq).contains(&frame.seq)
