@@ -6,6 +6,7 @@ use reveille_conformance::requirement;
 use reveille_scenarios::{CODES, shipped};
 
 use crate::exit::{NOTHING, Stop, TABLE};
+use crate::screen::print;
 use crate::{library, list};
 
 #[derive(Args)]
@@ -33,7 +34,7 @@ pub(crate) fn run(explain: &Explain) -> Result<u8, Stop> {
     let id = explain.id.as_str();
     let ways = [of_requirement, of_scenario, of_code, of_verdict, of_exit];
     match ways.iter().find_map(|way| way(id)) {
-        Some(text) => list::print(&text),
+        Some(text) => print(&text),
         None => Err(Stop::new(
             NOTHING,
             format!(
@@ -45,7 +46,7 @@ pub(crate) fn run(explain: &Explain) -> Result<u8, Stop> {
 }
 
 fn of_requirement(id: &str) -> Option<String> {
-    let row = requirement::all().into_iter().find(|row| row.id == id)?;
+    let row = requirement::find(id)?;
     let sim = CHECKS.iter().any(|check| check.requirement == id && check.sim);
     let seen =
         if sim { "only with the gateway's own events, in simulation" } else { "by a stranger" };

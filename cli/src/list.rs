@@ -1,13 +1,12 @@
 //! `reveille list`: what can be played, and what is decided.
 
-use std::io::Write as _;
-
 use clap::{Args, ValueEnum};
 use reveille_conformance::checks::CHECKS;
 use reveille_conformance::requirement::{self, Level};
 
-use crate::exit::{BROKE, Stop};
+use crate::exit::Stop;
 use crate::library;
+use crate::screen::print;
 
 /// What is listed.
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -32,16 +31,6 @@ pub(crate) fn run(list: &List) -> Result<u8, Stop> {
         What::Requirements => requirements(),
     };
     print(&text)
-}
-
-/// Prints to standard output; a reader that has gone away is no error.
-pub(crate) fn print(text: &str) -> Result<u8, Stop> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Stop::new(BROKE, format!("cannot print: {error}")))
-        }
-        _ => Ok(0),
-    }
 }
 
 fn scenarios() -> Result<String, Stop> {

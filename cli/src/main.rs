@@ -10,6 +10,7 @@ mod explain;
 mod library;
 mod list;
 mod run;
+mod screen;
 mod serve;
 
 use std::process::ExitCode;
@@ -29,7 +30,8 @@ enum Verb {
     /// Play scenarios against the gateway in a simulated network, and judge what happens
     #[command(after_help = run::EXAMPLES)]
     Run(run::Run),
-    /// Say what is wrong with scenario files, everything at once
+    /// Say what is wrong with scenario files or single messages, everything at once
+    #[command(after_help = check::EXAMPLES)]
     Check(check::Check),
     /// List the scenarios, or the requirements
     List(list::List),

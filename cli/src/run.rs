@@ -17,7 +17,8 @@ use reveille_trace::{Case, RUN_SCHEMA, Run as Record, Trace};
 use sha2::{Digest as _, Sha256};
 
 use crate::exit::{BROKE, DEFECT, Stop};
-use crate::{library, list};
+use crate::library;
+use crate::screen::{Screen, print};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   reveille run                            everything that is shipped
@@ -63,28 +64,14 @@ pub(crate) fn run(run: &Run) -> Result<u8, Stop> {
         for (case, trace) in record.cases.iter().filter_map(|case| Some((case, of(case)?))) {
             let (name, seed) = (&case.verdict.case, case.verdict.seed);
             let drawn = ladder::draw(&trace, screen.width);
-            list::print(&format!("{name}, seed {seed}\n\n{drawn}\n"))?;
+            print(&format!("{name}, seed {seed}\n\n{drawn}\n"))?;
         }
     }
     let dir = format!("{}/", folder.display());
     let look = Look { dir: &dir, ..Look::of_a_screen(screen.width, screen.colour, &of) };
-    list::print(&terminal::full(&record, &look))?;
-    list::print(&format!("Traces, ladders and reports: {dir}\n"))?;
+    print(&terminal::full(&record, &look))?;
+    print(&format!("Traces, ladders and reports: {dir}\n"))?;
     Ok(record.summary().exit_code())
-}
-
-/// What the terminal is like; a pipe is 100 columns wide and has no colours.
-struct Screen {
-    width: usize,
-    colour: bool,
-}
-
-impl Screen {
-    fn new() -> Self {
-        let term = console::Term::stdout();
-        let width = term.size_checked().map_or(100, |(_, columns)| usize::from(columns));
-        Self { width: width.clamp(40, 120), colour: console::colors_enabled() }
-    }
 }
 
 fn play(run: &Run, jobs: &[Job]) -> Vec<Played> {
