@@ -6,7 +6,7 @@ use reveille_conformance::requirement;
 use reveille_scenarios::{CODES, shipped};
 
 use crate::exit::{NOTHING, Stop, TABLE};
-use crate::screen::print;
+use crate::screen::{Screen, print};
 use crate::{library, list};
 
 #[derive(Args)]
@@ -14,6 +14,14 @@ pub(crate) struct Explain {
     /// A requirement, a scenario, the code of an error, a verdict, an exit code, or `exit`
     #[arg(value_name = "ID")]
     id: String,
+}
+
+/// A line of an explanation with its head, within the width of the screen.
+fn under(head: &str, what: &str) -> String {
+    let options = textwrap::Options::new(Screen::new().width);
+    let head = format!("  {head:10}");
+    let options = options.initial_indent(&head).subsequent_indent("            ");
+    textwrap::fill(what, options) + "\n"
 }
 
 const VERDICTS: &[(&str, &str)] = &[
@@ -51,15 +59,14 @@ fn of_requirement(id: &str) -> Option<String> {
     let seen =
         if sim { "only with the gateway's own events, in simulation" } else { "by a stranger" };
     let (level, severity) = (list::level(row.level), &row.severity);
-    let mut text = format!(
-        "{id}\n  {level}, {severity}\n  {}\n  source    {}\n  seen      {seen}\n",
-        row.text, row.source
-    );
+    let rows = [("rule", row.text.as_str()), ("source", &row.source), ("seen", seen)];
+    let mut text = format!("{id}  {level}, {severity}\n");
+    rows.iter().for_each(|(head, what)| text.push_str(&under(head, what)));
     let covering = library::all().ok()?;
     let covering = covering.iter().filter(|piece| piece.scenario.covers.iter().any(|of| of == id));
     for (index, piece) in covering.enumerate() {
         let head = if index == 0 { "shown by" } else { "" };
-        text.push_str(&format!("  {head:10}{}\n", piece.scenario.id));
+        text.push_str(&under(head, &piece.scenario.id));
     }
     Some(text)
 }
@@ -70,14 +77,13 @@ fn of_scenario(id: &str) -> Option<String> {
 }
 
 fn of_code(id: &str) -> Option<String> {
-    let own = (library::UNKNOWN_REQUIREMENT, library::UNKNOWN_REQUIREMENT_MEANS);
-    let all = CODES.iter().copied().chain([own]);
-    all.into_iter().find(|(code, _)| *code == id).map(|(code, what)| format!("{code}\n  {what}\n"))
+    let of = CODES.iter().find(|(code, _)| *code == id);
+    of.map(|(code, what)| format!("{code}\n{}", under("", what)))
 }
 
 fn of_verdict(id: &str) -> Option<String> {
     let of = VERDICTS.iter().find(|(word, _)| *word == id)?;
-    Some(format!("{}\n  {}\n", of.0, of.1))
+    Some(format!("{}\n{}", of.0, under("", of.1)))
 }
 
 fn of_exit(id: &str) -> Option<String> {

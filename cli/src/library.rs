@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use reveille_conformance::requirement;
-use reveille_scenarios::{Problem, Report, Scenario, read, shipped};
+use reveille_scenarios::{Report, Scenario, read, read_against, shipped};
 use reveille_sim::suite::{Job, Piece, jobs};
 
 use crate::exit::{DEFECT, NOTHING, Stop};
@@ -20,11 +20,6 @@ pub(crate) fn all() -> Result<Vec<Arc<Piece>>, Stop> {
     shipped().iter().map(piece).collect()
 }
 
-/// The code of the one mistake that only the judge can see.
-pub(crate) const UNKNOWN_REQUIREMENT: &str = "scenario.unknown-requirement";
-pub(crate) const UNKNOWN_REQUIREMENT_MEANS: &str = "`covers` names a requirement that no check decides. `reveille list requirements` names those \
-     that are: covers = [\"patent.text.no-call-dropped\"].";
-
 /// A scenario file of the user's own. Its id is its path without `.toml`.
 fn file(path: &str) -> Result<Arc<Piece>, Stop> {
     let text = fs::read_to_string(path)
@@ -36,17 +31,9 @@ fn file(path: &str) -> Result<Arc<Piece>, Stop> {
 
 /// Reads a scenario that stands in the file `path`, with all that is wrong with it.
 pub(crate) fn read_text(path: &str, text: &str) -> Result<Scenario, Report> {
-    let scenario = read(&id_of(path), text).map_err(|report| named_by(path, report))?;
-    let problems: Vec<_> =
-        scenario.covers.iter().filter_map(|id| unknown_requirement(id, text)).collect();
-    if problems.is_empty() {
-        return Ok(scenario);
-    }
-    Err(Report { file: path.to_owned(), text: text.to_owned(), problems })
-}
-
-fn named_by(path: &str, report: Report) -> Report {
-    Report { file: path.to_owned(), ..report }
+    let known: Vec<_> = requirement::all().iter().map(|row| row.id.as_str()).collect();
+    let named = |report| Report { file: path.to_owned(), ..report };
+    read_against(&id_of(path), text, &known).map_err(named)
 }
 
 /// The id under which a file's scenario is known: the part of its path under `scenarios/`, else its
@@ -56,20 +43,6 @@ pub(crate) fn id_of(path: &str) -> String {
     let inner = path.rsplit_once("scenarios/").map(|(_, inner)| inner);
     let name = Path::new(path).file_name().and_then(|name| name.to_str());
     inner.or(name).unwrap_or(path).to_owned()
-}
-
-fn unknown_requirement(id: &str, text: &str) -> Option<Problem> {
-    if requirement::all().iter().any(|row| row.id == id) {
-        return None;
-    }
-    let span = text.find(&format!("\"{id}\"")).map_or(0..0, |at| at..at + id.len() + 2);
-    Some(Problem {
-        code: UNKNOWN_REQUIREMENT,
-        message: format!("no check decides `{id}`"),
-        span,
-        label: "unknown requirement".to_owned(),
-        help: Some("`reveille list requirements` names those that are decided".to_owned()),
-    })
 }
 
 /// A report as a terminal shows it.
@@ -187,16 +160,5 @@ mod tests {
             let path = format!("scenarios/{id}.toml");
             read_text(&path, text).unwrap_or_else(|report| panic!("{report}"));
         }
-    }
-
-    #[test]
-    fn a_requirement_that_nobody_checks_is_shown_where_it_stands() {
-        let (_, text) = shipped()[0];
-        let known = text.find("covers = [").expect("it covers something");
-        let text =
-            format!("{}covers = [\"sip.no.such-thing\", {}", &text[..known], &text[known + 10..]);
-        let report = read_text("mine.toml", &text).expect_err("it is unknown");
-        assert_eq!(report.problems.len(), 1);
-        assert_eq!(&text[report.problems[0].span.clone()], "\"sip.no.such-thing\"");
     }
 }

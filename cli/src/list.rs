@@ -6,7 +6,7 @@ use reveille_conformance::requirement::{self, Level};
 
 use crate::exit::Stop;
 use crate::library;
-use crate::screen::print;
+use crate::screen::{Screen, print};
 
 /// What is listed.
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -75,7 +75,14 @@ pub(crate) const fn level(level: Level) -> &'static str {
     }
 }
 
+/// Names on the left, what they are on the right, within the width of the screen.
 fn table(rows: &[(String, String)]) -> String {
     let wide = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    rows.iter().map(|(name, text)| format!("{name:wide$}  {text}\n")).collect()
+    let left = " ".repeat(wide + 2);
+    let room = Screen::new().width.saturating_sub(wide + 2).max(30);
+    let row = |(name, text): &(String, String)| {
+        let lines = textwrap::wrap(text, room).join(&format!("\n{left}"));
+        format!("{name:wide$}  {lines}\n")
+    };
+    rows.iter().map(row).collect()
 }

@@ -39,6 +39,9 @@ codes! {
     NotARequirement = "scenario.not-a-requirement": "An entry of `covers` does not look like the id \
         of a requirement. Write words of lower-case letters, digits and hyphens with dots between \
         them, as in `covers = [\"patent.step.order\"]`.",
+    UnknownRequirement = "scenario.unknown-requirement": "An entry of `covers` is a requirement that \
+        no check decides, so that nothing could be shown of it. Write one of those that \
+        `reveille list requirements` has, as in `covers = [\"patent.step.order\"]`.",
     ListedTwice = "scenario.listed-twice": "A list names the same thing twice, where once is all it \
         can mean. Leave the second one out, as in `points = [\"store\", \"send\"]`.",
     UnknownWord = "scenario.unknown-word": "A value is none of the words that its key allows. Use \

@@ -18,7 +18,7 @@ mod words;
 pub use codes::CODES;
 pub use expect::{Expect, Wanted};
 pub use problem::{Overview, Problem, Report};
-pub use read::read;
+pub use read::{read, read_against};
 pub use scenario::{
     Actor, App, Head, Need, OnCall, Point, PushFate, Scenario, Step, Sweep, SweepFault, Transport,
     Verb, World,

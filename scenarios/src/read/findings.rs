@@ -12,6 +12,8 @@ const PROBLEMS_MAX: usize = 1000;
 /// What has been found wrong with a file so far.
 pub(super) struct Findings<'t> {
     pub(super) text: &'t str,
+    /// The requirements that a file may cover; absent: any.
+    pub(super) requirements: Option<&'t [&'t str]>,
     problems: Vec<Problem>,
     /// Where each syntax error lies.
     breaks: Vec<usize>,
@@ -20,10 +22,10 @@ pub(super) struct Findings<'t> {
 }
 
 impl<'t> Findings<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    pub(super) fn new(text: &'t str, requirements: Option<&'t [&'t str]>) -> Self {
         let starts = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(starts).collect();
-        Self { text, problems: Vec::new(), breaks: Vec::new(), lines }
+        Self { text, requirements, problems: Vec::new(), breaks: Vec::new(), lines }
     }
 
     pub(super) fn push(&mut self, mut problem: Problem) {
@@ -128,7 +130,7 @@ mod tests {
 
     #[test]
     fn spans_lie_on_the_boundaries_of_characters() {
-        let f = Findings::new("aéb");
+        let f = Findings::new("aéb", None);
         assert_eq!(f.within(2..2), 1..3);
         assert_eq!(f.within(1..2), 1..3);
         assert_eq!(f.within(3..9), 3..4);
@@ -137,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_line_begins_after_the_break_before_it() {
-        let f = Findings::new("a\nb\n");
+        let f = Findings::new("a\nb\n", None);
         assert_eq!([0, 1, 2, 3, 4].map(|at| f.line(at)), [1, 1, 2, 2, 3]);
     }
 }

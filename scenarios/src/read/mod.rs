@@ -23,7 +23,7 @@ use self::names::Names;
 use crate::codes::Code;
 use crate::problem::{Problem, Report};
 use crate::scenario::{Need, Scenario};
-use crate::words::quoted;
+use crate::words::{nearest, quoted};
 
 const BYTES_MAX: usize = 256 * 1024;
 const TITLE_MAX: usize = 200;
@@ -93,7 +93,20 @@ const HOMES: [(&str, &str); 20] = [
 ///
 /// All that is wrong with the file, in its order, each with its place and what to write instead.
 pub fn read(id: &str, text: &str) -> Result<Scenario, Report> {
-    let mut f = Findings::new(text);
+    judged(id, text, None)
+}
+
+/// As [`read`], and a requirement that is not among `requirements` cannot be covered.
+///
+/// # Errors
+///
+/// All that is wrong with the file.
+pub fn read_against(id: &str, text: &str, requirements: &[&str]) -> Result<Scenario, Report> {
+    judged(id, text, Some(requirements))
+}
+
+fn judged(id: &str, text: &str, requirements: Option<&[&str]>) -> Result<Scenario, Report> {
+    let mut f = Findings::new(text, requirements);
     let scenario = whole(id, text, &mut f);
     let problems = f.into_problems();
     match scenario {
@@ -206,10 +219,25 @@ fn covers(top: &Table<'_>, f: &mut Findings<'_>) -> Vec<String> {
             f.push(problem.help(
                 "write words with dots between them, at most 128 bytes, as in `patent.step.order`",
             ));
+        } else if f.requirements.is_some_and(|known| !known.contains(&id)) {
+            let problem = unknown_requirement(id, entry, f);
+            f.push(problem);
         }
         Some(id.to_owned())
     });
     ids.collect()
+}
+
+fn unknown_requirement(id: &str, entry: &Field<'_>, f: &Findings<'_>) -> Problem {
+    let known = f.requirements.unwrap_or_default();
+    let message = format!("no check decides {}", quoted(id));
+    let problem =
+        entry.problem(Code::UnknownRequirement, message).label("not a requirement that is decided");
+    let list = "`reveille list requirements` has those that are decided";
+    problem.help(match nearest(id, known.iter().copied()) {
+        Some(likely) => format!("did you mean `{likely}`? {list}"),
+        None => list.to_owned(),
+    })
 }
 
 /// Two or more words of lower-case letters, digits and inner hyphens, with dots between them.
