@@ -26,7 +26,7 @@ fn file(path: &str) -> Result<Arc<Piece>, Stop> {
         .map_err(|error| Stop::bad_file(format!("cannot read {path}: {error}")))?;
     let scenario = read_text(path, &text)
         .map_err(|report| Stop::bad_file(format!("{path} is wrong\n{}", rendered(&report))))?;
-    Ok(Piece::new(scenario, &text))
+    Ok(Piece::of_file(scenario, &text, path.to_owned()))
 }
 
 /// Reads a scenario that stands in the file `path`, with all that is wrong with it.
@@ -77,8 +77,12 @@ pub(crate) fn select(selectors: &[String], seed: u64) -> Result<Vec<Job>, Stop> 
 
 /// The cases that one selector names: a file, a requirement, a scenario, a case, or a glob of these.
 fn named(part: &str, shipped: &[Arc<Piece>], seed: u64) -> Result<Vec<Job>, Stop> {
-    if Path::new(part).extension().is_some_and(|end| end == "toml") {
+    if part.ends_with(".toml") {
         return Ok(jobs(&file(part)?, seed));
+    }
+    if let Some((path, cell)) = part.split_once(".toml/") {
+        let piece = file(&format!("{path}.toml"))?;
+        return Ok(cells(&piece, &format!("{}/{cell}", piece.scenario.id), seed).collect());
     }
     let whole = |piece: &&Arc<Piece>| {
         let scenario = &piece.scenario;
@@ -94,10 +98,14 @@ fn named(part: &str, shipped: &[Arc<Piece>], seed: u64) -> Result<Vec<Job>, Stop
     let of = shipped.iter().filter(|piece| {
         piece.scenario.sweep.is_some() && part.starts_with(piece.scenario.id.as_str())
     });
-    let cells = of.flat_map(|piece| jobs(piece, seed));
-    Ok(cells
-        .filter(|job| is(part, &job.name()) || is(&format!("{part}/**"), &job.name()))
-        .collect())
+    Ok(of.flat_map(|piece| cells(piece, part, seed)).collect())
+}
+
+/// The cases of a scenario whose names begin as `pattern` says.
+fn cells(piece: &Arc<Piece>, pattern: &str, seed: u64) -> impl Iterator<Item = Job> {
+    let (whole, below) = (pattern.to_owned(), format!("{pattern}/**"));
+    let named = move |job: &Job| is(&whole, &job.name()) || is(&below, &job.name());
+    jobs(piece, seed).into_iter().filter(named)
 }
 
 fn is(pattern: &str, name: &str) -> bool {
@@ -106,11 +114,9 @@ fn is(pattern: &str, name: &str) -> bool {
 
 /// What to say when a selector names nothing.
 fn nothing(part: &str, shipped: &[Arc<Piece>]) -> String {
-    let words: Vec<_> = part.split(['/', '-', '.', '*']).filter(|word| word.len() > 2).collect();
-    let near = shipped.iter().map(|piece| piece.scenario.id.as_str()).max_by_key(|id| {
-        words.iter().filter(|word| id.contains(**word)).map(|word| word.len()).sum::<usize>()
-    });
-    let near = near.filter(|id| words.iter().any(|word| id.contains(word)));
+    let far = |id: &&str| strsim::levenshtein(part, id);
+    let near = shipped.iter().map(|piece| piece.scenario.id.as_str()).min_by_key(far);
+    let near = near.filter(|id| far(id) <= part.len() / 3);
     let hint = near.map(|id| format!(" Did you mean `{id}`?")).unwrap_or_default();
     format!("`{part}` names no scenario, case or requirement.{hint} `reveille list` shows them all")
 }

@@ -129,7 +129,11 @@ fn keep(run: &Run, began: Duration, record: &Record, traces: &Traces<'_>) -> Res
     };
     let stamp = humantime::format_rfc3339_seconds(UNIX_EPOCH + began).to_string();
     let stamp: String = stamp.chars().filter(|c| !matches!(c, '-' | ':')).collect();
-    let folder = run.out.join(format!("{stamp}-{}", &fingerprint(record)[..8]));
+    let name = format!("{stamp}-{}", &fingerprint(record)[..8]);
+    let again = (2..1_000).map(|number| run.out.join(format!("{name}-{number}")));
+    let mut free = std::iter::once(run.out.join(&name)).chain(again).filter(|at| !at.exists());
+    // So many runs in one second: the last one is told by the writer that the folder is there.
+    let folder = free.next().unwrap_or_else(|| run.out.join(&name));
     store::write(&folder, record, traces).map_err(|error| cannot(&folder, error))?;
     if let Some(file) = &run.junit {
         let xml = junit::write(record, traces).map_err(|what| Stop::new(DEFECT, what))?;

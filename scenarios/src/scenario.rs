@@ -254,7 +254,7 @@ pub enum PushFate {
 pub struct Sweep {
     /// What.
     pub fault: SweepFault,
-    /// The host.
+    /// The host: the gateway.
     pub on: String,
     /// How long it then stays down.
     pub down: Duration,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use reveille_trace::{Case, Observed, Run, Summary};
+use reveille_trace::{Case, Finding, Observed, Run, Summary};
 
 use super::block;
 use crate::text::{ascii, clip, count, wrap};
@@ -176,16 +176,17 @@ fn advice(run: &Run, width: usize) -> Vec<String> {
             if finding.level == "MUST" || finding.observed != Observed::Fail {
                 continue;
             }
-            let first = || (0, format!("{}: {}", case.verdict.case, finding.actual));
+            let Finding { expected, actual, .. } = finding;
+            let first = || (0, format!("{}: {expected}: {actual}", case.verdict.case));
             let rule = (finding.requirement.as_str(), finding.level.as_str());
             by_rule.entry(rule).or_insert_with(first).0 += 1;
         }
     }
     let line = |((rule, level), (number, first)): (&(&str, &str), &(usize, String))| {
         let times = if *number == 1 { String::new() } else { format!(" ({number} times)") };
-        clip(&ascii(&format!("ADVICE {rule} {level}{times}, {first}")), width)
+        wrap(&ascii(&format!("ADVICE {rule} {level}{times}, {first}")), width)
     };
-    let mut lines: Vec<_> = by_rule.iter().take(ADVISORIES).map(line).collect();
+    let mut lines: Vec<_> = by_rule.iter().take(ADVISORIES).flat_map(line).collect();
     if by_rule.len() > ADVISORIES {
         let more = count(by_rule.len() - ADVISORIES, "more requirement");
         lines.push(format!("ADVICE on {more}"));

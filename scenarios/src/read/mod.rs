@@ -153,7 +153,7 @@ fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario>
         Some(script) => expects::expects(script, &names, f),
         None => (Vec::new(), 0),
     };
-    let sweep = settings::sweep(top, &names, f);
+    let sweep = settings::sweep(top, f);
     let whole = (steps.len(), expects.len(), actors.len());
     let complete = whole == (lines.len(), expected, names.actors.len());
     let swept = sweep.is_some() == top.field("sweep").is_some();

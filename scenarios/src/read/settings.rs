@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::field::{FOREVER, Field, Table};
 use super::findings::Findings;
-use super::names::{Names, Used};
 use crate::scenario::{Point, Sweep, SweepFault, World};
 
 /// How long a host stays down that nobody said anything of.
@@ -19,6 +18,9 @@ const POINTS: [(&str, Point); 4] = [
     ("receive", Point::Receive),
     ("spawn", Point::Spawn),
 ];
+
+/// Whom a sweep strikes: a trap is laid before anybody else is there.
+const HOSTS: [(&str, &str); 1] = [("gateway", "gateway")];
 
 pub(super) fn world(top: &Table<'_>, f: &mut Findings<'_>) -> World {
     let section = top.field("world");
@@ -41,22 +43,19 @@ pub(super) fn seeds(top: &Table<'_>, f: &mut Findings<'_>) -> u64 {
     table.field("seeds").and_then(|field| field.number(1..=10_000, f)).map_or(1, u64::from)
 }
 
-pub(super) fn sweep(top: &Table<'_>, names: &Names<'_>, f: &mut Findings<'_>) -> Option<Sweep> {
+pub(super) fn sweep(top: &Table<'_>, f: &mut Findings<'_>) -> Option<Sweep> {
     let field = top.field("sweep")?;
     let table = field.table("`[sweep]`".into(), "fault = \"crash\"", f)?;
     table.only(&["fault", "on", "down", "points"], &super::HOMES, f);
     let fault = table.needed("fault", "fault = \"crash\"", f).and_then(|s| s.word(&FAULTS, f));
-    let on = table.needed("on", "on = \"gateway\"", f).and_then(|field| {
-        let name = field.string("on = \"gateway\"", f)?;
-        names.host(&Used { name, span: field.span() }, f)
-    });
+    let on = table.needed("on", "on = \"gateway\"", f).and_then(|field| field.word(&HOSTS, f));
     let down = match table.field("down") {
         Some(field) => field.duration(("0s", FOREVER), f),
         None => Some(DOWN),
     };
     let points = table.needed("points", "points = [\"store\", \"send\"]", f);
     let points = points.map(|field| points_of(field, f));
-    Some(Sweep { fault: fault?, on: on?, down: down?, points: points? })
+    Some(Sweep { fault: fault?, on: on?.to_owned(), down: down?, points: points? })
 }
 
 fn points_of(field: Field<'_>, f: &mut Findings<'_>) -> Vec<Point> {

@@ -23,17 +23,26 @@ pub struct Piece {
     pub scenario: Scenario,
     /// SHA-256 of its file, in hex.
     pub sha256: String,
+    /// What names it on the command line: its id, or the path of a file that is not shipped.
+    pub called: String,
 }
 
 impl Piece {
-    /// `scenario`, which was read from `text`.
+    /// `scenario`, which was read from `text`, and is called by its id.
     #[must_use]
     pub fn new(scenario: Scenario, text: &str) -> Arc<Self> {
+        let called = scenario.id.clone();
+        Self::of_file(scenario, text, called)
+    }
+
+    /// `scenario`, which was read from `text`, and is called by the path of its file.
+    #[must_use]
+    pub fn of_file(scenario: Scenario, text: &str, called: String) -> Arc<Self> {
         let sha256 = Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
             write!(hex, "{byte:02x}").expect("a String takes every write");
             hex
         });
-        Arc::new(Self { scenario, sha256 })
+        Arc::new(Self { scenario, sha256, called })
     }
 }
 
@@ -63,8 +72,18 @@ impl Job {
     /// The case's name: the scenario's id with the cell's axes.
     #[must_use]
     pub fn name(&self) -> String {
-        let id = self.piece.scenario.id.clone();
-        self.cell.iter().fold(id, |name, (axis, value)| format!("{name}/{axis}={value}"))
+        self.with_cell(&self.piece.scenario.id)
+    }
+
+    /// The command that plays it again.
+    #[must_use]
+    pub fn replay(&self) -> String {
+        format!("reveille run {} --seed {}", self.with_cell(&self.piece.called), self.seed)
+    }
+
+    fn with_cell(&self, name: &str) -> String {
+        let axes = self.cell.iter().map(|(axis, value)| format!("/{axis}={value}"));
+        std::iter::once(name.to_owned()).chain(axes).collect()
     }
 }
 

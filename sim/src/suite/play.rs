@@ -101,7 +101,7 @@ fn manifest(job: &Job) -> Manifest {
         scenario_sha256: job.piece.sha256.clone(),
         world: "turmoil".to_owned(),
         seed: Some(job.seed),
-        replay: format!("reveille run {} --seed {}", job.name(), job.seed),
+        replay: job.replay(),
         settings: job.cell.clone(),
     }
 }
