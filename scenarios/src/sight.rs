@@ -1,3 +1,5 @@
+use std::fmt::{self, Display, Formatter};
+
 /// What can be waited for and expected of an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
@@ -40,4 +42,33 @@ pub struct Sight {
     pub numbers: Option<(u16, u16)>,
     /// The state.
     pub text: Option<String>,
+}
+
+/// As a scenario would write it.
+impl Display for Sight {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let is_final = self.what == What::Received && self.numbers == Some((200, 699));
+        let word = match self.what {
+            What::Sent | What::PushSent => "sent",
+            What::Received if is_final => "final",
+            What::Received => "received",
+            What::Delivered => "delivered",
+            What::Alerted => "alerted",
+            What::Ended => "ended",
+            What::State => "state",
+            What::PushAnswered => "answered",
+            What::PushDropped => "dropped",
+            What::PushArrived => "arrived",
+            What::Registered => "registered",
+        };
+        let number = self.numbers.filter(|_| !is_final).map(|(low, _)| low.to_string());
+        let arguments: Vec<_> = [&self.about, &number, &self.text].into_iter().flatten().collect();
+        let arguments = arguments.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(", ");
+        // The push service tells of a push that arrives, and the phone sees it.
+        let actor = match self.what {
+            What::PushArrived => "push",
+            _ => self.actor.as_deref().unwrap_or("*"),
+        };
+        write!(f, "{actor}.{word}({arguments})")
+    }
 }

@@ -268,6 +268,7 @@ fn every_sight_reads() {
     ];
     for (text, sight) in sights {
         assert_eq!(wanted(text), Wanted::Seen(sight.clone()), "{text}");
+        assert_eq!(wanted(&sight.to_string()), Wanted::Seen(sight.clone()), "{sight}");
         assert_eq!(wanted(&format!("never {text}")), Wanted::Never(sight), "{text}");
     }
     for state in ["connected", "reconnecting", "hibernated", "failed", "closed", "killed"] {

@@ -76,7 +76,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// Head of the trace: the scenario about to be played. Fields `id`, `title`.
+    /// Head of the trace: the scenario about to be played. Fields `id`, `title`, `steps` (how many).
     Scenario = "scenario",
     /// Head of the trace: one resolved property of the target. Fields `name`, `value`.
     Target = "target",

@@ -82,6 +82,20 @@ fn a_fault_that_never_bites_is_code_3() {
 }
 
 #[test]
+fn a_step_that_never_becomes_due_is_code_3() {
+    let place = tempfile::tempdir().expect("a folder");
+    let late = "{ must = \"alice.final(c1) == 200\" },";
+    let text = scenario("", late).replace(
+        "]\nexpect",
+        "  { when = \"alice.received(c1, 182)\", cancel = \"c1\" },\n]\nexpect",
+    );
+    write(place.path(), "undue.toml", &text);
+    let said = reveille(place.path(), &["run", "undue.toml"]);
+    assert_eq!(said.code, 3, "{}{}", said.out, said.err);
+    assert!(said.out.contains("alice.received(c1, 182) was not seen"), "{}", said.out);
+}
+
+#[test]
 fn a_missed_should_is_advice() {
     let place = tempfile::tempdir().expect("a folder");
     let expect = "{ must = \"alice.final(c1) == 200\" }, { should = \"never push.sent(bob)\" },";

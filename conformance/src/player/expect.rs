@@ -1,7 +1,7 @@
 //! A scenario's own expectations, decided on the trace by the same facts as its triggers.
 
 use reveille_scenarios::{Expect, Sight, Wanted, What};
-use reveille_trace::{Event, Finding, Observed, Span};
+use reveille_trace::{Event, Finding, Kind, Observed, Span};
 
 use super::facts::{Fact, fact};
 
@@ -10,6 +10,26 @@ use super::facts::{Fact, fact};
 pub fn judge(events: &[Event], expects: &[Expect]) -> Vec<Finding> {
     let facts: Vec<Fact> = events.iter().filter_map(fact).collect();
     expects.iter().map(|expect| decide(&facts, expect)).collect()
+}
+
+/// What says that a step of the script never became due: then the play was not what the scenario
+/// tells, and shows nothing.
+#[must_use]
+pub fn unplayed(events: &[Event]) -> Option<Finding> {
+    let head = events.iter().find(|event| event.kind == Kind::Scenario)?;
+    let planned = head.int("steps").and_then(|steps| usize::try_from(steps).ok())?;
+    let taken = events.iter().filter(|event| event.kind == Kind::Step).count();
+    let text = |event: &Event| event.text("text").map(ToOwned::to_owned);
+    let told = events.iter().filter(|event| event.actor == head.actor).filter_map(text);
+    let told: Vec<_> = told.filter(|text| text.contains("never became due")).collect();
+    (taken < planned).then(|| Finding {
+        requirement: "script".to_owned(),
+        level: "MUST".to_owned(),
+        observed: Observed::Inconclusive,
+        expected: "every step of the scenario becomes due".to_owned(),
+        actual: format!("{taken} of {planned} steps were taken: {}", told.join("; ")),
+        evidence: None,
+    })
 }
 
 fn decide(facts: &[Fact], expect: &Expect) -> Finding {
@@ -39,7 +59,7 @@ fn observe<'a>(facts: &'a [Fact], expect: &Expect) -> (Observed, String, Vec<&'a
         Some(after) => match first_of(after) {
             Some(fact) => Some(fact),
             None => {
-                let what = format!("what it should come after was not seen: {after:?}");
+                let what = format!("what it should come after was not seen: {after}");
                 return (Observed::Inconclusive, what, Vec::new());
             }
         },
@@ -105,6 +125,21 @@ mod tests {
         let within = Some(Duration::from_millis(within));
         let (text, why, line) = (String::new(), None, 1);
         judge(events, &[Expect { level, text, wanted, after, within, why, line }])[0].observed
+    }
+
+    #[test]
+    fn a_step_that_never_became_due_makes_the_play_void() {
+        let recorder = Recorder::keeping();
+        let head = Draft::new(Kind::Scenario).with("id", "a/b").with("steps", 2_usize);
+        recorder.record("world", 0, head);
+        recorder.record("world", 1, Draft::new(Kind::Step).with("step", 0_usize));
+        let note = "step 1 never became due: alice.received(c1, 180) was not seen";
+        recorder.record("world", 2, Draft::new(Kind::Note).with("text", note));
+        let finding = unplayed(&recorder.events()).expect("one step is missing");
+        assert_eq!(finding.observed, Observed::Inconclusive);
+        assert!(finding.actual.contains("1 of 2") && finding.actual.contains(note), "{finding:?}");
+        recorder.record("world", 3, Draft::new(Kind::Step).with("step", 1_usize));
+        assert_eq!(unplayed(&recorder.events()), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use reveille_host::{BoxFuture, Host};
 use reveille_scenarios::{Sight, What};
 use reveille_trace::{Draft, Event, Kind, Scribe};
 
-pub use expect::judge;
+pub use expect::{judge, unplayed};
 pub use facts::{Fact, fact};
 pub use rig::{Rig, script};
 pub use troupe::Cast;
@@ -150,7 +150,8 @@ pub fn perform(script: &Script, stage: &mut dyn Stage) -> Result<Vec<Event>, Str
 
 fn head(scribe: &Scribe, script: &Script) {
     let scenario = Draft::new(Kind::Scenario).with("id", script.id.as_str());
-    scribe.note(0, scenario.with("title", script.title.as_str()));
+    let scenario = scenario.with("title", script.title.as_str());
+    scribe.note(0, scenario.with("steps", script.steps.len()));
     for (name, value) in &script.target {
         let draft = Draft::new(Kind::Target).with("name", name.as_str());
         scribe.note(0, draft.with("value", value.as_str()));
@@ -201,9 +202,7 @@ impl Director {
                 When::Wait(time) => self.host.sleep(*time).await,
                 When::Seen(sight) => {
                     if !self.wait_for(self.script.patience, || self.seen.any(sight)).await {
-                        // The checks judge what this leaves undone.
-                        let text = format!("step {index} never became due: {sight:?} was not seen");
-                        self.say(text);
+                        self.say(format!("step {index} never became due: {sight} was not seen"));
                         continue;
                     }
                 }

@@ -108,7 +108,8 @@ fn manifest(job: &Job) -> Manifest {
 
 fn judged(job: &Job, trace: &Trace, expects: &[Expect]) -> Vec<Finding> {
     let covers: Vec<_> = job.piece.scenario.covers.iter().map(String::as_str).collect();
-    let mut findings = checks::judge(trace, &covers);
+    let mut findings: Vec<_> = player::unplayed(&trace.events).into_iter().collect();
+    findings.extend(checks::judge(trace, &covers));
     findings.extend(player::judge(&trace.events, expects));
     findings
 }
