@@ -4,6 +4,7 @@ mod check;
 mod example;
 mod file;
 mod place;
+mod provider;
 #[cfg(test)]
 mod tests;
 
