@@ -18,7 +18,8 @@ use serde_json::json;
 
 use self::account::{Account, Purse};
 use self::answer::{Verdict, judge};
-use super::http2::{Answer, Post, Room, Silence};
+use super::answer::Answer;
+use super::http2::{Post, Room, Silence};
 use super::{Application, Lack, Push, PushSettings, Roster, lack_of_ca, lack_of_url, left_of};
 
 /// Where an application is pushed to if it says nothing else.

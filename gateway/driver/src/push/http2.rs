@@ -4,19 +4,19 @@
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::future::Future;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper::{HeaderMap, Request, Uri, body::Incoming};
+use hyper::{Request, Uri, body::Incoming};
 use hyper_util::rt::TokioIo;
 use reveille_host::{BoxStream, Host, Tasks, within};
 use rustls::ClientConfig;
 
-use super::tls;
+use super::answer::Answer;
+use super::{public, tls};
 
 /// Longest answer that is read.
 const MOST_ANSWER: usize = 16_384;
@@ -28,15 +28,6 @@ const MOST_TRIES: usize = 3;
 /// A request, ready to be repeated.
 pub(super) type Post = Request<Full<Bytes>>;
 type Sender = SendRequest<Full<Bytes>>;
-
-/// What a service answered.
-#[derive(Debug, Clone)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    /// The beginning of the body.
-    pub(super) body: String,
-}
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,7 +188,7 @@ impl Room {
         }
         let found = self.host.net.resolve(&target.authority).await;
         let found = found.map_err(|error| Silence::Passing(format!("no address: {error}")))?;
-        if is_public(found.ip()) {
+        if public::is_public(found.ip()) {
             Ok(found.to_string())
         } else {
             Err(Silence::Hopeless(format!("{} is no address of the internet", found.ip())))
@@ -256,45 +247,6 @@ async fn read(body: Incoming) -> String {
     String::from_utf8_lossy(&read.to_bytes()).into_owned()
 }
 
-/// True of an address that belongs to nobody's inside (RFC 6890, in short).
-pub(super) fn is_public(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [a, b, c, _] = ip.octets();
-            let inside = ip.is_private() || ip.is_loopback() || ip.is_link_local();
-            let special = ip.is_broadcast() || ip.is_documentation() || ip.is_multicast();
-            let shared = a == 100 && (64..128).contains(&b);
-            let protocol = (a, b, c) == (192, 0, 0) || (a == 198 && (18..20).contains(&b));
-            !(inside || special || shared || protocol || a == 0 || a >= 240)
-        }
-        IpAddr::V6(ip) => {
-            let [first, second, ..] = ip.segments();
-            // Global unicast is 2000::/3; of it documentation, Teredo and 6to4 lead elsewhere.
-            let elsewhere = first == 0x2002 || (first == 0x2001 && matches!(second, 0 | 0xdb8));
-            first & 0xe000 == 0x2000 && !elsewhere
-        }
-    }
-}
-
-impl Answer {
-    /// Status and body, as text fit for a log.
-    pub(super) fn shown(&self) -> String {
-        let said: String = self.body.trim().chars().filter(|c| !c.is_control()).take(200).collect();
-        match said.as_str() {
-            "" => self.status.to_string(),
-            said => format!("{}: {said}", self.status),
-        }
-    }
-
-    /// Milliseconds of `Retry-After` (RFC 9110 section 10.2.3), where it is a number of seconds.
-    pub(super) fn retry_after_ms(&self) -> Option<u64> {
-        let asked = self.headers.get("retry-after").and_then(|value| value.to_str().ok());
-        let seconds: Option<u64> = asked.and_then(|value| value.trim().parse().ok());
-        // No service means more than a day, and sums with it must not overflow.
-        seconds.map(|seconds| seconds.min(86_400) * 1_000)
-    }
-}
-
 /// Hyper's tasks run where all others do.
 #[derive(Clone)]
 struct Executor(Arc<dyn Tasks>);
@@ -309,56 +261,5 @@ where
             future.await;
         };
         self.0.spawn("push-http2", Box::pin(task));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn private_addresses_are_told_from_public_ones() {
-        let table = [
-            ("17.188.143.34", true),
-            ("2a00:1450:4001::5f", true),
-            ("100.128.0.1", true),
-            ("127.0.0.1", false),
-            ("10.1.2.3", false),
-            ("172.16.0.1", false),
-            ("192.168.1.1", false),
-            ("169.254.169.254", false),
-            ("100.64.0.1", false),
-            ("192.0.0.8", false),
-            ("198.18.0.1", false),
-            ("0.0.0.0", false),
-            ("224.0.0.1", false),
-            ("255.255.255.255", false),
-            ("::1", false),
-            ("::", false),
-            ("fe80::1", false),
-            ("fd00::1", false),
-            ("::ffff:127.0.0.1", false),
-            ("2002:7f00:1::", false),
-            ("64:ff9b::7f00:1", false),
-            ("2001:db8::1", false),
-        ];
-        for (address, public) in table {
-            assert_eq!(is_public(address.parse().expect("an address")), public, "{address}");
-        }
-    }
-
-    #[test]
-    fn retry_after_is_read_as_seconds_within_reason() {
-        let ask = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("retry-after", value.parse().expect("a header"));
-            Answer { status: 503, headers, body: String::new() }.retry_after_ms()
-        };
-        assert_eq!(ask("7"), Some(7_000));
-        assert_eq!(ask(" 0 "), Some(0));
-        assert_eq!(ask("18446744073709551615"), Some(86_400_000));
-        for odd in ["soon", "-1", "1.5", "99999999999999999999"] {
-            assert_eq!(ask(odd), None, "{odd}");
-        }
     }
 }

@@ -1,9 +1,12 @@
 //! Push plugins: what wakes a device. A provider is one file and one entry in [`PROVIDERS`].
 
+mod answer;
 mod apns;
+mod application;
 mod fcm;
 mod http2;
 mod keys;
+mod public;
 #[cfg(test)]
 pub(crate) mod test_keys;
 mod tls;
@@ -16,72 +19,18 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hyper::Uri;
-use reveille_gateway_core::config::Secret;
 use reveille_gateway_core::io::{Input, PushOutcome, PushRequest};
 use reveille_host::{BoxFuture, Host};
 use reveille_trace::{Draft, Kind};
 use tokio::sync::{Semaphore, mpsc};
 
+pub use application::{Apple, Application, Lack, PushType, Web};
+use application::{Roster, lack_of_ca, lack_of_url};
+
 use crate::world::{Event, World};
 
 /// Requests that may wait for one provider.
 const PUSH_QUEUE: usize = 1_024;
-
-/// An application that can be woken.
-#[derive(Debug, Clone, Default)]
-pub struct Application {
-    /// The last segment of the WebSocket path.
-    pub app: String,
-    /// An entry of [`PROVIDERS`].
-    pub provider: String,
-    /// Identifying information of the application at the push service.
-    pub id: String,
-    /// Where the push service is; empty: the provider's own address, if it has one.
-    pub url: String,
-    /// What proves who we are: of `webhook` a bearer token, of `apns` the signing key (.p8), of
-    /// `fcm` the service account (JSON), of `webpush` the VAPID key (PKCS#8 in PEM).
-    pub credential: Option<Secret>,
-    /// Certificates (PEM) that servers are trusted by, in place of the public authorities.
-    pub ca: Option<String>,
-    /// What only `apns` needs.
-    pub apple: Apple,
-    /// What only `webpush` needs.
-    pub web: Web,
-}
-
-/// An application at Apple's push service.
-#[derive(Debug, Clone, Default)]
-pub struct Apple {
-    /// The team that signs provider tokens.
-    pub team_id: String,
-    /// The id of its key.
-    pub key_id: String,
-    /// How calls are pushed.
-    pub push_type: PushType,
-}
-
-/// A value of `apns-push-type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PushType {
-    /// Rings at once; only for what rings.
-    #[default]
-    Voip,
-    /// Shows a notification.
-    Alert,
-    /// Wakes in silence, some time, a few times an hour.
-    Background,
-}
-
-/// An application at Web Push services.
-#[derive(Debug, Clone, Default)]
-pub struct Web {
-    /// Whom a push service may turn to: a `mailto:` or `https:` URI.
-    pub contact: String,
-    /// Endpoints may be `http:` and may lie in private networks. Subscriptions come from clients:
-    /// without this, none of them can make the gateway talk to its neighbours.
-    pub private_endpoints: bool,
-}
 
 /// How pushes are sent.
 #[derive(Debug, Clone)]
@@ -115,9 +64,6 @@ pub trait Push: Send + Sync {
     fn send<'a>(&'a self, request: &'a PushRequest, body: Vec<u8>) -> BoxFuture<'a, PushOutcome>;
 }
 
-/// Something that an application lacks: the key of the configuration, and what to write instead.
-pub type Lack = (&'static str, String);
-
 /// What the table knows of a provider.
 #[derive(Debug, Clone, Copy)]
 pub struct Provider {
@@ -150,50 +96,6 @@ pub(crate) fn start(
         queues.insert((*name).to_owned(), queue);
     }
     queues
-}
-
-/// The applications of one provider, each with what the provider made of it.
-struct Roster<T>(Vec<(Application, Result<T, String>)>);
-
-impl<T> Roster<T> {
-    fn new(
-        settings: &PushSettings,
-        provider: &str,
-        make: impl Fn(&Application) -> Result<T, String>,
-    ) -> Self {
-        let own = settings.applications.iter().filter(|app| app.provider == provider);
-        Self(own.map(|app| (app.clone(), make(app))).collect())
-    }
-
-    /// By what identifies it at the push service, else by the name that its apps connect with.
-    fn find(&self, id: &str) -> Result<(&Application, &T), PushOutcome> {
-        let by_id = self.0.iter().find(|(app, _)| app.id == id);
-        let found = by_id.or_else(|| self.0.iter().find(|(app, _)| app.app == id));
-        let (app, made) = found.ok_or_else(|| {
-            let why = format!("no application `{id}` is configured");
-            PushOutcome::Refused { why }
-        })?;
-        let made = made.as_ref().map_err(|why| {
-            let why = format!("application `{id}`: {why}");
-            PushOutcome::Failed { why }
-        })?;
-        Ok((app, made))
-    }
-}
-
-/// A URL that is written must be one.
-fn lack_of_url(app: &Application) -> Option<Lack> {
-    let uri: Result<Uri, _> = app.url.parse();
-    let http = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https"));
-    let what = "no http:// or https:// URL; write one like \"https://push.example.com\"";
-    let sound = app.url.is_empty() || uri.is_ok_and(|uri| http(&uri) && uri.host().is_some());
-    (!sound).then(|| ("url", what.to_owned()))
-}
-
-/// Certificates that are written must be some.
-fn lack_of_ca(app: &Application) -> Option<Lack> {
-    let fault = tls::roots(app.ca.as_deref()).err()?;
-    Some(("ca-file", format!("{fault}; write a file that begins -----BEGIN CERTIFICATE-----")))
 }
 
 /// Names the call, or the session if there is none, in 32 characters of base64url that tell a push
@@ -352,6 +254,7 @@ mod tests {
             mark_of(&request("s", Some("v"))),
             mark_of(&request("su", None)),
             mark_of(&request("s", None)),
+            mark_of(&request("s", Some("ucall"))),
         ];
         for (at, mark) in marks.iter().enumerate() {
             assert_eq!(mark.len(), 32);

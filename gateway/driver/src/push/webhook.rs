@@ -10,7 +10,8 @@ use reveille_gateway_core::io::{PushOutcome, PushRequest};
 use reveille_host::{BoxFuture, Host};
 use reveille_wire::push::{self as wire, WakePayload};
 
-use super::http2::{Answer, Post, Room, Silence};
+use super::answer::Answer;
+use super::http2::{Post, Room, Silence};
 use super::{Application, Lack, Push, PushSettings, Roster, lack_of_ca, lack_of_url};
 
 /// Makes the provider.

@@ -21,7 +21,8 @@ use reveille_wire::push::WakePayload;
 use serde::{Deserialize, Serialize};
 
 use self::encrypt::{Receiver, encrypt};
-use super::http2::{Answer, Post, Room, Silence};
+use super::answer::Answer;
+use super::http2::{Post, Room, Silence};
 use super::keys::Key;
 use super::{Application, Lack, Push, PushSettings, Roster, lack_of_ca, left_of, mark_of};
 

@@ -118,7 +118,7 @@ async fn a_payload_keeps_its_ids_within_the_limit_of_its_type() {
         let mut app = app(&server);
         app.apple.push_type = push_type;
         let plugin = plugin(&host, app);
-        for call_id in ["c1".to_owned(), "c".repeat(3_900)] {
+        for call_id in ["c1".to_owned(), "c".repeat(limit - 200)] {
             let mut request = request(&host, TOKEN);
             request.payload.initiator = Some("\"\\\u{1}\u{1F600}".repeat(2_000));
             request.payload.call_id = Some(call_id.clone());

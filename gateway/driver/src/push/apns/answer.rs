@@ -3,7 +3,7 @@
 use reveille_gateway_core::io::PushOutcome;
 use serde::Deserialize;
 
-use super::super::http2::Answer;
+use super::super::answer::Answer;
 
 /// Apple wants fifteen minutes before a retry after its own faults: no call waits so long, so
 /// another way is taken, or the hold ends.

@@ -4,7 +4,7 @@
 use reveille_gateway_core::io::PushOutcome;
 use serde::Deserialize;
 
-use super::super::http2::Answer;
+use super::super::answer::Answer;
 
 /// A quota that names no time is waited for so long.
 const QUOTA_WAIT_MS: u64 = 60_000;
