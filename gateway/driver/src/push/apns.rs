@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 use self::answer::{Verdict, judge};
 use self::token::Team;
-use super::http2::{Post, Room, Silence};
+use super::http2::{Post, Room, Silence, authorization};
 use super::{Application, Lack, Push, PushSettings, PushType, Roster};
 use super::{lack_of_ca, lack_of_url, left_of, mark_of};
 
@@ -174,8 +174,8 @@ impl Apns {
         let mut shown = line.team.token(self.host.clock.now());
         for last in [false, true] {
             let mut signed = post.clone();
-            let bearer = format!("bearer {}", shown.text);
-            let value = bearer.parse().expect("a token is base64url and full stops");
+            let value = authorization(&format!("bearer {}", shown.text));
+            let value = value.expect("a token is base64url and full stops");
             signed.headers_mut().insert("authorization", value);
             let limit = self.limit.min(left_of(&self.host, request));
             let answer = line.room.send(signed, limit).await.map_err(|silence| match silence {

@@ -19,7 +19,7 @@ use serde_json::json;
 use self::account::{Account, Purse};
 use self::answer::{Verdict, judge};
 use super::answer::Answer;
-use super::http2::{Post, Room, Silence};
+use super::http2::{Post, Room, Silence, authorization};
 use super::{Application, Lack, Push, PushSettings, Roster, lack_of_ca, lack_of_url, left_of};
 
 /// Where an application is pushed to if it says nothing else.
@@ -125,13 +125,15 @@ fn of_silence(silence: Silence) -> Verdict {
 }
 
 fn post(uri: &Uri, bearer: &str, body: Bytes) -> Result<Post, String> {
-    let post = Request::builder()
+    let bearer = authorization(&format!("Bearer {bearer}"))
+        .ok_or("the bearer that the token service gave is no header value")?;
+    Request::builder()
         .method(Method::POST)
         .uri(uri.clone())
         .header("content-type", "application/json")
-        .header("authorization", format!("Bearer {bearer}"))
-        .body(Full::new(body));
-    post.map_err(|_| "the bearer that the token service gave is no header value".to_owned())
+        .header("authorization", bearer)
+        .body(Full::new(body))
+        .map_err(|error| error.to_string())
 }
 
 impl Push for Fcm {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::header::HeaderValue;
 use hyper::{Request, Uri, body::Incoming};
 use hyper_util::rt::TokioIo;
 use reveille_host::{BoxStream, Host, Tasks, within};
@@ -28,6 +29,14 @@ const MOST_TRIES: usize = 3;
 /// A request, ready to be repeated.
 pub(super) type Post = Request<Full<Bytes>>;
 type Sender = SendRequest<Full<Bytes>>;
+
+/// A value of `authorization`: no debug output shows it, and no table of HPACK keeps it
+/// (RFC 7541 section 7.1.3).
+pub(super) fn authorization(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -261,5 +270,19 @@ where
             future.await;
         };
         self.0.spawn("push-http2", Box::pin(task));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authorization_is_shown_nowhere() {
+        let value = authorization("Bearer sesame").expect("a value");
+        assert_eq!(value.as_bytes(), b"Bearer sesame");
+        let post = Request::builder().header("authorization", value).body(()).expect("a request");
+        assert!(!format!("{post:?}").contains("sesame"), "{post:?}");
+        assert!(authorization("Bearer\n").is_none());
     }
 }

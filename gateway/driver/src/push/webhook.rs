@@ -11,7 +11,7 @@ use reveille_host::{BoxFuture, Host};
 use reveille_wire::push::{self as wire, WakePayload};
 
 use super::answer::Answer;
-use super::http2::{Post, Room, Silence};
+use super::http2::{Post, Room, Silence, authorization};
 use super::{Application, Lack, Push, PushSettings, Roster, lack_of_ca, lack_of_url};
 
 /// Makes the provider.
@@ -73,11 +73,10 @@ fn post(app: &Application, body: Vec<u8>) -> Result<Post, String> {
     let mut post =
         Request::builder().method(Method::POST).uri(uri).header("content-type", "application/json");
     if let Some(credential) = &app.credential {
-        post = post.header("authorization", format!("Bearer {}", credential.0));
+        let bearer = authorization(&format!("Bearer {}", credential.0));
+        post = post.header("authorization", bearer.ok_or("the credential is no header value")?);
     }
-    // The URL was read; only the credential can still be wrong, and it must not be shown.
-    let post = post.body(Full::new(Bytes::from(body)));
-    post.map_err(|_| "the credential is no header value".to_owned())
+    post.body(Full::new(Bytes::from(body))).map_err(|error| error.to_string())
 }
 
 /// What an answer means for the device.

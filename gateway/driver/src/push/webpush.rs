@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use self::encrypt::{Receiver, encrypt};
 use super::answer::Answer;
-use super::http2::{Post, Room, Silence};
+use super::http2::{Post, Room, Silence, authorization};
 use super::keys::Key;
 use super::{Application, Lack, Push, PushSettings, Roster, lack_of_ca, left_of, mark_of};
 
@@ -159,6 +159,7 @@ impl WebPush {
         let exp = self.host.clock.now().wall.as_secs() + VAPID_S;
         let claims = Claims { aud: origin(&uri), exp, sub: &app.web.contact };
         let (token, public) = (key.token(&HEADER, &claims), URL_SAFE_NO_PAD.encode(key.public()));
+        let vapid = authorization(&format!("vapid t={token}, k={public}"));
         Request::builder()
             .method(Method::POST)
             .uri(uri)
@@ -167,7 +168,7 @@ impl WebPush {
             .header("topic", mark_of(request))
             .header("content-encoding", "aes128gcm")
             .header("content-type", "application/octet-stream")
-            .header("authorization", format!("vapid t={token}, k={public}"))
+            .header("authorization", vapid.expect("base64url and punctuation"))
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| error.to_string())
     }
