@@ -54,7 +54,7 @@ pub fn settings(users: &[&str]) -> Settings {
         provider: "webhook".to_owned(),
         id: "com.example.app".to_owned(),
         url: "http://push:9090/".to_owned(),
-        credential: None,
+        ..Application::default()
     });
     settings
 }

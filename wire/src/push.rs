@@ -1,6 +1,8 @@
 //! The wake payload: what a push tells the app, and the request that carries it to a webhook.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Longest payload in bytes (D-45).
 pub const MAX_PAYLOAD: usize = 4_096;
@@ -28,7 +30,11 @@ pub struct WakePayload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// Seconds for which waking is of use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "number_or_digits"
+    )]
     pub ttl_s: Option<u64>,
 }
 
@@ -65,23 +71,68 @@ fn cut(text: &str, most: usize) -> String {
     text[..end].to_owned()
 }
 
+/// FCM brings every member as text.
+fn number_or_digits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(u64),
+        Digits(String),
+    }
+    match Option::<Written>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Written::Number(number)) => Ok(Some(number)),
+        Some(Written::Digits(digits)) => digits.parse().map(Some).map_err(|_| {
+            serde::de::Error::custom(format!("ttl_s: `{digits}` is no number of seconds"))
+        }),
+    }
+}
+
 impl WakePayload {
-    /// As JSON of at most [`MAX_PAYLOAD`] bytes. What a caller can make long is cut, and dropped if
-    /// escaping still makes it too long; session and call stay whole.
+    /// As JSON of at most [`MAX_PAYLOAD`] bytes; see [`fitted`](Self::fitted).
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut short = self.clone();
-        for name in [&mut short.initiator, &mut short.target].into_iter().flatten() {
-            *name = cut(name, MAX_MEMBER);
-        }
         let write = |payload: &Self| {
             serde_json::to_string(payload).expect("a payload is plain data with text keys")
         };
-        let text = write(&short);
-        if text.len() <= MAX_PAYLOAD {
-            return text;
+        write(&self.fitted(|payload| write(payload).len() <= MAX_PAYLOAD))
+    }
+
+    /// The fullest form that fits. What a caller can make long and what is only shown is cut and
+    /// then dropped; then a Call-ID that is too long, since the subsession names the same call. The
+    /// session stays whole.
+    #[must_use]
+    pub fn fitted(&self, fits: impl Fn(&Self) -> bool) -> Self {
+        let mut short = self.clone();
+        for most in [MAX_MEMBER, 128, 32] {
+            for name in [&mut short.initiator, &mut short.target].into_iter().flatten() {
+                *name = cut(name, most);
+            }
+            if fits(&short) {
+                return short;
+            }
         }
-        write(&Self { initiator: None, target: None, ..short })
+        let named = Self { initiator: None, target: None, ..short };
+        if fits(&named) {
+            return named;
+        }
+        Self { call_id: None, ..named }
+    }
+
+    /// As members of text, which is all that some services carry.
+    #[must_use]
+    pub fn to_texts(&self) -> BTreeMap<&'static str, String> {
+        let ttl_s = self.ttl_s.map(|ttl_s| ttl_s.to_string());
+        let some = [
+            ("session_id", Some(self.session_id.clone())),
+            ("event", Some(self.event.clone())),
+            ("call_id", self.call_id.clone()),
+            ("subsession_id", self.subsession_id.clone()),
+            ("initiator", self.initiator.clone()),
+            ("target", self.target.clone()),
+            ("ttl_s", ttl_s),
+        ];
+        some.into_iter().filter_map(|(name, text)| Some((name, text?))).collect()
     }
 
     /// Reads what a push brought.
@@ -96,5 +147,55 @@ impl WakePayload {
         }
         serde_json::from_slice(bytes)
             .map_err(|error| BadPayload(format!("no wake payload: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(name: &str, call_id: &str) -> WakePayload {
+        WakePayload {
+            session_id: "s1".to_owned(),
+            event: "call".to_owned(),
+            call_id: Some(call_id.to_owned()),
+            subsession_id: Some("u1".to_owned()),
+            initiator: Some(name.to_owned()),
+            target: Some("bob@example.com".to_owned()),
+            ttl_s: Some(30),
+        }
+    }
+
+    fn written(payload: &WakePayload) -> usize {
+        serde_json::to_vec(payload).expect("JSON").len()
+    }
+
+    #[test]
+    fn what_is_shown_is_cut_and_dropped_before_ids() {
+        let long = payload(&"n".repeat(8_000), "c1");
+        let cut = long.fitted(|payload| written(payload) <= 600);
+        assert_eq!(cut.initiator, Some("n".repeat(128)));
+        let ids = long.fitted(|payload| written(payload) <= 120);
+        assert_eq!((ids.initiator, ids.target), (None, None));
+        assert_eq!(ids.call_id.as_deref(), Some("c1"), "the ids stay");
+        // Escaping makes a name six times as long.
+        let odd = payload(&"\u{1}".repeat(8_000), "c1");
+        assert!(odd.to_json().len() <= MAX_PAYLOAD);
+    }
+
+    #[test]
+    fn a_call_id_that_fits_nowhere_leaves_session_and_subsession() {
+        let none = payload("a", &"c".repeat(5_000)).fitted(|payload| written(payload) <= 4_096);
+        let left = (none.session_id.as_str(), none.subsession_id.as_deref(), none.call_id);
+        assert_eq!(left, ("s1", Some("u1"), None));
+    }
+
+    #[test]
+    fn members_of_text_are_read_as_they_are_written() {
+        let payload = payload("a\"b\\ \u{1F600}", "c1");
+        let texts = serde_json::to_vec(&payload.to_texts()).expect("JSON");
+        assert_eq!(WakePayload::from_json(&texts), Ok(payload));
+        let odd = br#"{"session_id":"s","event":"call","ttl_s":"soon"}"#;
+        assert!(WakePayload::from_json(odd).is_err_and(|bad| bad.0.contains("ttl_s")));
     }
 }

@@ -148,6 +148,12 @@ pub enum PushOutcome {
         /// The service's words.
         why: String,
     },
+    /// The request cannot succeed before somebody mends its sender: a credential, a topic, a clock.
+    /// The token is not to blame and stays.
+    Failed {
+        /// What is to be mended.
+        why: String,
+    },
     /// The service, or the way to it, failed for now.
     Transient {
         /// What went wrong.
@@ -174,6 +180,8 @@ pub struct PushRequest {
     pub payload: reveille_wire::push::WakePayload,
     /// Milliseconds that the push may still be of use: the rest of the wake budget.
     pub ttl_ms: u64,
+    /// Monotonic time at which it ceases to be of use, however long it waits in a queue.
+    pub deadline_us: u64,
 }
 
 /// One change of what the fabric holds.

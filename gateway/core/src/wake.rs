@@ -93,6 +93,7 @@ impl Wake {
                 None
             }
             PushOutcome::Refused { .. } => self.fail("push refused"),
+            PushOutcome::Failed { .. } => self.fail("push cannot be sent"),
             PushOutcome::Transient { retry_after_ms, .. } => {
                 let due_us = self.due_us(now_us, retry_after_ms.unwrap_or(0));
                 match due_us.filter(|due_us| *due_us < self.deadline_us) {
@@ -156,6 +157,15 @@ mod tests {
         assert_eq!(wake.step(8_000_000), Some(WakeAct::Push(2)));
         let beyond = wake.outcome(8_000_000, 2, &transient(Some(60_000)));
         assert_eq!(beyond, Some(WakeAct::GiveUp("push service unavailable")));
+    }
+
+    #[test]
+    fn a_fault_of_the_sender_ends_the_wake_at_once() {
+        let mut wake = Wake::new(1, 0, 30_000_000, vec![0, 1_000]);
+        wake.step(0);
+        let failed = PushOutcome::Failed { why: "403 InvalidProviderToken".to_owned() };
+        let act = wake.outcome(5, 1, &failed);
+        assert_eq!(act, Some(WakeAct::GiveUp("push cannot be sent")));
     }
 
     #[test]

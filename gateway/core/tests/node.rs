@@ -302,6 +302,22 @@ fn a_refused_push_ends_the_hold_at_once_and_the_token_is_not_used_again() {
 }
 
 #[test]
+fn a_push_that_cannot_be_sent_ends_the_hold_at_once_and_the_token_stays() {
+    let mut rig = Rig::new(config());
+    rig.asleep();
+    rig.request("INVITE", "one", "");
+    let push = rig.pushes[0].id;
+    let ends_us = rig.now.mono_us + rig.pushes[0].ttl_ms * 1_000;
+    assert_eq!(rig.pushes[0].deadline_us, ends_us);
+    let why = "403 InvalidProviderToken".to_owned();
+    rig.feed(Input::Pushed { push, outcome: PushOutcome::Failed { why } });
+    assert_eq!(rig.statuses("one"), [100, 183, 480]);
+    rig.wait_ms(2_000);
+    rig.request("INVITE", "two", "");
+    assert_eq!((rig.statuses("two"), rig.pushes.len()), (vec![100, 183], 2));
+}
+
+#[test]
 fn a_cancelled_call_is_never_delivered() {
     let mut rig = Rig::new(config());
     let session = rig.asleep();

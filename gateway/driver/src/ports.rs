@@ -293,6 +293,7 @@ mod tests {
                 ttl_s: None,
             },
             ttl_ms: 1,
+            deadline_us: 1_000,
         }))
     }
 

@@ -79,14 +79,15 @@ fn webhook(host: &Host, url: &str) -> Arc<dyn Push> {
         id: "com.example.phone".to_owned(),
         url: url.to_owned(),
         credential: Some(Secret("key".to_owned())),
+        ..Application::default()
     };
     let settings = PushSettings {
         request_limit: Duration::from_millis(300),
         applications: vec![application],
         ..PushSettings::default()
     };
-    let (_, make) = PROVIDERS.iter().find(|(name, _)| *name == "webhook").expect("an entry");
-    make(host, &settings)
+    let (_, provider) = PROVIDERS.iter().find(|(name, _)| *name == "webhook").expect("an entry");
+    (provider.make)(host, &settings)
 }
 
 fn request(application: &str) -> PushRequest {
@@ -106,6 +107,7 @@ fn request(application: &str) -> PushRequest {
             ttl_s: Some(30),
         },
         ttl_ms: 30_000,
+        deadline_us: u64::MAX,
     }
 }
 
@@ -155,6 +157,7 @@ async fn each_answer_has_its_meaning() {
         let said = match &outcome {
             PushOutcome::Accepted => "accepted".to_owned(),
             PushOutcome::Refused { .. } => "refused".to_owned(),
+            PushOutcome::Failed { .. } => "failed".to_owned(),
             PushOutcome::Transient { retry_after_ms: None, .. } => "transient".to_owned(),
             PushOutcome::Transient { retry_after_ms: Some(ms), .. } => format!("transient {ms}"),
         };

@@ -95,6 +95,7 @@ impl Node {
             token: device.token.clone(),
             payload,
             ttl_ms,
+            deadline_us: wake.deadline_us(),
         };
         if attempt == 1 {
             for call_id in self.pending_call_ids(session) {

@@ -4,7 +4,7 @@ use reveille_gateway_core::config::{self as core, Secret, SipTimers};
 use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
-use super::{ConfigError, Secrets, Settings, place};
+use super::{ConfigError, Secrets, Settings, place, provider};
 use crate::fabric::{ENGINES, FabricSettings};
 use crate::push::{self, PROVIDERS, PushSettings};
 
@@ -364,11 +364,6 @@ fn application(
         let what = "no application; write 1 to 64 letters, digits and -_., like \"phone\"";
         review.fault(SECTION, nth, "app", what);
     }
-    let uri: Result<hyper::Uri, _> = written.url.parse();
-    if !uri.is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some()) {
-        let what = "no http:// URL; write one like \"http://push.example.com:9000/wake\"";
-        review.fault(SECTION, nth, "url", what);
-    }
     let ways = [&written.credential, &written.credential_env, &written.credential_file];
     let credential = secret_of(ways, secrets).unwrap_or_else(|(which, what)| {
         let key = match which {
@@ -379,11 +374,16 @@ fn application(
         review.fault(SECTION, nth, key, what);
         None
     });
-    push::Application {
+    let mut application = push::Application {
         app: written.app.clone(),
         provider: written.provider.clone(),
         id: written.id.clone(),
         url: written.url.clone(),
         credential,
+        ..push::Application::default()
+    };
+    for (key, what) in provider::fill(&mut application, written, secrets) {
+        review.fault(SECTION, nth, key, what);
     }
+    application
 }

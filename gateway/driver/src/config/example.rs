@@ -127,7 +127,7 @@ acknowledge-after = "1s"
 #[[application]]
 # The last segment of the WebSocket's path.
 #app = "phone"
-# How it is woken: "webhook".
+# How it is woken: "apns", "fcm", "webhook" or "webpush".
 #provider = "webhook"
 # What identifies the application at the push service.
 #id = "com.example.phone"
@@ -135,4 +135,33 @@ acknowledge-after = "1s"
 #url = "http://push.example.com:9000/"
 # Shown as a bearer token: credential-file, credential-env or credential. May be left out.
 #credential-env = "REVEILLE_PUSH_CREDENTIAL"
+# Certificates in PEM that https servers are trusted by, in place of the public authorities.
+#ca-file = "/etc/reveille/push-ca.pem"
+
+# The other providers; each credential may come by credential-env as well.
+#
+#   [[application]]
+#   app = "phone"
+#   provider = "apns"
+#   id = "com.example.phone"                    # the bundle id
+#   team-id = "DEF123GHIJ"
+#   key-id = "ABC123DEFG"
+#   credential-file = "/etc/reveille/apns.p8"   # the signing key of that id
+#   push-type = "voip"                          # how calls are pushed: "voip" (default) or "alert"
+#   url = "https://api.sandbox.push.apple.com"  # default: https://api.push.apple.com
+#
+#   [[application]]
+#   app = "phone"
+#   provider = "fcm"
+#   id = "com.example.phone"                    # the name that apps give as app_id
+#   credential-file = "/etc/reveille/fcm.json"  # the service account, as Google hands it out
+#   url = "https://fcm.googleapis.com"          # the default
+#
+#   [[application]]
+#   app = "phone"
+#   provider = "webpush"                        # device tokens are PushSubscriptions as JSON
+#   id = "com.example.phone"
+#   credential-file = "/etc/reveille/vapid.pem" # VAPID key of P-256, PKCS#8
+#   contact = "mailto:push@example.com"         # whom push services may turn to, or an https: URI
+#   private-endpoints = false                   # allow endpoints that are http: or not public
 "#;

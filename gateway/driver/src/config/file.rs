@@ -164,10 +164,17 @@ pub(super) struct Application {
     pub(super) app: String,
     pub(super) provider: String,
     pub(super) id: String,
+    #[serde(default)]
     pub(super) url: String,
     pub(super) credential: Option<String>,
     pub(super) credential_env: Option<String>,
     pub(super) credential_file: Option<String>,
+    pub(super) ca_file: Option<String>,
+    pub(super) team_id: Option<String>,
+    pub(super) key_id: Option<String>,
+    pub(super) push_type: Option<String>,
+    pub(super) contact: Option<String>,
+    pub(super) private_endpoints: Option<bool>,
 }
 
 macro_rules! discreet {

@@ -5,6 +5,7 @@ mod example;
 mod file;
 mod parse;
 mod place;
+mod provider;
 #[cfg(test)]
 mod tests;
 

@@ -2,11 +2,18 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::push::PushType;
+use crate::push::test_keys as keys;
 
 fn load(text: &str) -> Result<Settings, Vec<ConfigError>> {
     let environment = |name: &str| (name != "UNSET").then(|| "from-env".to_owned());
     let file = |path: &str| match path {
         "/missing" => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
+        "/etc/reveille/push-ca.pem" => Ok(keys::CERTIFICATE.to_owned()),
+        "/etc/reveille/apns.p8" | "/etc/reveille/vapid.pem" => Ok(keys::P256.to_owned()),
+        "/etc/reveille/fcm.json" => {
+            Ok(keys::service_account("https://oauth2.googleapis.com/token"))
+        }
         _ => Ok("from-file\n".to_owned()),
     };
     read("gateway.toml", text, &Secrets { environment: &environment, file: &file })
@@ -106,7 +113,11 @@ fn every_error_names_line_key_and_remedy() {
         ),
         (
             "[[application]]\napp = \"a\"\nprovider = \"webhook\"\nid = \"i\"\nurl = \"p\"",
-            "gateway.toml:5: application.url: no http:// URL",
+            "gateway.toml:5: application.url: no http:// or https:// URL; write one like",
+        ),
+        (
+            "[[application]]\napp = \"a\"\nprovider = \"webhook\"\nid = \"i\"",
+            "gateway.toml:1: application.url: webhook needs it; write one like",
         ),
     ];
     for (text, begin) in table {
@@ -116,6 +127,82 @@ fn every_error_names_line_key_and_remedy() {
     }
     let twice = load(&format!("{user}{user}")).expect_err("one name twice");
     assert_eq!((twice[0].line, twice[0].key.as_str()), (7, "user.username"));
+}
+
+/// The text of the example's other providers.
+fn others() -> String {
+    let inside = print_config().lines().filter_map(|line| line.strip_prefix("#   "));
+    inside.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn the_other_providers_of_the_example_are_sound() {
+    let settings = load(&others()).expect("every block is sound");
+    let [apns, fcm, webpush] = &settings.push.applications[..] else { panic!("three blocks") };
+    assert_eq!((apns.provider.as_str(), apns.apple.push_type), ("apns", PushType::Voip));
+    assert_eq!((&*apns.apple.team_id, &*apns.apple.key_id), ("DEF123GHIJ", "ABC123DEFG"));
+    assert!(fcm.credential.is_some());
+    assert_eq!(webpush.web.contact, "mailto:push@example.com");
+    let shown = format!("{settings:?}");
+    let secret = keys::P256.lines().nth(1).expect("a line of the key");
+    assert!(!shown.contains(secret) && !shown.contains("private_key"), "{shown}");
+}
+
+#[test]
+fn what_a_provider_lacks_is_said_with_its_line_and_remedy() {
+    let change = |from: &str, to: &str| {
+        let text = others();
+        assert!(text.contains(from), "{from} stands in the example");
+        load(&text.replacen(from, to, 1)).expect_err(to)[0].to_string()
+    };
+    let table: &[(&str, &str, &str)] = &[
+        ("id = \"com", "id = \"com/", "gateway.toml:4: application.id: no bundle id; write"),
+        ("DEF123GHIJ", "", "gateway.toml:5: application.team-id: apns needs it; write"),
+        ("ABC123DEFG", "a b", "gateway.toml:6: application.key-id: apns needs it; write"),
+        (
+            "apns.p8",
+            "fcm.json",
+            "gateway.toml:7: application.credential-file: no private key; write PKCS#8",
+        ),
+        (
+            "/etc/reveille/apns.p8",
+            "/missing",
+            "gateway.toml:7: application.credential-file: `/miss",
+        ),
+        ("\"voip\"", "\"background\"", "gateway.toml:8: application.push-type: `background` rings"),
+        ("\"https://api.s", "\"api.s", "gateway.toml:9: application.url: no http:// or https://"),
+        (
+            "fcm.json",
+            "apns.p8",
+            "gateway.toml:14: application.credential-file: no service account (line 1, column",
+        ),
+        (
+            "\"https://fcm.googleapis.com\"",
+            "\"https://fcm.googleapis.com\"\ncontact = \"x\"",
+            "gateway.toml:16: application.contact: only webpush has it, not fcm; leave it out",
+        ),
+        ("vapid.pem", "fcm.json", "gateway.toml:20: application.credential-file: no private key"),
+        ("mailto:", "tel:", "gateway.toml:21: application.contact: no contact for push services"),
+        (
+            "private-endpoints = false",
+            "url = \"https://push\"",
+            "gateway.toml:22: application.url: each subscription names its own",
+        ),
+        (
+            "private-endpoints = false",
+            "ca-file = \"/missing\"",
+            "gateway.toml:22: application.ca-file: `/missing`: ",
+        ),
+        (
+            "private-endpoints = false",
+            "ca-file = \"/etc/reveille/apns.p8\"",
+            "gateway.toml:22: application.ca-file: no certificate in PEM; write",
+        ),
+    ];
+    for (from, to, begin) in table {
+        let said = change(from, to);
+        assert!(said.starts_with(begin), "{from} -> {to} gives\n  {said}\nnot\n  {begin}");
+    }
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Rig {
             provider: "webhook".to_owned(),
             id: "com.example.phone".to_owned(),
             url,
-            credential: None,
+            ..Application::default()
         });
         let caller = host.net.udp("127.0.0.1:0").await.expect("a socket");
         Self { host, settings, recorder: Recorder::keeping(), pushes, caller }

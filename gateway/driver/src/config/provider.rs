@@ -1,0 +1,68 @@
+//! What an application is given for its push provider, and what it lacks.
+
+use super::{Secrets, file};
+use crate::push::{Application, Lack, PROVIDERS, PushType};
+
+/// Fills in the keys of the provider; everything that is wrong with them.
+pub(super) fn fill(
+    application: &mut Application,
+    written: &file::Application,
+    secrets: &Secrets<'_>,
+) -> Vec<Lack> {
+    let mut lacks = strays(written);
+    application.ca = written.ca_file.as_ref().and_then(|path| {
+        let text = (secrets.file)(path);
+        text.map_err(|error| {
+            let what = format!("`{path}`: {error}; write the path of a readable file");
+            lacks.push(("ca-file", what));
+        })
+        .ok()
+    });
+    application.apple.team_id = written.team_id.clone().unwrap_or_default();
+    application.apple.key_id = written.key_id.clone().unwrap_or_default();
+    application.apple.push_type = match written.push_type.as_deref() {
+        None | Some("voip") => PushType::Voip,
+        Some("alert") => PushType::Alert,
+        Some(other) => {
+            let what = format!("`{other}` rings no phone; write \"voip\" or \"alert\"");
+            lacks.push(("push-type", what));
+            PushType::Voip
+        }
+    };
+    application.web.contact = written.contact.clone().unwrap_or_default();
+    application.web.private_endpoints = written.private_endpoints.unwrap_or(false);
+    let provider = PROVIDERS.iter().find(|(name, _)| *name == application.provider);
+    let found = provider.map_or_else(Vec::new, |(_, provider)| (provider.lacks)(application));
+    // A credential that is written but could not be had was complained of where it was looked for.
+    let unread = application.credential.is_none() && credential_key(written) != "credential";
+    let found = found.into_iter().filter(|(key, _)| !(unread && *key == "credential"));
+    lacks.extend(found.map(|(key, what)| match key {
+        "credential" => (credential_key(written), what),
+        key => (key, what),
+    }));
+    lacks
+}
+
+/// The key by which the credential is given.
+fn credential_key(written: &file::Application) -> &'static str {
+    match (&written.credential_file, &written.credential_env) {
+        (Some(_), _) => "credential-file",
+        (None, Some(_)) => "credential-env",
+        (None, None) => "credential",
+    }
+}
+
+/// Keys of another provider.
+fn strays(written: &file::Application) -> Vec<Lack> {
+    let of = [
+        ("team-id", written.team_id.is_some(), "apns"),
+        ("key-id", written.key_id.is_some(), "apns"),
+        ("push-type", written.push_type.is_some(), "apns"),
+        ("contact", written.contact.is_some(), "webpush"),
+        ("private-endpoints", written.private_endpoints.is_some(), "webpush"),
+    ];
+    let known = PROVIDERS.iter().any(|(name, _)| *name == written.provider);
+    let stray = of.into_iter().filter(|(_, is, owner)| known && *is && *owner != written.provider);
+    let what = |owner| format!("only {owner} has it, not {}; leave it out", written.provider);
+    stray.map(|(key, _, owner)| (key, what(owner))).collect()
+}

@@ -1,0 +1,106 @@
+use reveille_gateway_core::config::Secret;
+use reveille_host::Reading;
+use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use serde_json::Value;
+
+use super::super::test_keys;
+use super::*;
+use crate::push::Apple;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+const MINUTE: u64 = 60;
+
+fn app() -> Application {
+    Application {
+        id: "com.example.phone".to_owned(),
+        credential: Some(Secret(test_keys::P256.to_owned())),
+        apple: Apple {
+            team_id: "DEF123GHIJ".to_owned(),
+            key_id: "ABC123DEFG".to_owned(),
+            push_type: PushType::Voip,
+        },
+        ..Application::default()
+    }
+}
+
+/// A clock whose wall says so many seconds more than 1,900,000,000 for as many of running.
+fn at(seconds: u64) -> Reading {
+    let mono = Duration::from_secs(seconds);
+    Reading { mono, wall: mono + Duration::from_secs(1_900_000_000) }
+}
+
+#[test]
+fn a_token_names_key_team_and_time_and_is_signed_by_the_key() {
+    let token = Team::of(&app()).expect("a team").token(at(7)).text;
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, claims, signature] = parts[..] else { panic!("three parts") };
+    let bytes = |part: &str| URL_SAFE_NO_PAD.decode(part).expect("base64url");
+    let json = |part: &str| serde_json::from_slice::<Value>(&bytes(part)).expect("JSON");
+    assert_eq!(json(header), json!({"alg": "ES256", "kid": "ABC123DEFG"}));
+    assert_eq!(json(claims), json!({"iss": "DEF123GHIJ", "iat": 1_900_000_007_u64}));
+    let key = super::super::keys::Key::es256(&Secret(test_keys::P256.to_owned())).expect("a key");
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public())
+        .verify(format!("{header}.{claims}").as_bytes(), &bytes(signature))
+        .expect("the key's signature");
+}
+
+#[test]
+fn a_token_is_used_between_twenty_and_sixty_minutes() {
+    let team = Team::of(&app()).expect("a team");
+    let first = team.token(at(0)).text;
+    for minute in 0..50 {
+        assert_eq!(team.token(at(minute * MINUTE)).text, first, "{minute} min");
+    }
+    let second = team.token(at(50 * MINUTE)).text;
+    assert_ne!(second, first);
+    assert_eq!(team.token(at(70 * MINUTE)).text, second);
+    // A wall clock that is set forward makes a token old as well.
+    let set = Reading { wall: at(140 * MINUTE).wall, ..at(71 * MINUTE) };
+    assert_ne!(team.token(set).text, second);
+}
+
+#[test]
+fn a_stale_token_is_renewed_once_in_twenty_minutes() {
+    let team = Team::of(&app()).expect("a team");
+    let first = team.token(at(0));
+    let second = team.renewed(at(1), &first).expect("made at once");
+    assert_ne!(second.text, first.text);
+    let shared = team.renewed(at(1), &first).expect("what another push made");
+    assert_eq!(shared.text, second.text);
+    assert_eq!(team.token(at(2)).text, second.text);
+    assert!(team.renewed(at(20 * MINUTE), &second).is_none(), "a wrong clock does not make it ask");
+    let third = team.renewed(at(20 * MINUTE + 1), &second).expect("twenty minutes later");
+    assert_ne!(third.text, second.text);
+    // A renewal in its turn forgets nothing of that.
+    let fourth = team.token(at(75 * MINUTE));
+    assert!(team.renewed(at(76 * MINUTE), &fourth).is_some());
+    assert!(team.renewed(at(77 * MINUTE), &team.token(at(77 * MINUTE))).is_none());
+}
+
+#[test]
+fn only_a_call_is_voip_and_what_shows_nothing_has_priority_five() {
+    let app = app();
+    let alert = Apple { push_type: PushType::Alert, ..app.apple.clone() };
+    let shown = Application { apple: alert, ..app.clone() };
+    for (app, event, wanted) in [
+        (&app, "call", ("voip", "10", ".voip")),
+        (&shown, "call", ("alert", "10", "")),
+        (&app, "message", ("alert", "10", "")),
+        (&app, "refresh", ("background", "5", "")),
+        (&shown, "refresh", ("background", "5", "")),
+    ] {
+        assert_eq!(words(push_type(Some(app), event)), wanted, "{event}");
+    }
+}
+
+#[test]
+fn ids_are_uuids_in_lower_case() {
+    let host = reveille_host::real::host();
+    let id = uuid(&host);
+    let shape: String = id.chars().map(|c| if c.is_ascii_hexdigit() { 'x' } else { c }).collect();
+    assert_eq!(shape, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
+    assert_eq!((&id[14..15], id.to_ascii_lowercase()), ("4", id.clone()));
+    assert_ne!(id, uuid(&host));
+}
