@@ -1,21 +1,26 @@
 //! What one performance of the plain wake costs: gateway with redb, registrar, push service, caller
 //! and phone, each on a host of a turmoil network, from the app's first connect to the BYE and the
-//! quiet after it (about 12 simulated seconds at a tick of 10 ms).
-
-#[path = "../tests/wake/play.rs"]
-#[expect(dead_code, reason = "the tests use the rest")]
-mod play;
+//! quiet after it (about 12 simulated seconds at a tick of 10 ms), judged by every check.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use reveille_scenarios::{read, shipped};
+use reveille_sim::suite::{Job, Piece, jobs, play};
+use reveille_trace::Observed;
+
+fn plain_wake() -> Job {
+    let (id, text) = shipped().iter().find(|(id, _)| *id == "wake/plain").expect("it is shipped");
+    let scenario = read(id, text).expect("it reads");
+    jobs(&Piece::new(scenario, text), 1).swap_remove(0)
+}
 
 fn bench(c: &mut Criterion) {
-    let plan = play::Plan::plain(1);
-    let played = play::play(&plan);
-    assert_eq!(play::loss(&played), None, "the benchmark measures a call that is answered");
+    let job = plain_wake();
+    let verdict = play(&job).case.verdict;
+    assert_eq!(verdict.observed, Observed::Pass, "the benchmark measures a call that is answered");
     c.bench_function("one plain wake in turmoil", |b| {
-        b.iter(|| black_box(play::play(black_box(&plan)).outcome.is_ok()));
+        b.iter(|| black_box(play(black_box(&job)).case.verdict.observed));
     });
 }
 

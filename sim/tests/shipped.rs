@@ -1,10 +1,43 @@
-//! Every scenario that is shipped is played, and the gateway passes.
+//! Every scenario that is shipped is played, and the gateway passes; so it does wherever it dies.
 
-use std::collections::BTreeMap;
+#[path = "wake/blindfold.rs"]
+mod blindfold;
+
+use std::collections::BTreeSet;
+use std::sync::{LazyLock, Mutex};
 
 use reveille_scenarios::{read, shipped};
-use reveille_sim::suite::{Piece, jobs, play_all};
-use reveille_trace::{Finding, Observed};
+use reveille_sim::suite::{Piece, Played, jobs, play_all};
+use reveille_trace::{Case, Finding, Observed};
+
+/// All that is shipped, played once for all tests here.
+struct Season {
+    played: Vec<Played>,
+    /// What blindfolded checks decide of each case; of the sweeps' cells at every tenth operation.
+    blindfolded: Vec<(String, Option<String>)>,
+}
+
+static SEASON: LazyLock<Season> = LazyLock::new(|| {
+    let mut all = Vec::new();
+    for (id, text) in shipped() {
+        let scenario = read(id, text).unwrap_or_else(|report| panic!("{report}"));
+        all.extend(jobs(&Piece::new(scenario, text), 1));
+    }
+    let blindfolded = Mutex::new(Vec::new());
+    let played = play_all(&all, 2, |played| {
+        if operation(&played.case).is_none_or(|at| at % 10 == 0) {
+            let trace = played.trace.as_ref().expect("it is told with its trace");
+            let seen = (played.case.replay.clone(), blindfold::difference(trace));
+            blindfolded.lock().expect("no thread panics").push(seen);
+        }
+    });
+    Season { played, blindfolded: blindfolded.into_inner().expect("no thread panicked") }
+});
+
+/// Where a sweep struck.
+fn operation(case: &Case) -> Option<u64> {
+    case.cell.get("at").map(|at| at.parse().expect("a number"))
+}
 
 fn missed(findings: &[Finding]) -> Vec<String> {
     let missed = findings.iter().filter(|finding| finding.observed != Observed::Pass);
@@ -13,25 +46,40 @@ fn missed(findings: &[Finding]) -> Vec<String> {
 
 #[test]
 fn the_gateway_passes_every_shipped_scenario() {
-    let mut all = Vec::new();
-    for (id, text) in shipped() {
-        let scenario = read(id, text).unwrap_or_else(|report| panic!("{report}"));
-        all.extend(jobs(&Piece::new(scenario, text), 1));
-    }
-    let played = play_all(&all, 2, |_| {});
-    let mut points = BTreeMap::<&str, usize>::new();
-    for played in &played {
-        if !played.case.cell.is_empty() {
-            *points.entry(played.case.scenario.as_str()).or_default() += 1;
-        }
-    }
-    println!("{} cases, of which in sweeps: {points:?}", played.len());
-    let plain = points["crash/sweep-of-the-plain-wake"];
-    assert!(plain > 2 * 20, "only {plain} crashes: the seam is not swept");
+    let played = SEASON.played.iter().map(|played| &played.case);
     let wrong: Vec<_> = played
-        .iter()
-        .filter(|played| played.case.verdict.observed != Observed::Pass)
-        .map(|played| (&played.case.replay, missed(&played.case.verdict.findings)))
+        .map(|case| (&case.replay, case.verdict.observed, missed(&case.verdict.findings)))
+        .filter(|(_, observed, missed)| *observed != Observed::Pass || !missed.is_empty())
         .collect();
     assert!(wrong.is_empty(), "{} cases did not pass: {wrong:#?}", wrong.len());
+    let names: BTreeSet<_> = SEASON.played.iter().map(|p| p.case.scenario.as_str()).collect();
+    assert_eq!(names.len(), shipped().len(), "each is played");
+    println!("{} cases of {} scenarios", SEASON.played.len(), names.len());
+}
+
+#[test]
+fn the_sweeps_strike_at_every_operation() {
+    let sweeps = [
+        ("crash/sweep-of-the-plain-wake", "crash sweep of the plain wake"),
+        ("crash/power-sweep-of-the-plain-wake", "power sweep of the plain wake"),
+        ("crash/sweep-of-a-cancelled-wake", "crash sweep of a cancelled wake"),
+    ];
+    for (id, name) in sweeps {
+        let cases = SEASON.played.iter().map(|p| &p.case).filter(|case| case.scenario == id);
+        let struck: Vec<_> = cases.filter_map(operation).collect();
+        let operations: BTreeSet<_> = struck.iter().copied().collect();
+        println!("{name}: {} operations, {} crashes", operations.len(), struck.len());
+        assert!(operations.len() > 20, "{name}: the seam is not swept");
+        assert_eq!(struck.len(), 2 * operations.len(), "{name}: before and after each");
+        let whole = (1..).zip(&operations).all(|(nth, at)| nth == *at);
+        assert!(whole, "{name} leaves operations out: {operations:?}");
+    }
+}
+
+#[test]
+fn checks_decide_the_same_blindfolded() {
+    let different: Vec<_> = SEASON.blindfolded.iter().filter(|(_, d)| d.is_some()).collect();
+    assert!(different.is_empty(), "{different:#?}");
+    let faultless = SEASON.played.iter().filter(|played| played.case.cell.is_empty()).count();
+    assert!(SEASON.blindfolded.len() > faultless, "no cell of a sweep was looked at");
 }

@@ -64,7 +64,7 @@ pub struct Job {
 pub struct Played {
     /// What came of it.
     pub case: Case,
-    /// What happened. Not kept of the cells of a sweep in which all went well.
+    /// What happened. [`play_all`] does not keep it of the cells of a sweep in which all went well.
     pub trace: Option<Trace>,
 }
 

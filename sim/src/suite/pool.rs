@@ -1,10 +1,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use reveille_trace::{Case, Observed};
+
 use super::{Job, Played, play};
 
-/// Plays `jobs`, so many at a time, and tells `done` of each. What comes back has the order of
-/// `jobs`, whatever order they ended in.
+/// Plays `jobs`, so many at a time, and tells `done` of each, with its trace. What comes back has the
+/// order of `jobs`, whatever order they ended in.
 #[must_use]
 pub fn play_all(jobs: &[Job], at_a_time: usize, done: impl Fn(&Played) + Sync) -> Vec<Played> {
     let next = AtomicUsize::new(0);
@@ -15,8 +17,9 @@ pub fn play_all(jobs: &[Job], at_a_time: usize, done: impl Fn(&Played) + Sync) -
                 while let index = next.fetch_add(1, Ordering::Relaxed)
                     && let Some(job) = jobs.get(index)
                 {
-                    let played = play(job);
+                    let mut played = play(job);
                     done(&played);
+                    played.trace = played.trace.filter(|_| is_kept(&played.case));
                     all.lock().unwrap_or_else(PoisonError::into_inner).push((index, played));
                 }
             });
@@ -25,4 +28,9 @@ pub fn play_all(jobs: &[Job], at_a_time: usize, done: impl Fn(&Played) + Sync) -
     let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
     all.sort_by_key(|(index, _)| *index);
     all.into_iter().map(|(_, played)| played).collect()
+}
+
+/// A sweep has thousands of cells, and most of their traces nobody will read.
+fn is_kept(case: &Case) -> bool {
+    case.cell.is_empty() || case.verdict.observed != Observed::Pass
 }

@@ -1,17 +1,15 @@
 //! Every check is shown able to fail: a healthy trace is doctored in one place, and the check that
 //! speaks of it must notice; what only the gateway can do wrong is planted in it (`mutants`).
 
-mod plays;
 mod rows;
 
 use std::collections::BTreeSet;
 
 use reveille_conformance::checks::{CHECKS, judge};
 use reveille_conformance::requirement;
-use reveille_trace::{Event, Kind, Observed, Raw, Trace, Verdict};
+use reveille_trace::{Event, Finding, Kind, Observed, Raw, Trace, Verdict};
 
-use crate::mutants;
-use crate::play::play;
+use crate::{blindfold, mutants, scenes};
 
 fn text(event: &Event) -> String {
     String::from_utf8_lossy(event.bytes()).into_owned()
@@ -75,28 +73,24 @@ fn all() -> impl Iterator<Item = &'static rows::Row> {
     tables.into_iter().flatten()
 }
 
+fn decided(trace: &Trace, requirement: &str) -> Finding {
+    let findings = judge(trace, &[requirement]);
+    findings.into_iter().find(|f| f.requirement == requirement).expect("it has a check")
+}
+
 #[test]
 fn a_doctored_trace_fails_the_check_that_speaks_of_it() {
-    for (requirement, plan, doctor) in all() {
-        let played = play(&plan());
-        assert_eq!(played.outcome, Ok(()));
-        for finding in judge(&played.trace, &[]) {
-            assert_eq!(finding.observed, Observed::Pass, "{requirement}: {finding:?}");
-        }
-        let decided = |trace: &Trace| {
-            let findings = judge(trace, &[requirement]);
-            findings.into_iter().find(|f| f.requirement == *requirement).expect("it has a check")
-        };
-        let healthy = decided(&played.trace);
-        assert_eq!(healthy.observed, Observed::Pass, "{healthy:?}");
-        mutants::decides_the_same_blindfolded(&played.trace);
-        let mut trace = played.trace;
+    for (requirement, scene, doctor) in all() {
+        let healthy = scenes::healthy(scene);
+        let met = decided(&healthy, requirement);
+        assert_eq!(met.observed, Observed::Pass, "{scene}: {met:?}");
+        let mut trace = Trace::clone(&healthy);
         doctor(&mut trace);
-        let broken = decided(&trace);
+        let broken = decided(&trace, requirement);
         assert_eq!(broken.observed, Observed::Fail, "{requirement} saw nothing");
         let row = requirement::find(requirement).expect("it has a row");
         assert_eq!((&*broken.level, &broken.expected), (row.level.name(), &row.text));
-        mutants::decides_the_same_blindfolded(&trace);
+        assert_eq!(blindfold::difference(&trace), None, "{requirement}");
         println!("{} {requirement}: {}", broken.level, broken.actual);
     }
 }
@@ -104,8 +98,8 @@ fn a_doctored_trace_fails_the_check_that_speaks_of_it() {
 #[test]
 fn a_missed_should_is_advice() {
     let of_push = |(requirement, ..): &&rows::Row| requirement.contains("declared-delay");
-    let (requirement, plan, doctor) = all().find(of_push).expect("it has a row");
-    let mut trace = play(&plan()).trace;
+    let (requirement, scene, doctor) = all().find(of_push).expect("it has a row");
+    let mut trace = Trace::clone(&scenes::healthy(scene));
     doctor(&mut trace);
     let verdict = Verdict::of("case", 5, judge(&trace, &[]), trace.digest(), 0);
     let missed = verdict.findings.iter().find(|finding| finding.requirement == *requirement);

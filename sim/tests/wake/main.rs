@@ -1,9 +1,9 @@
 //! The whole gateway in a turmoil network: a call wakes a sleeping phone, whatever crashes.
 
+mod blindfold;
 mod doctored;
-mod field;
 mod mutants;
-mod play;
+mod scenes;
 mod seeds;
 mod sweep;
 mod wakes;

@@ -1,35 +1,32 @@
 //! The plain wake, by both apps and over both transports.
 
-use reveille_conformance::cast::phone::AppKind;
-use reveille_conformance::cast::sip::Transport;
-use reveille_trace::Kind;
+use reveille_conformance::cast::scan::scan;
+use reveille_trace::{Event, Kind};
 
-use crate::play::{Plan, loss, play, responses};
+use crate::scenes::healthy;
+
+const WAKES: [&str; 4] =
+    ["wake/plain", "wake/over-tcp", "wake/plain-app", "wake/plain-app-over-tcp"];
+
+/// The status of a response to alice's INVITE.
+fn heard(event: &Event) -> Option<u16> {
+    let hers = event.actor == "alice" && event.kind == Kind::SipReceived;
+    let message = scan(event.bytes()).filter(|_| hers)?;
+    message.status().filter(|_| message.cseq_method() == Some("INVITE"))
+}
 
 #[test]
-fn a_call_wakes_a_sleeping_phone_and_is_answered() {
-    for app in [AppKind::Sdk, AppKind::Plain] {
-        for transport in [Transport::Udp, Transport::Tcp] {
-            let played = play(&Plan::with(app, transport, 1));
-            assert_eq!(loss(&played), None, "{app:?} over {transport:?}");
-            let statuses: Vec<_> =
-                responses(&played.trace).iter().map(|(status, _)| *status).collect();
-            assert_eq!(statuses, [100, 183, 180, 200], "{app:?} over {transport:?}");
-            let pushes = played.trace.events.iter().filter(|e| e.kind == Kind::PushArrived);
-            assert_eq!(pushes.count(), 1);
-        }
+fn a_caller_hears_each_step_of_the_wake() {
+    for scene in WAKES {
+        let statuses: Vec<_> = healthy(scene).events.iter().filter_map(heard).collect();
+        assert_eq!(statuses, [100, 183, 180, 200], "{scene}");
     }
 }
 
 #[test]
 fn the_ten_hops_come_in_order() {
-    let played = play(&Plan::plain(1));
-    let hops: Vec<_> = played
-        .trace
-        .events
-        .iter()
-        .filter(|event| event.kind == Kind::Hop)
-        .filter_map(|event| event.int("hop"))
-        .collect();
+    let trace = healthy("wake/plain");
+    let hops = trace.events.iter().filter(|event| event.kind == Kind::Hop);
+    let hops: Vec<_> = hops.filter_map(|event| event.int("hop")).collect();
     assert_eq!(hops, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
 }
