@@ -1,13 +1,12 @@
 //! The target that boots the reference gateway on a stage, and how the cast that stands around it
 //! reaches it: hosts `gateway`, `registrar`, `push`, one for each caller and phone.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reveille_conformance::cast::sip::Transport;
 use reveille_conformance::cast::{caller, phone, push, registrar};
-use reveille_conformance::player::{Cast, Rig};
+use reveille_conformance::player::Rig;
 use reveille_conformance::stage::{Part, Stage};
 use reveille_gateway_core::config::{Config, Registrar, Secret, User};
 use reveille_gateway_core::io::{self, Flow};
@@ -152,19 +151,5 @@ impl Rig for SimRig<'_> {
             of("ring-deadline-ms", core.ring_deadline_ms.to_string()),
             of("hold-code", core.hold_code.map_or("none".to_owned(), |code| code.to_string())),
         ]
-    }
-}
-
-/// A caller `alice`, a phone `bob`, registrar and push service around a gateway with `settings`.
-#[must_use]
-pub fn cast(settings: &Settings, app: phone::AppKind, transport: Transport) -> Cast {
-    let rig = SimRig(settings);
-    let alice = caller::Settings { transport, ..rig.caller("alice") };
-    let bob = phone::Settings { app, ..rig.phone("bob") };
-    Cast {
-        callers: BTreeMap::from([("alice".to_owned(), alice)]),
-        phones: BTreeMap::from([("bob".to_owned(), bob)]),
-        registrar: rig.registrar(&["bob"]),
-        push: rig.push(),
     }
 }

@@ -271,14 +271,14 @@ impl<'a> View<'a> {
     /// True if a fault took effect: the gateway may have been away, and packets lost.
     #[must_use]
     pub fn is_disturbed(&self) -> bool {
-        self.events.iter().any(|event| event.kind == Kind::FaultStruck)
+        self.events.iter().any(is_blow)
     }
 
     /// True if a fault took effect between these two events.
     #[must_use]
     pub fn is_struck_between(&self, from: u64, to: u64) -> bool {
         let between = |event: &Event| (from..=to).contains(&event.seq);
-        self.events.iter().any(|event| event.kind == Kind::FaultStruck && between(event))
+        self.events.iter().any(|event| is_blow(event) && between(event))
     }
 
     /// Each `start` that gave an app the call of this mark.
@@ -380,4 +380,10 @@ fn sleeps(events: &[Event]) -> Vec<Sleep> {
 
 fn is_caller(actor: &str) -> bool {
     !["gateway", "registrar", "push", "world", "director"].contains(&actor)
+}
+
+/// A fault of the world, which may take time from the target. What the cast does on purpose (a push
+/// refused, an app killed, an answer lost) takes none.
+fn is_blow(event: &Event) -> bool {
+    event.kind == Kind::FaultStruck && event.actor == "world"
 }

@@ -151,7 +151,7 @@ pub(super) const PUSH: &[Row] = &[
         replace(trace, pushed, "\"call_id\":", "\"call\":");
     }),
     ("push.common.refused-push-ends-hold", "push/refused", |trace| {
-        without(trace, |e| is_response(e, 480, "INVITE"));
+        edit(trace, |e| is_response(e, 480, "INVITE"), |e| e.t_us += 5_000_000);
     }),
     ("push.common.transient-error-bounded-retry", "push/busy-twice", |trace| {
         repeat_at_end(trace, pushed);
@@ -215,7 +215,7 @@ pub(super) const END: &[Row] = &[
         let expired = |e: &Event| is_response(e, 480, "INVITE");
         replace(trace, expired, "SIP/2.0 480 ", "SIP/2.0 408 ");
     }),
-    ("sip.end.hold-expiry-480-once", "app/never-wakes", |trace| {
+    ("sip.end.hold-expiry-480-once", "push/accepted-and-lost", |trace| {
         edit(trace, |e| is_response(e, 480, "INVITE"), |e| e.t_us += 5_000_000);
     }),
     ("sip.end.client-watchdog-gets-terminal", "wake/plain", |trace| {
