@@ -58,6 +58,18 @@ fn the_gateway_passes_every_shipped_scenario() {
 }
 
 #[test]
+fn the_readme_shows_what_a_run_prints() {
+    let readme = include_str!("../../README.md");
+    let names: BTreeSet<_> = SEASON.played.iter().map(|p| p.case.scenario.as_str()).collect();
+    let cases = SEASON.played.len();
+    let counts = format!("{} scenarios, {cases} cases: {cases} passed.", names.len());
+    assert!(readme.contains(&counts), "README.md should say: {counts}");
+    let shown = readme.lines().filter_map(|line| line.strip_prefix("PASS ")?.split(' ').next());
+    let unknown: Vec<_> = shown.filter(|id| !names.contains(id)).collect();
+    assert_eq!(unknown, [] as [&str; 0], "README.md shows scenarios that are not shipped");
+}
+
+#[test]
 fn the_sweeps_strike_at_every_operation() {
     let sweeps = [
         ("crash/sweep-of-the-plain-wake", "crash sweep of the plain wake"),
