@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reveille_trace::Kind;
 
-use super::view::{Call, View};
+use super::view::{Call, Framed, View};
 use super::{Outcome, broken, each};
 
 /// The start that reached an app after its caller had heard one of these final responses.
@@ -12,9 +12,22 @@ fn ghost<'a>(
     view: &'a View<'_>,
     call: &'a Call,
     is_end: fn(u16) -> bool,
-) -> Option<Option<&'a super::view::Framed>> {
+) -> Option<Option<&'a Framed>> {
     let (ended, _) = call.finals().find(|(_, status)| is_end(*status))?;
-    Some(view.starts(&call.mark).find(|start| start.seq > ended.seq))
+    let late = |start: &&Framed| start.seq > ended.seq && !is_ended_at_once(view, start);
+    Some(view.starts(&call.mark).find(late))
+}
+
+/// A start that was numbered before its call ended is replayed with the call's end right behind it
+/// (D-36, as a late device is given INVITE and CANCEL): the app knows before it can say anything.
+fn is_ended_at_once(view: &View<'_>, start: &Framed) -> bool {
+    let about = view.frames.iter().filter(|frame| {
+        frame.actor == start.actor
+            && frame.seq > start.seq
+            && frame.subsession() == start.subsession()
+    });
+    let next = about.into_iter().next();
+    next.is_some_and(|next| !next.sent && next.text("header", "action") == "shutdown")
 }
 
 pub(super) fn no_ring_after_cancel(view: &View<'_>) -> Outcome {

@@ -272,6 +272,21 @@ fn a_retransmitted_invite_repeats_the_last_provisional_and_nothing_else() {
 }
 
 #[test]
+fn a_call_that_crosses_the_close_for_sleep_is_held_as_any_other() {
+    let mut rig = Rig::new(config());
+    let session = rig.connect(1, "bob", "tok");
+    rig.request("INVITE", "one", "");
+    assert_eq!(rig.statuses("one"), [100], "the app is there and was given it");
+    rig.feed(Input::SocketClosed { socket: SocketId(1), code: Some(4001) });
+    assert_eq!(rig.statuses("one"), [100, 183], "now it is being woken");
+    assert_eq!(rig.pushes.len(), 1);
+    rig.wait_ms(2_000);
+    assert_eq!(rig.statuses("one"), [100, 183], "once");
+    rig.resume(2, "bob", &session, &json!({"subsessions": []}));
+    assert_eq!(rig.starts(2).len(), 1);
+}
+
+#[test]
 fn an_app_that_never_comes_ends_the_hold_with_one_480() {
     let mut rig = Rig::new(config());
     rig.asleep();
@@ -611,7 +626,7 @@ fn an_app_that_never_acknowledges_is_closed_and_its_call_is_still_there() {
         &json!({"control": {"type": "acknowledgement", "ack_sequence": 256, "session_id": session}}),
     );
     rig.answer(2, &start, 256);
-    assert_eq!(rig.statuses("one"), [100, 200]);
+    assert_eq!(rig.statuses("one"), [100, 183, 200], "held between the two sockets");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use reveille_trace::{Draft, Kind};
 
 use super::Node;
-use super::entry::{Dirty, Promise};
+use super::entry::{Dirty, Entry, Promise};
 use crate::io::{Output, PushId, PushOutcome, PushRequest};
 use crate::record::SessionId;
 use crate::timer::{Name, Owner};
@@ -25,6 +25,8 @@ impl Node {
             .map(|call| self.mono_of_wall(call.record.deadline_wall_us, most_ms))
             .max();
         let Some(deadline_us) = deadline_us else { return };
+        self.hold_all(session);
+        let Some(entry) = self.entries.get(session) else { return };
         let from_us = entry.woken_us.map_or(0, |at| at + WAKE_GAP_US).max(self.now.mono_us);
         if !entry.session.device_usable() {
             self.end_pending_unless_lost(session, "no device to wake");
@@ -44,6 +46,17 @@ impl Node {
         self.last_wake = next_id;
         self.wakes.insert(next_id, session.clone());
         self.step_wake(session);
+    }
+
+    /// The callers of calls that an app was given and lost, before it rang, hear so too.
+    fn hold_all(&mut self, session: &SessionId) {
+        let pending = self.entries.get(session).map(Entry::pending).unwrap_or_default();
+        for subsession in pending {
+            let owner = Owner::Call(session.clone(), subsession.clone());
+            if !self.timers.is_set(Name::Provisional, &owner) {
+                self.hold(session, &subsession, false);
+            }
+        }
     }
 
     pub(super) fn step_wake(&mut self, session: &SessionId) {
