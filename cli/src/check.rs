@@ -81,7 +81,9 @@ fn scenario(file: &Path, bytes: Vec<u8>) -> io::Result<(bool, String)> {
     Ok(match library::read_text(&path, &text) {
         Ok(scenario) => {
             let (steps, expects) = (scenario.steps.len(), scenario.expects.len());
-            (true, format!("{path}: right, {steps} steps and {expects} expectations\n"))
+            let count = |n, word| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+            let (steps, expects) = (count(steps, "step"), count(expects, "expectation"));
+            (true, format!("{path}: right, {steps} and {expects}\n"))
         }
         Err(report) => (false, library::rendered(&report)),
     })

@@ -10,9 +10,9 @@ pub(crate) const TABLE: &[(u8, &str)] = &[
     (2, "a bad command line, or a file that cannot be read or is wrong"),
     (3, "no failure, but a case showed nothing either way"),
     (4, "nothing was selected"),
-    (6, "the target, or a member of the cast, could not be used"),
+    (6, "the target or a member of the cast could not be used, or a result not be written"),
     (70, "a defect in Reveille itself"),
-    (130, "interrupted"),
+    (130, "interrupted by a signal, as a shell tells it; nothing is written"),
 ];
 
 /// A bad command line or file.

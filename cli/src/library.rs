@@ -88,7 +88,7 @@ fn named(part: &str, shipped: &[Arc<Piece>], seed: u64) -> Result<Vec<Job>, Stop
         let scenario = &piece.scenario;
         is(part, &scenario.id)
             || is(&format!("{part}/**"), &scenario.id)
-            || scenario.covers.iter().any(|id| is(part, id))
+            || scenario.covers.iter().any(|id| is(part, id) || is(&format!("{part}.*"), id))
     };
     let whole: Vec<_> = shipped.iter().filter(whole).collect();
     if !whole.is_empty() {

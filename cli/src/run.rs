@@ -55,6 +55,7 @@ pub(crate) struct Run {
 pub(crate) fn run(run: &Run) -> Result<u8, Stop> {
     let began = reveille_host::real::host().clock.now().wall;
     let jobs = library::select(&run.selectors, run.seed)?;
+    prepare(run)?;
     let (record, traces) = sorted(run, began, play(run, &jobs));
     let of = |case: &Case| traces.get(&key(case)).map(Cow::Borrowed);
     let record = store::with_paths(&record, &of);
@@ -91,7 +92,7 @@ fn bar(cases: usize) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} cases  {msg}");
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} cases  {wide_msg}");
     let bar = ProgressBar::new(cases as u64);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
@@ -122,11 +123,21 @@ fn sorted(run: &Run, began: Duration, played: Vec<Played>) -> (Record, BTreeMap<
     (record, traces)
 }
 
+/// Whether results can be written is told before anything is played.
+fn prepare(run: &Run) -> Result<(), Stop> {
+    std::fs::create_dir_all(&run.out).map_err(|error| unwritten(&run.out, &error))?;
+    tempfile::tempdir_in(&run.out).map_err(|error| unwritten(&run.out, &error))?;
+    let Some(file) = &run.junit else { return Ok(()) };
+    let open = std::fs::OpenOptions::new().create(true).append(true).open(file);
+    open.map(drop).map_err(|error| unwritten(file, &error))
+}
+
+fn unwritten(path: &Path, error: &std::io::Error) -> Stop {
+    Stop::new(BROKE, format!("cannot write {}: {error}", path.display()))
+}
+
 /// Writes the folder of results, and the JUnit file that was asked for besides.
 fn keep(run: &Run, began: Duration, record: &Record, traces: &Traces<'_>) -> Result<PathBuf, Stop> {
-    let cannot = |path: &Path, error: std::io::Error| {
-        Stop::new(BROKE, format!("cannot write {}: {error}", path.display()))
-    };
     let stamp = humantime::format_rfc3339_seconds(UNIX_EPOCH + began).to_string();
     let stamp: String = stamp.chars().filter(|c| !matches!(c, '-' | ':')).collect();
     let name = format!("{stamp}-{}", &fingerprint(record)[..8]);
@@ -134,10 +145,10 @@ fn keep(run: &Run, began: Duration, record: &Record, traces: &Traces<'_>) -> Res
     let mut free = std::iter::once(run.out.join(&name)).chain(again).filter(|at| !at.exists());
     // So many runs in one second: the last one is told by the writer that the folder is there.
     let folder = free.next().unwrap_or_else(|| run.out.join(&name));
-    store::write(&folder, record, traces).map_err(|error| cannot(&folder, error))?;
+    store::write(&folder, record, traces).map_err(|error| unwritten(&folder, &error))?;
     if let Some(file) = &run.junit {
         let xml = junit::write(record, traces).map_err(|what| Stop::new(DEFECT, what))?;
-        std::fs::write(file, xml).map_err(|error| cannot(file, error))?;
+        std::fs::write(file, xml).map_err(|error| unwritten(file, &error))?;
     }
     Ok(folder)
 }

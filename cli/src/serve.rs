@@ -1,16 +1,20 @@
 //! `reveille serve`: the gateway and the cast as processes of their own.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::future::Future;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use reveille_conformance::cast;
+use reveille_conformance::player::{Fact, fact};
 use reveille_gateway_driver::{Gateway, config};
 use reveille_host::Host;
-use reveille_trace::{Manifest, Recorder, SCHEMA, Scribe};
+use reveille_scenarios::What;
+use reveille_trace::{Kind, Manifest, Recorder, SCHEMA, Scribe};
 use serde::de::DeserializeOwned;
 use tracing_subscriber::EnvFilter;
 
@@ -56,17 +60,15 @@ fn bad_file(text: impl Into<String>) -> Stop {
     Stop::bad_file(text)
 }
 
+/// A caller ends with 1 if a call of its was not answered.
 pub(crate) fn run(serve: &Serve) -> Result<u8, Stop> {
-    begin(serve).map(|()| 0)
-}
-
-fn begin(serve: &Serve) -> Result<(), Stop> {
     if serve.print_config {
-        return print_config(serve.who);
+        return print_config(serve.who).map(|()| 0);
     }
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
+        .with_ansi(console::colors_enabled_stderr() && std::io::stderr().is_terminal())
         .init();
     let path = serve.config.as_deref().ok_or_else(|| bad_file("--config FILE is missing"))?;
     let text = fs::read_to_string(path)
@@ -76,37 +78,82 @@ fn begin(serve: &Serve) -> Result<(), Stop> {
         .enable_all()
         .build()
         .map_err(|error| Stop { text: format!("no runtime: {error}"), code: BROKE })?;
+    let calls = Calls::default();
+    if serve.who != Who::Gateway {
+        tell(&recorder, &calls);
+        eprintln!("reveille: running as {} says; SIGINT or SIGTERM ends it", path.display());
+    }
     runtime.block_on(async {
         let host = reveille_host::real::host();
+        // No command will come. The callers' line is closed, so that they end with their calls.
+        let (_kept, registrar) = tokio::sync::mpsc::channel(1);
+        let (_also, push) = tokio::sync::mpsc::channel(1);
+        let (_too, phone) = tokio::sync::mpsc::channel(1);
+        let (_, caller) = tokio::sync::mpsc::channel(1);
+        let scribe = |name| Scribe::new(recorder.clone(), name);
         match serve.who {
             Who::Gateway => gateway(host, path, &text, recorder).await,
             Who::Registrar => {
                 let settings = settings(path, &text)?;
-                let scribe = Scribe::new(recorder, "registrar");
-                let (_commands, orders) = tokio::sync::mpsc::channel(1);
-                member(cast::registrar::run(host, scribe, settings, orders)).await
+                member(cast::registrar::run(host, scribe("registrar"), settings, registrar)).await
             }
             Who::Caller => {
                 let settings = settings(path, &text)?;
-                let scribe = Scribe::new(recorder, "caller");
-                // No command will come: a caller ends when its calls are over.
-                let (_, orders) = tokio::sync::mpsc::channel(1);
-                member(cast::caller::run(host, scribe, settings, orders)).await
+                member(cast::caller::run(host, scribe("caller"), settings, caller)).await
             }
             Who::Push => {
                 let settings = settings(path, &text)?;
-                let scribe = Scribe::new(recorder, "push");
-                let (_commands, orders) = tokio::sync::mpsc::channel(1);
-                member(cast::push::run(host, scribe, settings, orders)).await
+                member(cast::push::run(host, scribe("push"), settings, push)).await
             }
             Who::Phone => {
                 let settings = settings(path, &text)?;
-                let scribe = Scribe::new(recorder, "phone");
-                let (_commands, orders) = tokio::sync::mpsc::channel(1);
-                member(cast::phone::run(host, scribe, settings, orders)).await
+                member(cast::phone::run(host, scribe("phone"), settings, phone)).await
             }
         }
-    })
+    })?;
+    Ok(calls.code())
+}
+
+/// The final response of each call that a caller placed; 0 before it comes.
+#[derive(Clone, Default)]
+struct Calls(Arc<Mutex<BTreeMap<String, u16>>>);
+
+impl Calls {
+    fn note(&self, fact: &Fact) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match fact.what {
+            What::Sent => {
+                calls.entry(fact.about.clone()).or_default();
+            }
+            What::Received if fact.number >= 200 => {
+                calls.insert(fact.about.clone(), fact.number);
+            }
+            _ => {}
+        }
+    }
+
+    /// 1 if a call was not answered.
+    fn code(&self) -> u8 {
+        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        u8::from(calls.values().any(|status| !(200..300).contains(status)))
+    }
+}
+
+/// Says on standard error what a member of the cast sees, in the words of scenarios.
+fn tell(recorder: &Recorder, calls: &Calls) {
+    let calls = calls.clone();
+    recorder.listen(move |event| {
+        let at = Duration::from_micros(event.t_us).as_secs_f64();
+        if let Some(fact) = fact(event) {
+            calls.note(&fact);
+            eprintln!("{at:>10.3}  {}", fact.sight());
+        } else if let (Kind::WsRefused | Kind::Note, Some(what)) =
+            (event.kind, event.text("what").or_else(|| event.text("text")))
+        {
+            let status = event.int("status").map(|status| format!("upgrade answered {status}: "));
+            eprintln!("{at:>10.3}  {}{what}", status.unwrap_or_default());
+        }
+    });
 }
 
 fn print_config(who: Who) -> Result<(), Stop> {
@@ -141,7 +188,7 @@ fn recorder(path: Option<&Path>) -> Result<Recorder, Stop> {
     };
     let out = Mutex::new(BufWriter::new(file));
     let write = move |line: &[u8]| {
-        let mut out = out.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
         // A trace that cannot be written must not stop the server; the reader sees that it ends.
         let _lost =
             out.write_all(line).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());

@@ -86,7 +86,7 @@ kinds! {
     FaultStruck = "fault.struck",
     /// The harness itself was late. Field `stall_us`.
     Stall = "stall",
-    /// The player took a step of the script. Fields `step` (index), `verb`, `on`, `call`.
+    /// The player took a step of the script. Fields `step` (from 0), `verb`, `on`, `call`.
     Step = "step",
     /// A remark that decides nothing. Field `text`.
     Note = "note",

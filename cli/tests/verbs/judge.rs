@@ -19,7 +19,7 @@ fn check_tells_all_mistakes_of_a_file_with_their_places() {
     let said = reveille(place.path(), &["check", "good.toml"]);
     assert_eq!(
         (said.code, said.out.as_str()),
-        (0, "good.toml: right, 2 steps and 1 expectations\n")
+        (0, "good.toml: right, 2 steps and 1 expectation\n")
     );
     let said = reveille(place.path(), &["check", "good.toml", "bad.toml"]);
     assert_eq!(said.code, 1);

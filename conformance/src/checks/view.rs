@@ -281,6 +281,13 @@ impl<'a> View<'a> {
         self.events.iter().any(|event| is_blow(event) && between(event))
     }
 
+    /// True if a link was cut before this time: what was sent over it may not have arrived.
+    #[must_use]
+    pub fn is_cut_before(&self, at_us: u64) -> bool {
+        let is_cut = |event: &Event| is_blow(event) && event.text("fault") == Some("partition");
+        self.events.iter().any(|event| is_cut(event) && event.t_us <= at_us)
+    }
+
     /// Each `start` that gave an app the call of this mark.
     pub fn starts<'b>(&'b self, mark: &'b str) -> impl Iterator<Item = &'b Framed> {
         self.frames.iter().filter(move |frame| frame.is_start() && frame.mark() == mark)

@@ -76,9 +76,9 @@ fn observe<'a>(facts: &'a [Fact], expect: &Expect) -> (Observed, String, Vec<&'a
     let (seen, late): (Vec<_>, Vec<_>) = all.partition(|fact| fact.t_us <= limit);
     let (good, actual) = match &expect.wanted {
         Wanted::Seen(_) => (!seen.is_empty(), "it was not seen".to_owned()),
-        Wanted::Never(_) => (seen.is_empty(), format!("it was seen {} times", seen.len())),
+        Wanted::Never(_) => (seen.is_empty(), seen_times(seen.len())),
         Wanted::Count(_, low, high) => {
-            ((*low..=*high).contains(&seen.len()), format!("it was seen {} times", seen.len()))
+            ((*low..=*high).contains(&seen.len()), seen_times(seen.len()))
         }
         Wanted::FirstIn(_, numbers) => match seen.first() {
             Some(fact) => (numbers.contains(&fact.number), format!("it was {}", fact.number)),
@@ -93,6 +93,14 @@ fn observe<'a>(facts: &'a [Fact], expect: &Expect) -> (Observed, String, Vec<&'a
         _ => actual,
     };
     (if good { Observed::Pass } else { Observed::Fail }, actual, seen)
+}
+
+fn seen_times(times: usize) -> String {
+    match times {
+        0 => "it was not seen".to_owned(),
+        1 => "it was seen once".to_owned(),
+        times => format!("it was seen {times} times"),
+    }
 }
 
 #[cfg(test)]

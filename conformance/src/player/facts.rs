@@ -75,6 +75,19 @@ fn delivered(event: &Event) -> Option<String> {
 }
 
 impl Fact {
+    /// What would describe just this.
+    #[must_use]
+    pub fn sight(&self) -> Sight {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Sight {
+            actor: Some(self.actor.clone()),
+            what: self.what,
+            about: text(&self.about),
+            numbers: (self.number > 0).then_some((self.number, self.number)),
+            text: text(&self.text),
+        }
+    }
+
     /// True if it is what `sight` describes.
     #[must_use]
     pub fn is(&self, sight: &Sight) -> bool {

@@ -202,7 +202,10 @@ impl Director {
                 When::Wait(time) => self.host.sleep(*time).await,
                 When::Seen(sight) => {
                     if !self.wait_for(self.script.patience, || self.seen.any(sight)).await {
-                        self.say(format!("step {index} never became due: {sight} was not seen"));
+                        self.say(format!(
+                            "step {} never became due: {sight} was not seen",
+                            index + 1
+                        ));
                         continue;
                     }
                 }
@@ -248,7 +251,8 @@ impl Director {
         let (word, on, call) = described(verb);
         let draft = Draft::new(Kind::Step).with("step", index).with("verb", word).with("on", on);
         self.scribe.note(now_us(&self.host), draft.with("call", call));
-        let unknown = |name: &str| format!("step {index} names {name}, who is not in the cast");
+        let unknown =
+            |name: &str| format!("step {} names {name}, who is not in the cast", index + 1);
         match verb {
             Verb::Caller(name, command) => {
                 let line = self.troupe.callers.get(name).ok_or_else(|| unknown(name))?;

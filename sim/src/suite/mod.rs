@@ -78,7 +78,13 @@ impl Job {
     /// The command that plays it again.
     #[must_use]
     pub fn replay(&self) -> String {
-        format!("reveille run {} --seed {}", self.with_cell(&self.piece.called), self.seed)
+        let name = self.with_cell(&self.piece.called);
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:+".contains(c);
+        let name = match name.chars().all(is_plain) {
+            true => name,
+            false => format!("'{}'", name.replace('\'', "'\\''")),
+        };
+        format!("reveille run {name} --seed {}", self.seed)
     }
 
     fn with_cell(&self, name: &str) -> String {
