@@ -1,8 +1,9 @@
-//! A planned fault that never took effect makes the run void, not green.
+//! A planned fault that never took effect, and a step that never became due, make the run void, not
+//! green.
 
 use std::collections::BTreeMap;
 
-use reveille_trace::{Event, Finding, Kind, Observed, PlannedFault, Trace};
+use reveille_trace::{Event, Finding, Kind, Observed, PlannedFault, Span, Trace};
 
 use crate::requirement::Level;
 
@@ -27,14 +28,27 @@ pub(super) fn void(trace: &Trace) -> Option<Finding> {
         (struck < *times).then(|| format!("{fault} on {on} struck {struck} of {times} times"))
     };
     let missed: Vec<_> = planned.iter().filter_map(missed).collect();
-    (!missed.is_empty()).then(|| Finding {
-        requirement: "faults".to_owned(),
+    let expected = "every planned fault takes effect";
+    (!missed.is_empty()).then(|| inconclusive("faults", expected, missed.join("; "), None))
+}
+
+/// What says that the run is void, if a step of the script was never taken.
+pub(super) fn skipped(trace: &Trace) -> Option<Finding> {
+    let mut skipped = trace.events.iter().filter(|event| event.int("skipped").is_some());
+    let first = skipped.find(|event| event.kind == Kind::Note && event.actor == "world")?;
+    let actual = first.text("text").unwrap_or_default().to_owned();
+    Some(inconclusive("script", "every step of the script is taken", actual, Some(first.seq)))
+}
+
+fn inconclusive(what: &str, expected: &str, actual: String, at: Option<u64>) -> Finding {
+    Finding {
+        requirement: what.to_owned(),
         level: Level::Must.name().to_owned(),
         observed: Observed::Inconclusive,
-        expected: "every planned fault takes effect".to_owned(),
-        actual: missed.join("; "),
-        evidence: None,
-    })
+        expected: expected.to_owned(),
+        actual,
+        evidence: at.map(|at| Span { first: at, last: at }),
+    }
 }
 
 /// Events of this kind by the fields `fault` and `on`.
@@ -89,6 +103,19 @@ mod tests {
             assert_eq!(void.observed, Observed::Inconclusive);
             assert!(void.actual.starts_with("crash on gateway struck "), "{}", void.actual);
         }
+    }
+
+    #[test]
+    fn a_step_that_was_never_taken_makes_the_run_void() {
+        let recorder = Recorder::keeping();
+        let note = Draft::new(Kind::Note).with("text", "step 2 never became due");
+        recorder.record("world", 0, note.clone());
+        assert_eq!(judge(&Trace { events: recorder.events(), ..Trace::default() }, &[]), []);
+        recorder.record("world", 0, note.with("skipped", 2));
+        let findings = judge(&Trace { events: recorder.events(), ..Trace::default() }, &[]);
+        let [void] = findings.as_slice() else { panic!("{findings:?}") };
+        assert_eq!((void.requirement.as_str(), void.observed), ("script", Observed::Inconclusive));
+        assert_eq!(void.actual, "step 2 never became due");
     }
 
     #[test]

@@ -112,7 +112,7 @@ pub const CHECKS: &[Check] = &[
 pub fn judge(trace: &Trace, covers: &[&str]) -> Vec<Finding> {
     let view = View::new(trace);
     let decided = CHECKS.iter().filter_map(|check| decide(check, &view, covers));
-    faults::void(trace).into_iter().chain(decided).collect()
+    faults::void(trace).into_iter().chain(faults::skipped(trace)).chain(decided).collect()
 }
 
 fn decide(check: &Check, view: &View<'_>, covers: &[&str]) -> Option<Finding> {

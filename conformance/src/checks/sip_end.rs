@@ -137,9 +137,12 @@ pub(super) fn woken_is_told(view: &View<'_>) -> Outcome {
                 && (e.kind == Kind::WsClosed || e.text("state") == Some("killed"));
             leaves && e.actor == event.actor && e.seq > connect.seq
         });
+        // An app that holds the calls it comes back for has been told of them.
+        let held = connect.json["header"]["subsessions"].as_array().map_or(0, Vec::len) as u64;
         let told = mine().filter(|f| !f.sent && f.seq > connect.seq).any(|f| {
+            let pending = f.json["header"]["pending"].as_u64();
             let definite = f.answers("connect")
-                && (f.code() >= 300 || f.json["header"]["pending"].as_u64() == Some(0));
+                && (f.code() >= 300 || pending.is_some_and(|pending| pending <= held));
             let of_call = f.is_start() || f.text("header", "action") == "shutdown";
             (definite || of_call) && f.t_us.saturating_sub(connect.t_us) <= 10_000_000
         });

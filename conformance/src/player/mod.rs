@@ -201,9 +201,7 @@ impl Director {
                 When::Wait(time) => self.host.sleep(*time).await,
                 When::Seen(sight) => {
                     if !self.wait_for(self.script.patience, || self.seen.any(sight)).await {
-                        // The checks judge what this leaves undone.
-                        let text = format!("step {index} never became due: {sight:?} was not seen");
-                        self.say(text);
+                        self.skip(index, sight);
                         continue;
                     }
                 }
@@ -212,6 +210,13 @@ impl Director {
         }
         self.drain().await;
         Ok(())
+    }
+
+    /// A step that never became due makes the play void: what it was for was not tried.
+    fn skip(&self, index: usize, sight: &Sight) {
+        let text = format!("step {index} never became due: {sight:?} was not seen");
+        let draft = Draft::new(Kind::Note).with("text", text).with("skipped", index);
+        self.scribe.note(now_us(&self.host), draft);
     }
 
     fn say(&self, text: String) {
