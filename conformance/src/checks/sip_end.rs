@@ -14,7 +14,23 @@ fn ghost<'a>(
     is_end: fn(u16) -> bool,
 ) -> Option<Option<&'a super::view::Framed>> {
     let (ended, _) = call.finals().find(|(_, status)| is_end(*status))?;
-    Some(view.starts(&call.mark).find(|start| start.seq > ended.seq))
+    let late = view.starts(&call.mark).find(|start| start.seq > ended.seq);
+    Some(late.filter(|start| !was_held_up(view, call, start)))
+}
+
+/// A start that left before the end, and a cut link then held up with the shutdown that follows it.
+fn was_held_up(view: &View<'_>, call: &Call, start: &super::view::Framed) -> bool {
+    let accepted = call.accepted().map_or(start.seq, |accepted| accepted.seq);
+    let cut = view.events.iter().any(|event| {
+        event.kind == Kind::FaultStruck
+            && event.text("fault") == Some("partition")
+            && (accepted..start.seq).contains(&event.seq)
+    });
+    cut && view.frames.iter().any(|frame| {
+        (!frame.sent && frame.seq > start.seq && frame.t_us == start.t_us)
+            && frame.text("header", "action") == "shutdown"
+            && frame.subsession() == start.subsession()
+    })
 }
 
 pub(super) fn no_ring_after_cancel(view: &View<'_>) -> Outcome {
