@@ -153,7 +153,12 @@ impl Node {
         call.record.deadline_wall_us = now_wall_us + ring_ms * 1_000;
         self.put_call(session, subsession, Dirty::Soon);
         self.arm_call(session, subsession, ring_ms);
-        // 180 rests on the accept record, which is durable since the app has its start.
+        self.tell_ringing(session, subsession);
+    }
+
+    /// Tells the caller that the phone rings, and goes on telling. 180 rests on the accept record,
+    /// which is durable since the app has its start.
+    pub(super) fn tell_ringing(&mut self, session: &SessionId, subsession: &str) {
         self.provisional(session, subsession, 180, false);
         let owner = Owner::Call(session.clone(), subsession.to_owned());
         self.arm(Name::Provisional, owner, self.config.provisional_every_ms);
