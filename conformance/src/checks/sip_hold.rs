@@ -32,17 +32,12 @@ pub(super) fn trying_in_time(view: &View<'_>) -> Outcome {
                 broken(format!("{mark} heard {status} and no 100"), first.seq)
             }
             // A stream that broke before the gateway said a word took the INVITE with it.
-            (None, None) if is_by_stream(asked) && view.is_struck_between(0, u64::MAX) => {
+            (None, None) if asked.is_by_stream() && view.is_struck_between(0, u64::MAX) => {
                 Outcome::Silent
             }
             (None, None) => broken(format!("{mark} heard nothing"), asked.seq),
         }
     })
-}
-
-/// Nobody sends a request by a stream again.
-fn is_by_stream(said: &Said) -> bool {
-    said.message.header("via").is_some_and(|via| !via.to_ascii_uppercase().contains("/UDP"))
 }
 
 /// The first provisional and the first push of a call leave after a store that was asked for after

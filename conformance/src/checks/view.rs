@@ -37,6 +37,13 @@ impl Said {
         self.sent && self.message.method() == Some(method)
     }
 
+    /// True if it went by a stream: nobody sends a request again there.
+    #[must_use]
+    pub fn is_by_stream(&self) -> bool {
+        let via = self.message.header("via").unwrap_or_default();
+        !via.to_ascii_uppercase().contains("/UDP")
+    }
+
     /// The tag of the To header, empty if there is none.
     #[must_use]
     pub fn to_tag(&self) -> String {
