@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use reveille_trace::{Event, Kind, Trace};
 use serde_json::Value;
 
-use crate::cast::mark;
+use crate::cast::{caller, mark, push};
 use crate::cast::scan::{Scanned, param, scan, uri};
 
 /// A SIP message that somebody saw.
@@ -275,10 +275,15 @@ impl<'a> View<'a> {
         self.target("wake-budget-ms").map(|ms| ms.saturating_mul(1_000))
     }
 
-    /// True if a fault took effect: the gateway may have been away, and packets lost.
+    /// True if a fault took effect that may have kept the gateway away or taken packets. What a push
+    /// service answers is none, nor is an answer that its caller ignored.
     #[must_use]
     pub fn is_disturbed(&self) -> bool {
-        self.events.iter().any(|event| event.kind == Kind::FaultStruck)
+        let scripted = |event: &&Event| {
+            event.text("on") == Some(push::ON) || event.text("fault") == Some(caller::LOST)
+        };
+        let mut struck = self.events.iter().filter(|event| event.kind == Kind::FaultStruck);
+        struck.any(|event| !scripted(&event))
     }
 
     /// True if a fault took effect between these two events.
