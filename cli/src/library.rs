@@ -1,5 +1,6 @@
 //! Scenarios by name: the shipped ones, which are part of the program, and files of the user's own.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -71,8 +72,24 @@ pub(crate) fn select(selectors: &[String], seed: u64) -> Result<Vec<Job>, Stop> 
         chosen.append(&mut of_part);
     }
     chosen.sort_by_key(Job::name);
+    if let Some((one, other)) = namesakes(&chosen) {
+        let name = &one.scenario.id;
+        let both = format!("{} and {} are both called {name}", one.called, other.called);
+        return Err(Stop::bad_file(format!(
+            "{both}: rename one, or play them one after the other"
+        )));
+    }
     chosen.dedup_by_key(|job| (job.name(), job.seed));
     Ok(chosen)
+}
+
+/// Two different scenarios of one name: the results of one would hide those of the other.
+fn namesakes(chosen: &[Job]) -> Option<(&Piece, &Piece)> {
+    let mut known: BTreeMap<&str, &Piece> = BTreeMap::new();
+    chosen.iter().find_map(|job| {
+        let first = *known.entry(&job.piece.scenario.id).or_insert(&job.piece);
+        (first.sha256 != job.piece.sha256).then_some((first, &*job.piece))
+    })
 }
 
 /// The cases that one selector names: a file, a requirement, a scenario, a case, or a glob of these.

@@ -137,7 +137,12 @@ impl Connection {
     async fn connect_and_serve(&mut self) -> End {
         let since = self.host.clock.now().mono;
         loop {
-            match within(&*self.host.clock, DIAL, self.dial()).await {
+            let dialled = within(&*self.host.clock, DIAL, self.dial()).await;
+            if self.orders.is_closed() && self.orders.is_empty() {
+                // The app was dropped meanwhile, and another may have its session by now.
+                return End::Silent;
+            }
+            match dialled {
                 Some(Ok(socket)) => return self.serve(socket).await,
                 Some(Err(why)) => self.note(Draft::new(Kind::WsRefused).with("what", why)),
                 None => {

@@ -34,11 +34,14 @@ pub(crate) struct Session {
     token_is_new: bool,
     connected: bool,
     untold: bool,
+    /// Came from a saved state, and the gateway has not said yet what it received from before.
+    restored: bool,
 }
 
 impl Session {
     pub(crate) fn new(settings: Settings, saved: Option<SavedState>) -> Self {
         Self {
+            restored: saved.is_some(),
             settings,
             saved: saved.unwrap_or_default(),
             unacknowledged: Vec::new(),
@@ -215,8 +218,12 @@ impl Session {
         if id != self.saved.session_id {
             self.begin(&id, frame, heard);
         } else if let Some(sslr) = frame.header.sslr {
+            if std::mem::take(&mut self.restored) {
+                self.go_on_after(sslr);
+            }
             self.unacknowledged.retain(|(sequence, _)| *sequence > sslr);
         }
+        self.restored = false;
         self.connected = true;
         heard.say.extend(self.unacknowledged.iter().map(|(_, text)| text.clone()));
         let pending = frame.header.extra.get("pending").and_then(serde_json::Value::as_u64);
@@ -235,6 +242,19 @@ impl Session {
         let last_out = if resumed { 1 } else { self.saved.last_out };
         let last_in = frame.control.sequence.unwrap_or(0);
         self.saved = SavedState { session_id: id.to_owned(), last_in, last_out, ttl_s: 0 };
+    }
+
+    /// A process that was killed knows neither which number it gave last nor what it sent with it;
+    /// the gateway says what arrived. What was said since goes on from there, under new numbers.
+    fn go_on_after(&mut self, sslr: u64) {
+        self.saved.last_out = sslr;
+        for (old, text) in std::mem::take(&mut self.unacknowledged) {
+            let Ok(Inbound::Frame(mut frame)) = jsonrtc::read(&text) else { continue };
+            if frame.control.correlation_id.as_deref() == Some(&*format!("c{old}")) {
+                frame.control.correlation_id = None;
+            }
+            self.number(*frame);
+        }
     }
 
     fn on_hibernate(&mut self, frame: &Frame, heard: &mut Heard) {
@@ -334,6 +354,27 @@ mod tests {
             "header": {"action": "connect", "sslr": 2, "response_code": 200}});
         let heard = session.hear(&resumed.to_string());
         assert_eq!(heard.say, [answer], "and not {ringing}");
+    }
+
+    #[test]
+    fn a_killed_process_goes_on_from_the_number_that_the_gateway_has() {
+        let saved = |last_out| {
+            Some(SavedState { session_id: "S1".to_owned(), last_in: 2, last_out, ttl_s: 0 })
+        };
+        let resumed = json!({"control": {"type": "response", "session_id": "S1"},
+            "header": {"action": "connect", "sslr": 4, "response_code": 200}});
+        // What it sent last was lost with the gateway, or was sent after the state was stored.
+        for last_out in [3, 4, 6] {
+            let mut session = Session::new(settings(), saved(last_out));
+            session.open();
+            let early = parse(&session.hibernate(None));
+            let heard = session.hear(&resumed.to_string());
+            let again = parse(&heard.say[0]);
+            assert_eq!(again["control"]["sequence"], 5, "{last_out}: {early}");
+            session.hear(&start(3, "two"));
+            let ringing = parse(&session.ring("two").unwrap());
+            assert_eq!(ringing["control"]["sequence"], 6, "{last_out}");
+        }
     }
 
     #[test]

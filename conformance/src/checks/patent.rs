@@ -17,9 +17,17 @@ pub(super) fn no_call_dropped(view: &View<'_>) -> Outcome {
             return broken(format!("{mark} had 100 and no final response"), accepted.seq);
         }
         let asked = call.said.iter().find(|said| said.asks("BYE")).map_or(0, |bye| bye.seq);
+        // Two that hang up at once.
+        let all = view.calls.iter().filter(|other| other.caller == call.caller);
+        let crossed = all.flat_map(|other| &other.said).find(|said| {
+            (!said.sent && said.message.method() == Some("BYE"))
+                && said.message.call_id() == call.id()
+        });
+        let crossed = crossed.map_or(u64::MAX, |bye| bye.seq);
         // A BYE whose answer a fault took comes again when all is over.
         let unknown = call.said.iter().find(|said| {
-            said.answer_to("BYE") == Some(481) && !view.is_struck_between(asked, said.seq)
+            (said.answer_to("BYE") == Some(481) && said.seq < crossed)
+                && !view.is_struck_between(asked, said.seq)
         });
         unknown.map_or(Outcome::Met, |unknown| {
             broken(format!("{mark} was answered, and its BYE meets 481"), unknown.seq)

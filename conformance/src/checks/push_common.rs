@@ -229,6 +229,11 @@ pub(super) fn ttl_within_life(view: &View<'_>) -> Outcome {
             if life_us <= budget_us.saturating_add(1_000_000) {
                 return Outcome::Met;
             }
+            let asked = call.invite().map_or(accepted.seq, |invite| invite.seq);
+            if view.is_struck_between(asked, push.seq) {
+                // It may have been on its way for as long as the fault lasted.
+                return Outcome::Silent;
+            }
             broken(format!("a push for {} lives {ttl_s} s, longer than it", call.mark), push.seq)
         })
     })

@@ -95,14 +95,34 @@ fn expired(view: &View<'_>, call: &Call) -> Outcome {
     Outcome::Met
 }
 
-/// A CANCEL is answered 200, and its INVITE 487 unless an answer crossed it, both promptly.
+/// True if an app had sent its final response to this call before event `seq`.
+fn is_decided_at(view: &View<'_>, call: &Call, seq: u64) -> bool {
+    view.starts(&call.mark).any(|start| {
+        view.frames.iter().any(|frame| {
+            (frame.sent && frame.actor == start.actor && frame.subsession() == start.subsession())
+                && (start.seq..seq).contains(&frame.seq)
+                && (frame.is("start", "error")
+                    || frame.text("header", "action") == "shutdown"
+                    || frame.text("control", "message_state") == "final")
+        })
+    })
+}
+
+/// A CANCEL is answered 200, and its INVITE 487 unless what the app decided crossed it, both
+/// promptly.
 pub(super) fn cancel_is_answered(view: &View<'_>) -> Outcome {
     let limit_us = if view.over_sockets { 500_000 } else { 100_000 };
     each(&view.calls, |call| {
         let mark = &call.mark;
         let Some(cancel) = call.cancel() else { return Outcome::Silent };
         let answered = call.said.iter().find(|said| said.answer_to("CANCEL") == Some(200));
-        let ended = call.finals().find(|(_, status)| matches!(status, 200..=299 | 487));
+        let ended = call.finals().find(|(said, status)| {
+            matches!(status, 200..=299 | 487) || is_decided_at(view, call, said.seq)
+        });
+        if answered.is_none() && cancel.is_by_stream() && view.is_struck_between(0, u64::MAX) {
+            // The stream that broke took the CANCEL with it.
+            return Outcome::Silent;
+        }
         let (Some(answered), Some((ended, _))) = (answered, ended) else {
             return broken(
                 format!("the CANCEL of {mark} was not answered 200 and 487"),
@@ -136,6 +156,23 @@ pub(super) fn answer_beats_cancel(view: &View<'_>) -> Outcome {
     })
 }
 
+/// How many open calls an app holds that comes back with this connect: it has been told of them.
+fn held_by(view: &View<'_>, connect: &Framed) -> u64 {
+    let killed = view.events.iter().rfind(|event| {
+        (event.seq < connect.seq && event.actor == connect.actor)
+            && event.kind == Kind::AppState
+            && event.text("state") == Some("killed")
+    });
+    let since = killed.map_or(0, |event| event.seq);
+    let ended = |call: &Call| call.finals().any(|(said, _)| said.seq < connect.seq);
+    let open = view.calls.iter().filter(|call| !ended(call));
+    let held = open.filter(|call| {
+        let mut starts = view.starts(&call.mark);
+        starts.any(|s| s.actor == connect.actor && (since..connect.seq).contains(&s.seq))
+    });
+    held.count() as u64
+}
+
 /// An app that a push opened is told within 10 s of its connect what there is for it: a call, that
 /// a call is over, that nothing is pending, or that its session is gone.
 pub(super) fn woken_is_told(view: &View<'_>) -> Outcome {
@@ -145,14 +182,19 @@ pub(super) fn woken_is_told(view: &View<'_>) -> Outcome {
         let Some(connect) = mine().find(|f| f.sent && f.is("connect", "request")) else {
             return Outcome::Silent;
         };
-        let gone = view.events.iter().any(|e| {
-            let leaves = matches!(e.kind, Kind::WsClosed | Kind::AppState)
-                && (e.kind == Kind::WsClosed || e.text("state") == Some("killed"));
-            leaves && e.actor == event.actor && e.seq > connect.seq
+        let gone = view.events.iter().any(|e| match e.kind {
+            Kind::WsClosed => e.actor == event.actor && e.seq > connect.seq,
+            // What a process had begun when it was killed may still be seen.
+            Kind::AppState => {
+                e.actor == event.actor && e.seq > event.seq && e.text("state") == Some("killed")
+            }
+            _ => false,
         });
+        let held = held_by(view, connect);
         let told = mine().filter(|f| !f.sent && f.seq > connect.seq).any(|f| {
+            let pending = f.json["header"]["pending"].as_u64();
             let definite = f.answers("connect")
-                && (f.code() >= 300 || f.json["header"]["pending"].as_u64() == Some(0));
+                && (f.code() >= 300 || pending.is_some_and(|pending| pending <= held));
             let of_call = f.is_start() || f.text("header", "action") == "shutdown";
             (definite || of_call) && f.t_us.saturating_sub(connect.t_us) <= 10_000_000
         });

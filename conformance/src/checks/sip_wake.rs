@@ -11,6 +11,8 @@ use super::{Outcome, broken, each};
 /// The longest between two copies of an answer (T2 of RFC 3261, and a second for its way), and how
 /// long they go on (64·T1).
 const COPIES_US: (u64, u64) = (5_000_000, 32_000_000);
+/// The first gap; each is twice the one before, up to T2.
+const T1_US: u64 = 500_000;
 /// How many copies may still be under way, or go again because their ACK is lost.
 const COPIES_AFTER_ACK: usize = 3;
 
@@ -49,9 +51,11 @@ pub(super) fn answer_goes_again(view: &View<'_>) -> Outcome {
         let heard_us = view.end().map_or(first.t_us, |event| event.t_us);
         let until_us = first.t_us.saturating_add(COPIES_US.1).min(heard_us);
         let until_us = ack.map_or(until_us, |ack| ack.t_us.min(until_us));
-        if let Some((last, gap_us)) = widest(&answers, until_us)
-            && gap_us > COPIES_US.0
-        {
+        let most_us = |copy: usize| match view.is_disturbed() {
+            true => COPIES_US.0,
+            false => (T1_US << copy.min(3)).saturating_add(1_000_000),
+        };
+        if let Some((last, gap_us)) = widest(&answers, until_us, most_us) {
             let s = gap_us / 1_000_000;
             return broken(
                 format!("{} has no ACK, and its 200 did not go again for {s} s", call.mark),
@@ -68,13 +72,15 @@ pub(super) fn answer_goes_again(view: &View<'_>) -> Outcome {
     })
 }
 
-/// The widest gap between copies, the last one lasting until `until_us`, and where it begins.
-fn widest(answers: &[&Said], until_us: u64) -> Option<(u64, u64)> {
+/// The first gap between copies that is wider than its `most_us`, the last one lasting until
+/// `until_us`, and where it begins.
+fn widest(answers: &[&Said], until_us: u64, most_us: impl Fn(usize) -> u64) -> Option<(u64, u64)> {
     let gaps = answers.iter().enumerate().map(|(index, said)| {
         let next_us = answers.get(index + 1).map_or(until_us, |next| next.t_us.min(until_us));
-        (said.seq, next_us.saturating_sub(said.t_us))
+        (index, said.seq, next_us.saturating_sub(said.t_us))
     });
-    gaps.max_by_key(|(_, gap_us)| *gap_us)
+    let mut wide = gaps.filter(|(index, _, gap_us)| *gap_us > most_us(*index));
+    wide.next().map(|(_, seq, gap_us)| (seq, gap_us))
 }
 
 /// An app is given a call again only by an identical frame (a replay), or after it said at its last

@@ -37,6 +37,13 @@ impl Said {
         self.sent && self.message.method() == Some(method)
     }
 
+    /// True if it went by a stream: nobody sends a request again there.
+    #[must_use]
+    pub fn is_by_stream(&self) -> bool {
+        let via = self.message.header("via").unwrap_or_default();
+        !via.to_ascii_uppercase().contains("/UDP")
+    }
+
     /// The tag of the To header, empty if there is none.
     #[must_use]
     pub fn to_tag(&self) -> String {
@@ -268,7 +275,8 @@ impl<'a> View<'a> {
         self.target("wake-budget-ms").map(|ms| ms.saturating_mul(1_000))
     }
 
-    /// True if a fault took effect: the gateway may have been away, and packets lost.
+    /// True if a fault took effect that may have kept the gateway away or taken packets. What a push
+    /// service answers is none, nor is an answer that its caller ignored.
     #[must_use]
     pub fn is_disturbed(&self) -> bool {
         self.events.iter().any(is_blow)

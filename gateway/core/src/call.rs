@@ -161,6 +161,7 @@ impl Call {
     pub(crate) fn decide(&mut self, status: u16, response: Vec<u8>, at_wall_us: u64) {
         let correlation = self.correlation().map(ToOwned::to_owned);
         let response = Raw(response);
-        self.record.phase = Phase::Decided { status, response, at_wall_us, correlation };
+        let hung_up = false;
+        self.record.phase = Phase::Decided { status, response, at_wall_us, correlation, hung_up };
     }
 }

@@ -136,6 +136,9 @@ pub enum Phase {
         at_wall_us: u64,
         /// Correlation id of the `start`, if the app was given one.
         correlation: Option<String>,
+        /// The app has hung up: BYE follows as soon as the ACK is there (RFC 3261 section 15).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        hung_up: bool,
     },
     /// The caller's ACK came: a dialog.
     Confirmed {

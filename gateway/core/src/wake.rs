@@ -36,13 +36,28 @@ pub(crate) struct Wake {
     started_us: u64,
     deadline_us: u64,
     schedule_ms: Vec<u64>,
+    accepted_us: u64,
+    /// It follows one that is spent, for the sake of the call that arrived last.
+    pub(crate) again: bool,
 }
+
+/// A device that has not come so long after its push was accepted may not have got it.
+const COMING_US: u64 = 5_000_000;
 
 impl Wake {
     /// A wake whose first attempt may leave at `from_us` and whose last one before `deadline_us`.
     pub(crate) fn new(id: u64, from_us: u64, deadline_us: u64, schedule_ms: Vec<u64>) -> Self {
-        let stage = Stage::Waiting;
-        Self { id, stage, attempt: 0, started_us: from_us, deadline_us, schedule_ms }
+        let (stage, started_us) = (Stage::Waiting, from_us);
+        Self {
+            id,
+            stage,
+            attempt: 0,
+            started_us,
+            deadline_us,
+            schedule_ms,
+            accepted_us: 0,
+            again: false,
+        }
     }
 
     /// A further call waits for this wake.
@@ -55,8 +70,14 @@ impl Wake {
         self.stage == Stage::Asked && self.attempt == attempt
     }
 
-    pub(crate) fn has_failed(&self) -> bool {
-        self.stage == Stage::Failed
+    /// True if a call that arrives now has nothing to hope for from this wake: it failed, or its
+    /// push was accepted so long ago that it looks lost.
+    pub(crate) fn is_spent(&self, now_us: u64) -> bool {
+        match self.stage {
+            Stage::Failed => true,
+            Stage::Accepted => now_us.saturating_sub(self.accepted_us) >= COMING_US,
+            Stage::Waiting | Stage::Asked => false,
+        }
     }
 
     pub(crate) const fn deadline_us(&self) -> u64 {
@@ -90,6 +111,7 @@ impl Wake {
         match outcome {
             PushOutcome::Accepted => {
                 self.stage = Stage::Accepted;
+                self.accepted_us = now_us;
                 None
             }
             PushOutcome::Refused { .. } => self.fail("push refused"),
@@ -166,6 +188,16 @@ mod tests {
         let failed = PushOutcome::Failed { why: "403 InvalidProviderToken".to_owned() };
         let act = wake.outcome(5, 1, &failed);
         assert_eq!(act, Some(WakeAct::GiveUp("push cannot be sent")));
+    }
+
+    #[test]
+    fn a_wake_whose_push_was_accepted_long_ago_helps_no_further_call() {
+        let mut wake = Wake::new(1, 0, 30_000_000, vec![0]);
+        wake.step(0);
+        assert!(!wake.is_spent(20_000_000), "its push is under way");
+        wake.outcome(1_000_000, 1, &PushOutcome::Accepted);
+        assert!(!wake.is_spent(5_999_999));
+        assert!(wake.is_spent(6_000_000));
     }
 
     #[test]

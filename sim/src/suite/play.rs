@@ -1,3 +1,6 @@
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use reveille_conformance::checks;
 use reveille_conformance::player;
 use reveille_conformance::stage::Stage;
@@ -26,7 +29,9 @@ pub fn play_with(job: &Job, set: impl FnOnce(&mut Settings)) -> Played {
     set(&mut settings);
     let (trace, expects, outcome) = on_fresh_thread(|| perform(job, settings));
     let findings = match outcome {
-        Ok(()) => judged(job, &trace, &expects),
+        // A check that panics is a defect of the judge, and costs this case alone.
+        Ok(()) => catch_unwind(AssertUnwindSafe(|| judged(job, &trace, &expects)))
+            .unwrap_or_else(|panic| vec![broken(told(&*panic), &trace.events)]),
         Err(what) => vec![broken(what, &trace.events)],
     };
     let length_us = trace.events.last().map_or(0, |event| event.t_us);
@@ -111,6 +116,13 @@ fn judged(job: &Job, trace: &Trace, expects: &[Expect]) -> Vec<Finding> {
     findings.extend(checks::judge(trace, &covers));
     findings.extend(player::judge(&trace.events, expects));
     findings
+}
+
+/// What a panic of the judge says.
+fn told(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("the judge panicked: {}", text.unwrap_or("without a word"))
 }
 
 fn broken(what: String, events: &[Event]) -> Finding {

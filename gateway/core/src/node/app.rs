@@ -384,7 +384,8 @@ impl Node {
         }
     }
 
-    /// The app ends a call: an answered one by BYE, one that still rings by 603.
+    /// The app ends a call: an answered one by BYE once its ACK is there, one that still rings by
+    /// 603.
     fn on_shutdown(&mut self, session: &SessionId, frame: &Frame) {
         let subsession = frame.control.subsession_id.clone().unwrap_or_default();
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(&subsession));
@@ -393,9 +394,8 @@ impl Node {
             Phase::Held | Phase::Offered { .. } => {
                 self.refuse_call(session, &subsession, 603, "Decline", false);
             }
-            Phase::Decided { status: 200, .. } | Phase::Confirmed { .. } => {
-                self.hang_up(session, &subsession);
-            }
+            Phase::Decided { status: 200, .. } => self.hang_up_later(session, &subsession),
+            Phase::Confirmed { .. } => self.hang_up(session, &subsession),
             Phase::Decided { .. } => {}
         }
     }

@@ -153,7 +153,12 @@ impl Node {
         call.record.deadline_wall_us = now_wall_us + ring_ms * 1_000;
         self.put_call(session, subsession, Dirty::Soon);
         self.arm_call(session, subsession, ring_ms);
-        // 180 rests on the accept record, which is durable since the app has its start.
+        self.tell_ringing(session, subsession);
+    }
+
+    /// Tells the caller that the phone rings, and goes on telling. 180 rests on the accept record,
+    /// which is durable since the app has its start.
+    pub(super) fn tell_ringing(&mut self, session: &SessionId, subsession: &str) {
         self.provisional(session, subsession, 180, false);
         let owner = Owner::Call(session.clone(), subsession.to_owned());
         self.arm(Name::Provisional, owner, self.config.provisional_every_ms);
@@ -281,7 +286,13 @@ impl Node {
     pub(super) fn confirm(&mut self, session: &SessionId, subsession: &str, ack: &Message) {
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let Some(call) = call else { return };
-        let Phase::Decided { status: 200, response, .. } = &call.record.phase else { return };
+        let Phase::Decided { status: 200, response, hung_up, .. } = &call.record.phase else {
+            return;
+        };
+        if *hung_up {
+            self.hang_up(session, subsession);
+            return;
+        }
         let response = response.clone();
         let remote_cseq = ack.cseq().map(|cseq| cseq.number).unwrap_or_default();
         let sdp = (!ack.body.is_empty()).then(|| String::from_utf8_lossy(&ack.body).into_owned());
@@ -305,6 +316,16 @@ impl Node {
     pub(super) fn on_no_ack(&mut self, session: &SessionId, subsession: &str) {
         self.tell_app(session, subsession, "shutdown", None);
         self.hang_up(session, subsession);
+    }
+
+    /// The app hung up before its caller's ACK: a caller who has not heard the 200 yet could make
+    /// nothing of a BYE, so that the 200 goes on until the ACK, or its time is over.
+    pub(super) fn hang_up_later(&mut self, session: &SessionId, subsession: &str) {
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        if let Some(Phase::Decided { hung_up, .. }) = call.map(|call| &mut call.record.phase) {
+            *hung_up = true;
+            self.put_call(session, subsession, Dirty::Urgent);
+        }
     }
 
     /// Ends a dialog from our side: BYE to the caller, and the record goes.

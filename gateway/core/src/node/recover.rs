@@ -114,7 +114,7 @@ impl Node {
         let Some(call) = call else { return };
         let most_ms =
             if call.is_rung() { self.config.ring_deadline_ms } else { self.config.wake_budget_ms };
-        let deadline_wall_us = call.record.deadline_wall_us;
+        let (deadline_wall_us, is_rung) = (call.record.deadline_wall_us, call.is_rung());
         if deadline_wall_us <= self.now.wall_us {
             self.on_call_deadline(session, subsession);
             return;
@@ -124,7 +124,11 @@ impl Node {
         self.timers.set(Name::CallDeadline, owner, at_us);
         // The caller may have missed the 100 that the crash swallowed; hearing it twice is harmless.
         self.provisional(session, subsession, 100, false);
-        self.hold(session, subsession, false);
+        if is_rung {
+            self.tell_ringing(session, subsession);
+        } else {
+            self.hold(session, subsession, false);
+        }
         self.touch(session, Dirty::Lazy);
     }
 }

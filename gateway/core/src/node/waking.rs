@@ -33,14 +33,21 @@ impl Node {
             return;
         }
         let schedule = self.config.push_attempts_ms.clone();
-        let next_id = self.last_wake + 1;
+        let (next_id, now_us) = (self.last_wake + 1, self.now.mono_us);
         let Some(entry) = self.entries.get_mut(session) else { return };
         match &mut entry.wake {
-            Some(wake) if !wake.has_failed() => {
+            Some(wake) if !wake.is_spent(now_us) => {
                 wake.join(deadline_us);
                 return;
             }
-            _ => entry.wake = Some(Wake::new(next_id, from_us, deadline_us, schedule)),
+            old => {
+                // What the push service still says of the old one is nobody's business.
+                let mut wake = Wake::new(next_id, from_us, deadline_us, schedule);
+                wake.again = old.is_some();
+                if let Some(spent) = old.replace(wake) {
+                    self.wakes.remove(&spent.id);
+                }
+            }
         }
         entry.woken_us = Some(from_us);
         self.last_wake = next_id;
@@ -89,7 +96,9 @@ impl Node {
             return;
         }
         let Some(device) = &entry.session.record.device else { return };
-        let first = entry.pending().first().and_then(|subsession| entry.calls.get(subsession));
+        let pending = entry.pending();
+        let named = if wake.again { pending.last() } else { pending.first() };
+        let first = named.and_then(|subsession| entry.calls.get(subsession));
         let ttl_ms = wake.deadline_us().saturating_sub(self.now.mono_us) / 1_000;
         let payload = reveille_wire::push::WakePayload {
             session_id: session.0.clone(),
