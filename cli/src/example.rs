@@ -58,6 +58,26 @@ mod tests {
     use reveille_conformance::cast::{caller, phone, push, registrar};
 
     #[test]
+    fn the_set_on_loopback_is_what_is_printed() {
+        let file = |name: &str| {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/loopback");
+            std::fs::read_to_string(format!("{folder}/{name}.toml")).unwrap()
+        };
+        let cast = [("registrar", REGISTRAR), ("push", PUSH), ("phone", PHONE), ("caller", CALLER)];
+        for (name, printed) in cast {
+            assert_eq!(file(name), printed, "{name}");
+        }
+        let secrets = reveille_gateway_driver::config::Secrets {
+            environment: &|_| None,
+            file: &|name| std::fs::read_to_string(name),
+        };
+        let gateway = reveille_gateway_driver::config::read("gateway", &file("gateway"), &secrets);
+        let core = gateway.map(|settings| settings.core);
+        let phone: phone::Settings = toml::from_str(PHONE).unwrap();
+        assert_eq!(core.expect("it is right").users[0].aor, phone.address);
+    }
+
+    #[test]
     fn every_example_is_a_configuration() {
         toml::from_str::<registrar::Settings>(REGISTRAR).unwrap();
         toml::from_str::<push::Settings>(PUSH).unwrap();

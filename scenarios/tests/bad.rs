@@ -51,7 +51,7 @@ fn judged(code: &str, text: &str) -> Report {
         "scenario.unknown-requirement" => read_against(&id, text, &["patent.step.order"]),
         _ => read(&id, text),
     }
-    .unwrap_err()
+    .expect_err(code)
 }
 
 #[test]
