@@ -284,8 +284,12 @@ impl Fcm {
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
         let data = push.android("data").or_else(|| push.part("data"));
         let life = push.life().unwrap_or_default();
+        // A trial is for no phone; nor is a topic, to which nobody here subscribes.
+        let trial =
+            push.body.as_ref().is_ok_and(|body| body.get("validate_only") == Some(&json!(true)));
+        let token = text(push.part("token")).filter(|_| !trial).unwrap_or_default();
         let parcel = Parcel {
-            token: text(push.part("token")).unwrap_or_default(),
+            token,
             payload: data.cloned().unwrap_or_else(|| json!({})).to_string(),
             until: Some(push.asked.mono + life),
             replaces: text(push.android("collapse_key")),

@@ -142,3 +142,11 @@ fn healthy_requests_pass_up_to_every_limit() {
     }
     assert_eq!(duration("3.5s"), Ok(Duration::from_millis(3_500)));
 }
+
+#[test]
+fn a_trial_is_for_no_phone() {
+    let granted = with("", "validate_only", json!(true)).map_err(|refusal| refusal.what).unwrap();
+    assert_eq!(granted.parcel.token, "");
+    let granted = with("", "validate_only", json!(false)).map_err(|refusal| refusal.what).unwrap();
+    assert_eq!(granted.parcel.token, TOKEN);
+}

@@ -381,10 +381,11 @@ impl Service {
                 (fcm::Fcm::token(asked).unwrap_or_default(), body(), fcm::Fcm::shown(asked))
             }
             Provider::WebPush => {
-                let opened = self.judges.webpush.as_ref().map(|webpush| webpush.open(asked));
-                let raw = opened.and_then(Result::ok).unwrap_or_else(body);
-                let token = webpush::WebPush::token(&asked.path).to_owned();
-                (token, raw, webpush::WebPush::shown(asked))
+                let webpush = self.judges.webpush.as_ref();
+                let opened = webpush.and_then(|webpush| webpush.open(asked).ok());
+                let token = webpush.map(|webpush| webpush.token(&asked.path));
+                let raw = opened.unwrap_or_else(body);
+                (token.unwrap_or_default(), raw, webpush::WebPush::shown(asked))
             }
             _ => (apns::Apns::token(&asked.path).to_owned(), body(), apns::Apns::shown(asked)),
         }
@@ -475,20 +476,18 @@ impl Service {
     }
 
     fn deliver(self: &Arc<Self>, answer: Answer, parcel: Parcel) {
-        let now = self.host.clock.now().mono;
         match answer {
-            Answer::Accept | Answer::GoAway => self.state().phones.deliver(parcel, now),
+            Answer::Accept | Answer::GoAway => self.state().phones.deliver(parcel),
             Answer::Duplicate => {
                 let phones = &mut self.state().phones;
-                phones.deliver(parcel.clone(), now);
-                phones.deliver(parcel, now);
+                phones.deliver(parcel.clone());
+                phones.deliver(parcel);
             }
             Answer::Delay { delay_ms } => {
                 let service = self.clone();
                 let later = async move {
                     service.host.sleep(Duration::from_millis(delay_ms)).await;
-                    let now = service.host.clock.now().mono;
-                    service.state().phones.deliver(parcel, now);
+                    service.state().phones.deliver(parcel);
                 };
                 self.host.tasks.spawn("push-later", Box::pin(later));
             }

@@ -32,10 +32,10 @@ pub(super) struct Phones {
 impl Phones {
     /// Gives the parcel to the phone, or keeps it until the phone is there; then what was held
     /// until after it.
-    pub(super) fn deliver(&mut self, parcel: Parcel, now: Duration) {
+    pub(super) fn deliver(&mut self, parcel: Parcel) {
         let held = self.held.remove(&parcel.token).unwrap_or_default();
         for parcel in std::iter::once(parcel).chain(held) {
-            self.pass(parcel, now);
+            self.pass(parcel);
         }
     }
 
@@ -44,7 +44,7 @@ impl Phones {
         queue(&mut self.held, parcel);
     }
 
-    fn pass(&mut self, parcel: Parcel, now: Duration) {
+    fn pass(&mut self, parcel: Parcel) {
         let unsent = match self.there.get(&parcel.token) {
             Some(phone) => match phone.try_send(parcel) {
                 Ok(()) => return,
@@ -52,12 +52,12 @@ impl Phones {
             },
             None => parcel,
         };
-        self.keep(unsent, now);
+        self.keep(unsent);
     }
 
-    /// Keeps the parcel for a phone that is away, unless its time is over.
-    pub(super) fn keep(&mut self, parcel: Parcel, now: Duration) {
-        if parcel.until.is_some_and(|until| until <= now) {
+    /// Keeps the parcel for a phone that is away, unless it is for no phone at all.
+    fn keep(&mut self, parcel: Parcel) {
+        if parcel.token.is_empty() {
             return;
         }
         if let (Some(key), Some(waiting)) = (&parcel.replaces, self.waiting.get_mut(&parcel.token))
@@ -111,17 +111,18 @@ pub(super) async fn phone(service: Arc<Service>, stream: BoxStream, from: Socket
     let (Some(Ok(_)), Some(token)) = (first, value.get("token").and_then(Value::as_str)) else {
         return service.say(format!("phone {from} gave no line like {{\"token\":\"...\"}}"));
     };
-    let now = || service.host.clock.now().mono;
-    let mut parcels = service.state().phones.enrol(token, now());
+    let now = service.host.clock.now().mono;
+    let named = service.judges.webpush.as_ref().and_then(|webpush| webpush.named(token));
+    let mut parcels = service.state().phones.enrol(named.as_deref().unwrap_or(token), now);
     while let Some(parcel) = parcels.recv().await {
         let line = format!("{}\n", parcel.payload);
         let sent = within(&*service.host.clock, LINE_LIMIT, write.write_all(line.as_bytes())).await;
         if !matches!(sent, Some(Ok(()))) {
             parcels.close();
             let mut state = service.state();
-            state.phones.pass(parcel, now());
+            state.phones.pass(parcel);
             while let Ok(parcel) = parcels.try_recv() {
-                state.phones.pass(parcel, now());
+                state.phones.pass(parcel);
             }
             return;
         }

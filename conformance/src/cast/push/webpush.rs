@@ -15,6 +15,7 @@ use hyper::{Method, Response, StatusCode};
 use p256::SecretKey;
 use reveille_host::Entropy;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::asked::{Asked, Granted, Parcel, Refusal, Rule, hold, judge, line, number};
 use super::jwt::{Jwt, Key, base64url};
@@ -56,6 +57,15 @@ impl Settings {
     #[must_use]
     pub fn endpoint(&self, token: &str) -> String {
         format!("{}/webpush/{token}", self.origin)
+    }
+
+    /// The subscription as a browser hands it to the app (W3C Push API, `PushSubscription.toJSON`),
+    /// which is the device token that the app gives. `None` if there is no such subscription.
+    #[must_use]
+    pub fn handed_out(&self, token: &str) -> Option<String> {
+        let of = self.subscriptions.get(token)?;
+        let keys = json!({"p256dh": of.p256dh().ok()?, "auth": of.auth});
+        Some(json!({"endpoint": self.endpoint(token), "keys": keys}).to_string())
     }
 }
 
@@ -109,6 +119,8 @@ struct Secrets {
 pub(super) struct WebPush {
     origin: String,
     subscriptions: BTreeMap<String, Secrets>,
+    /// What the browser hands out, by device token.
+    handed_out: BTreeMap<String, String>,
     /// Salts and sender keys, and the message each was used for.
     used: Mutex<BTreeMap<Vec<u8>, Bytes>>,
 }
@@ -229,6 +241,11 @@ fn vapid(credentials: &str) -> Result<(Jwt, Vec<u8>), String> {
     Ok((Jwt::read(&parameter("t")?)?, key))
 }
 
+/// The last segment of an endpoint's path.
+fn name(path: &str) -> &str {
+    path.strip_prefix("/webpush/").unwrap_or_default()
+}
+
 impl WebPush {
     /// Sets it up.
     ///
@@ -239,9 +256,11 @@ impl WebPush {
             Ok(secrets) => Ok((token, secrets)),
             Err(what) => Err(format!("webpush.subscriptions.{token}.{what}")),
         };
-        let subscriptions =
-            settings.subscriptions.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Self { origin: settings.origin, subscriptions, used: Mutex::default() })
+        let handed = |token: &String| Some((token.clone(), settings.handed_out(token)?));
+        let handed_out = settings.subscriptions.keys().filter_map(handed).collect();
+        let subscriptions = settings.subscriptions.into_iter().map(read);
+        let subscriptions = subscriptions.collect::<Result<_, _>>()?;
+        Ok(Self { origin: settings.origin, subscriptions, handed_out, used: Mutex::default() })
     }
 
     fn used(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Bytes>> {
@@ -255,14 +274,23 @@ impl WebPush {
         named.into_iter().filter_map(show).collect()
     }
 
-    /// The device token of an endpoint's path.
-    pub(super) fn token(path: &str) -> &str {
-        path.strip_prefix("/webpush/").unwrap_or_default()
+    /// The device token as the app gives it, of an endpoint's path.
+    pub(super) fn token(&self, path: &str) -> String {
+        let name = name(path);
+        self.handed_out.get(name).map_or(name, String::as_str).to_owned()
+    }
+
+    /// The same, of what a phone calls itself: a subscription in JSON, or the endpoint's last segment.
+    pub(super) fn named(&self, token: &str) -> Option<String> {
+        let said: Value = serde_json::from_str(token).unwrap_or_default();
+        let endpoint = said.get("endpoint").and_then(Value::as_str);
+        let path = endpoint.and_then(|endpoint| endpoint.strip_prefix(&self.origin));
+        self.handed_out.get(path.map_or(token, name)).cloned()
     }
 
     /// The plaintext of a request's body, if its subscription can read it.
     pub(super) fn open(&self, asked: &Asked) -> Result<Vec<u8>, String> {
-        let own = self.subscriptions.get(Self::token(&asked.path)).ok_or("no subscription")?;
+        let own = self.subscriptions.get(name(&asked.path)).ok_or("no subscription")?;
         Record::read(&asked.body)?.open(&own.own, &own.auth)
     }
 
@@ -274,7 +302,7 @@ impl WebPush {
         let record = Record::read(&asked.body);
         let push = Push {
             origin: self.origin.clone(),
-            subscription: self.subscriptions.get(Self::token(&asked.path)).cloned(),
+            subscription: self.subscriptions.get(name(&asked.path)).cloned(),
             vapid: vapid(asked.credentials("vapid").unwrap_or_default()),
             opened: self.open(&asked),
             reused: record.as_ref().is_ok_and(|record| self.reused(record, &asked.body)),
@@ -315,7 +343,7 @@ impl WebPush {
             response.headers_mut().insert(LOCATION, location);
         }
         let parcel = Parcel {
-            token: Self::token(&asked.path).to_owned(),
+            token: self.token(&asked.path),
             payload: line(push.opened.as_deref().unwrap_or_default()),
             until: asked.mono.checked_add(Duration::from_secs(ttl)),
             replaces: asked.header("topic").map(str::to_owned),

@@ -1,5 +1,4 @@
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use serde_json::{Value, json};
 
 use super::super::forge::{asked, encode, es256, hold_all, secret, set};
 use super::super::jwt::POINT;
@@ -170,7 +169,8 @@ fn each_rule_broken_once_gives_its_documented_answer() {
 fn healthy_requests_pass_up_to_every_limit() {
     let granted = judged(|_| {}).map_err(|refusal| refusal.what).unwrap();
     let Parcel { token, until, payload, replaces } = granted.parcel;
-    assert_eq!((token.as_str(), until), (TOKEN, Some(NOW + Duration::from_secs(30))));
+    let handed = settings().handed_out(TOKEN).unwrap();
+    assert_eq!((token, until), (handed, Some(NOW + Duration::from_secs(30))));
     assert_eq!((payload.as_str(), replaces.as_deref()), (r#"{"session_id":"S1"}"#, Some("call-1")));
     let now = NOW.as_secs();
     let passes = [
@@ -217,5 +217,19 @@ fn a_drawn_subscription_can_be_handed_out() {
     let subscriptions = [("t".to_owned(), drawn)].into();
     let settings = Settings { origin: ORIGIN.to_owned(), subscriptions };
     assert_eq!(settings.endpoint("t"), "https://push.example.net/webpush/t");
+    let handed: Value = serde_json::from_str(&settings.handed_out("t").unwrap()).unwrap();
+    assert_eq!(handed["endpoint"], settings.endpoint("t"));
+    assert_eq!(handed["keys"]["auth"], encode([7; 16]));
+    assert_eq!(settings.handed_out("other"), None);
     assert!(WebPush::new(settings).is_ok());
+}
+
+#[test]
+fn a_phone_may_call_itself_by_its_subscription_however_it_is_written() {
+    let webpush = WebPush::new(settings()).unwrap();
+    let handed = settings().handed_out(TOKEN);
+    let written = format!("{{ \"keys\": {{}}, \"endpoint\": \"{}\" }}", settings().endpoint(TOKEN));
+    assert_eq!(webpush.named(&written), handed);
+    assert_eq!(webpush.named(TOKEN), handed);
+    assert_eq!(webpush.named("{\"endpoint\": \"https://other.example/webpush/t\"}"), None);
 }
