@@ -1,3 +1,6 @@
+//! Each rule of APNs broken once, and what may be done up to the limits. Token and id are those of
+//! Apple's examples.
+
 use serde_json::json;
 
 use super::super::forge::{asked, es256, hold_all, pem, secret, set};

@@ -1,3 +1,5 @@
+//! Each rule of FCM broken once, and what may be done up to the limits.
+
 use super::super::forge::{asked, hold_all, set};
 use super::*;
 

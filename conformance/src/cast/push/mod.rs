@@ -8,6 +8,7 @@
 mod answer;
 mod apns;
 mod asked;
+mod connection;
 mod fcm;
 #[cfg(test)]
 mod forge;
@@ -20,22 +21,17 @@ mod webhook;
 mod webpush;
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use reveille_host::{BoxStream, Host, Listener, Tasks};
+use reveille_host::Host;
 use reveille_trace::{Draft, Kind, Scribe};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, mpsc};
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::mpsc;
 
 pub use answer::{Answer, DOCUMENTED, Documented, Provider, Reason};
 pub use apns::Settings as Apns;
@@ -45,6 +41,7 @@ pub use webpush::{Settings as WebPush, Subscription};
 
 use super::sip::now_us;
 use asked::{Asked, Granted, Parcel, Refusal};
+use connection::{Connection, accept};
 
 /// The most bytes of one request's body.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -137,14 +134,6 @@ struct Service {
     state: Mutex<State>,
 }
 
-/// One connection of a sender.
-#[derive(Default)]
-struct Connection {
-    seen: apns::Seen,
-    /// Told when GOAWAY is due.
-    goes: Notify,
-}
-
 /// Runs for ever.
 ///
 /// # Errors
@@ -181,71 +170,9 @@ pub async fn run(
     accept(service, requests, None).await
 }
 
-async fn accept(
-    service: Arc<Service>,
-    mut requests: Box<dyn Listener>,
-    tls: Option<TlsAcceptor>,
-) -> Result<(), String> {
-    loop {
-        let (stream, _) = requests.accept().await.map_err(|error| error.to_string())?;
-        let (own, tls) = (service.clone(), tls.clone());
-        let connection = async move {
-            let stream = match &tls {
-                None => Ok((stream, true)),
-                Some(acceptor) => tls::accept(acceptor, stream, &own.host).await,
-            };
-            match stream {
-                Ok((stream, two)) => serve(own, stream, two).await,
-                Err(what) => own.say(format!("push connection ended: {what}")),
-            }
-        };
-        service.host.tasks.spawn("push-connection", Box::pin(connection));
-    }
-}
-
 async fn obey(service: Arc<Service>, mut commands: mpsc::Receiver<Command>) {
     while let Some(Command::Script(answers)) = commands.recv().await {
         service.state().script.extend(answers);
-    }
-}
-
-/// Lets hyper run its streams as tasks of the host.
-#[derive(Clone)]
-struct Executor(Arc<dyn Tasks>);
-
-impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executor {
-    fn execute(&self, future: F) {
-        self.0.spawn("push-stream", Box::pin(future));
-    }
-}
-
-async fn serve(service: Arc<Service>, stream: BoxStream, two: bool) {
-    let connection = Arc::new(Connection::default());
-    let (own, of) = (service.clone(), connection.clone());
-    let answer = service_fn(move |request| {
-        let (service, connection) = (own.clone(), of.clone());
-        async move { service.answer(request, &connection).await }
-    });
-    let stream = TokioIo::new(stream);
-    let ended = if two {
-        let executor = Executor(service.host.tasks.clone());
-        let builder = hyper::server::conn::http2::Builder::new(executor);
-        let mut served = pin!(builder.serve_connection(stream, answer));
-        let mut goes = pin!(connection.goes.notified());
-        let mut gone = false;
-        poll_fn(|context| {
-            if !gone && goes.as_mut().poll(context).is_ready() {
-                gone = true;
-                served.as_mut().graceful_shutdown();
-            }
-            served.as_mut().poll(context)
-        })
-        .await
-    } else {
-        hyper::server::conn::http1::Builder::new().serve_connection(stream, answer).await
-    };
-    if let Err(error) = ended {
-        service.say(format!("push connection ended: {error}"));
     }
 }
 

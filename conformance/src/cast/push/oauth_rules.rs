@@ -1,3 +1,5 @@
+//! Each rule of the token endpoint broken once, and the life of a bearer.
+
 use serde_json::Value;
 
 use super::super::forge::{asked, hold_all, rs256, set};

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use hyper::header::HeaderMap;
+use hyper_util::rt::TokioIo;
+use reveille_host::BoxStream;
 use reveille_trace::Recorder;
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines, ReadHalf};
 use tokio_rustls::TlsConnector;
 
+use super::connection::Executor;
 use super::*;
 
 pub(super) const GOOD: &str =

@@ -1,3 +1,5 @@
+//! Each rule of Web Push broken once, what may be done up to the limits, and RFC 8292's example.
+
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 use super::super::forge::{asked, encode, es256, hold_all, secret, set};
