@@ -140,6 +140,7 @@ impl Rig for SimRig<'_> {
             listen: "0.0.0.0:9090".to_owned(),
             devices: "0.0.0.0:9091".to_owned(),
             answers: Vec::new(),
+            ..push::Settings::default()
         }
     }
 

@@ -1,0 +1,430 @@
+//! The push services: requests over HTTP/2 on one side (with prior knowledge, and by TLS on a port of
+//! its own), phones on a plain channel of lines on the other. Requests are told apart by their path:
+//! `/3/device/<token>` is APNs, `/v1/projects/<id>/messages:send` is FCM and `/token` its token
+//! endpoint, `/webpush/<token>` is Web Push; each of them has a judge that holds the provider's
+//! documents against a request. Anything else is a plain webhook. What passes its judge meets a
+//! script: accepted, refused, left unanswered, dropped, doubled, delayed or reordered.
+
+mod answer;
+mod apns;
+mod asked;
+mod connection;
+mod fcm;
+#[cfg(test)]
+mod forge;
+mod jwt;
+mod oauth;
+mod phones;
+mod sealed;
+mod tls;
+mod webhook;
+mod webpush;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use reveille_host::Host;
+use reveille_trace::{Draft, Kind, Scribe};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+pub use answer::{Answer, DOCUMENTED, Documented, Provider, Reason};
+pub use apns::Settings as Apns;
+pub use fcm::Settings as Fcm;
+pub use tls::Tls;
+pub use webpush::{Settings as WebPush, Subscription};
+
+use super::sip::now_us;
+use asked::{Asked, Granted, Parcel, Refusal};
+use connection::{Connection, accept};
+
+/// The most bytes of one request's body.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// How a push service is set up.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// `address:port` for push requests without TLS.
+    #[serde(default = "default_listen")]
+    pub listen: String,
+    /// `address:port` for phones.
+    #[serde(default = "default_devices")]
+    pub devices: String,
+    /// What becomes of the first requests; all later ones are accepted.
+    #[serde(default, rename = "answer")]
+    pub answers: Vec<Answer>,
+    /// Push requests by TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Apple's service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apns: Option<Apns>,
+    /// Google's service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fcm: Option<Fcm>,
+    /// A browser's service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webpush: Option<WebPush>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: default_listen(),
+            devices: default_devices(),
+            answers: Vec::new(),
+            tls: None,
+            apns: None,
+            fcm: None,
+            webpush: None,
+        }
+    }
+}
+
+fn default_listen() -> String {
+    "0.0.0.0:9090".to_owned()
+}
+fn default_devices() -> String {
+    "0.0.0.0:9091".to_owned()
+}
+
+/// Where the faults of a push service strike, whichever provider it plays: a scenario says no more.
+pub const ON: &str = "push.webhook";
+
+/// What a push service can be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// What becomes of the next requests, after those already scripted.
+    Script(Vec<Answer>),
+}
+
+#[derive(Default)]
+struct State {
+    script: VecDeque<Answer>,
+    phones: phones::Phones,
+}
+
+#[derive(Default)]
+struct Judges {
+    apns: Option<apns::Apns>,
+    fcm: Option<fcm::Fcm>,
+    webpush: Option<webpush::WebPush>,
+}
+
+impl Judges {
+    fn new(settings: &Settings) -> Result<Self, String> {
+        Ok(Self {
+            apns: settings.apns.clone().map(apns::Apns::new).transpose()?,
+            fcm: settings.fcm.clone().map(fcm::Fcm::new).transpose()?,
+            webpush: settings.webpush.clone().map(webpush::WebPush::new).transpose()?,
+        })
+    }
+}
+
+struct Service {
+    host: Host,
+    scribe: Scribe,
+    judges: Judges,
+    state: Mutex<State>,
+}
+
+/// Runs for ever.
+///
+/// # Errors
+/// The settings name a key that is none, or an address cannot be opened.
+pub async fn run(
+    host: Host,
+    scribe: Scribe,
+    settings: Settings,
+    commands: mpsc::Receiver<Command>,
+) -> Result<(), String> {
+    let failed = |on: &str, error| format!("cannot open {on}: {error}");
+    let judges = Judges::new(&settings)?;
+    let requests = host.net.listen(&settings.listen).await;
+    let requests = requests.map_err(|error| failed(&settings.listen, error))?;
+    let phones = host.net.listen(&settings.devices).await;
+    let phones = phones.map_err(|error| failed(&settings.devices, error))?;
+    let state = State { script: settings.answers.into(), ..State::default() };
+    let service =
+        Arc::new(Service { host: host.clone(), scribe, judges, state: Mutex::new(state) });
+    host.tasks.spawn("push-commands", Box::pin(obey(service.clone(), commands)));
+    host.tasks.spawn("push-phones", Box::pin(phones::accept(service.clone(), phones)));
+    if let Some(tls) = settings.tls {
+        let acceptor = tls::acceptor(&tls, &host)?;
+        let requests = host.net.listen(&tls.listen).await;
+        let requests = requests.map_err(|error| failed(&tls.listen, error))?;
+        let own = service.clone();
+        let accept = async move {
+            if let Err(error) = accept(own.clone(), requests, Some(acceptor)).await {
+                own.say(format!("the TLS port ended: {error}"));
+            }
+        };
+        host.tasks.spawn("push-tls", Box::pin(accept));
+    }
+    accept(service, requests, None).await
+}
+
+async fn obey(service: Arc<Service>, mut commands: mpsc::Receiver<Command>) {
+    while let Some(Command::Script(answers)) = commands.recv().await {
+        service.state().script.extend(answers);
+    }
+}
+
+fn reply(status: u16, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+}
+
+/// Whose request it is.
+fn provider(path: &str) -> Provider {
+    let fcm = path.starts_with("/v1/projects/") && path.ends_with("messages:send");
+    match path {
+        "/token" => Provider::OAuth,
+        _ if path.starts_with("/3/") => Provider::Apns,
+        _ if path.starts_with("/webpush/") => Provider::WebPush,
+        _ if fcm => Provider::Fcm,
+        _ => Provider::Webhook,
+    }
+}
+
+impl Service {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, draft: Draft) {
+        self.scribe.note(now_us(&self.host), draft);
+    }
+
+    fn say(&self, text: String) {
+        self.note(Draft::new(Kind::Note).with("text", text));
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        connection: &Connection,
+    ) -> Result<Response<Full<Bytes>>, h2::Error> {
+        let provider = provider(request.uri().path());
+        if provider == Provider::Webhook && request.method() != Method::POST {
+            return Ok(reply(405, "only POST is served here\n".to_owned()));
+        }
+        let (head, body) = request.into_parts();
+        let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
+            return Ok(reply(413, format!("the body is above {BODY_LIMIT} bytes or broke off\n")));
+        };
+        let now = self.host.clock.now();
+        let asked = Asked {
+            method: head.method,
+            path: head.uri.path().to_owned(),
+            headers: head.headers,
+            body: body.to_bytes(),
+            wall: now.wall,
+            mono: now.mono,
+        };
+        match provider {
+            Provider::Webhook => self.webhook(asked, connection).await,
+            Provider::OAuth => Ok(self.token(asked)),
+            Provider::Apns | Provider::Fcm | Provider::WebPush => {
+                self.push(provider, asked, connection).await
+            }
+        }
+    }
+
+    async fn webhook(
+        self: &Arc<Self>,
+        asked: Asked,
+        connection: &Connection,
+    ) -> Result<Response<Full<Bytes>>, h2::Error> {
+        let wanted = webhook::read(&asked.body);
+        let mut received = Draft::new(Kind::PushReceived).raw(asked.body);
+        if let Ok(webhook::Wanted { token, session, .. }) = &wanted {
+            received = received.with("token", token.as_str()).with("session", session.as_str());
+        }
+        self.note(received);
+        match wanted {
+            Ok(webhook::Wanted { token, payload, .. }) => {
+                let parcel = Parcel { token, payload, until: None, replaces: None };
+                let granted = Granted { parcel, response: reply(200, String::new()) };
+                self.play(Provider::Webhook, granted, connection).await
+            }
+            Err(what) => {
+                self.note(Draft::new(Kind::PushAnswered).with("status", 400_u16));
+                Ok(reply(400, what))
+            }
+        }
+    }
+
+    async fn push(
+        self: &Arc<Self>,
+        provider: Provider,
+        asked: Asked,
+        connection: &Connection,
+    ) -> Result<Response<Full<Bytes>>, h2::Error> {
+        let (token, raw, shown) = self.seen(provider, &asked);
+        let text = asked::line(&raw);
+        let mut received = Draft::new(Kind::PushReceived).raw(raw).with("token", token.as_str());
+        received = received.with("provider", provider.name());
+        let session = if provider == Provider::Fcm { fcm::Fcm::session(&asked) } else { None };
+        if let Some(session) = session.or_else(|| asked::session(&text)) {
+            received = received.with("session", session);
+        }
+        for (name, value) in shown {
+            received = received.with(name, value);
+        }
+        self.note(received);
+        let (judges, entropy) = (&self.judges, &*self.host.entropy);
+        let judged = match provider {
+            Provider::Apns => {
+                judges.apns.as_ref().map(|apns| apns.judge(asked, &connection.seen, entropy))
+            }
+            Provider::Fcm => judges.fcm.as_ref().map(|fcm| fcm.judge(asked, entropy)),
+            _ => judges.webpush.as_ref().map(|webpush| webpush.judge(asked, entropy)),
+        };
+        match judged {
+            Some(Ok(granted)) => self.play(provider, granted, connection).await,
+            Some(Err(refusal)) => Ok(self.refused(&refusal, &token)),
+            None => Ok(self.unserved(provider, &token)),
+        }
+    }
+
+    /// The device token, what the trace keeps as bytes, and what it shows of the headers.
+    fn seen(
+        &self,
+        provider: Provider,
+        asked: &Asked,
+    ) -> (String, Vec<u8>, Vec<(&'static str, String)>) {
+        let body = || asked.body.to_vec();
+        match provider {
+            Provider::Fcm => {
+                (fcm::Fcm::token(asked).unwrap_or_default(), body(), fcm::Fcm::shown(asked))
+            }
+            Provider::WebPush => {
+                let webpush = self.judges.webpush.as_ref();
+                let opened = webpush.and_then(|webpush| webpush.open(asked).ok());
+                let token = webpush.map(|webpush| webpush.token(&asked.path));
+                let raw = opened.unwrap_or_else(body);
+                (token.unwrap_or_default(), raw, webpush::WebPush::shown(asked))
+            }
+            _ => (apns::Apns::token(&asked.path).to_owned(), body(), apns::Apns::shown(asked)),
+        }
+    }
+
+    fn unserved(&self, provider: Provider, token: &str) -> Response<Full<Bytes>> {
+        let answered = Draft::new(Kind::PushAnswered).with("status", 404_u16);
+        self.note(answered.with("token", token));
+        let name = provider.name();
+        reply(404, format!("{name} is not served here; give the push service settings for it\n"))
+    }
+
+    /// Answers a request that breaks a rule.
+    fn refused(&self, refusal: &Refusal, token: &str) -> Response<Full<Bytes>> {
+        let Refusal { rule, answer, what } = refusal;
+        let documented = answer.documented();
+        let answered = Draft::new(Kind::PushAnswered).with("status", documented.status);
+        let answered = answered.with("token", token).with("reason", documented.name);
+        self.note(answered.with("rule", *rule).with("what", what.as_str()));
+        answer.response(what, 0)
+    }
+
+    /// Answers a request for a bearer. None of its secrets stands in the trace.
+    fn token(&self, asked: Asked) -> Response<Full<Bytes>> {
+        let Some(fcm) = &self.judges.fcm else {
+            return reply(404, "fcm is not served here; give the push service [fcm]\n".to_owned());
+        };
+        let now = asked.mono;
+        if let Err(Refusal { rule, answer, what }) = fcm.oauth.judge(asked) {
+            let name = answer.documented().name;
+            self.say(format!("a bearer was refused: {name}, rule {rule}: {what}"));
+            return answer.response(&what, 0);
+        }
+        let scripted = self.next(Provider::OAuth);
+        if let Some(Answer::Reason { name, retry_after_s, .. }) = scripted {
+            self.say(format!("a bearer was refused: {}, as scripted", name.documented().name));
+            return answer::with_retry_after(name.response("as scripted", 0), retry_after_s);
+        }
+        self.say("a bearer was given".to_owned());
+        fcm.oauth.give(now, &*self.host.entropy)
+    }
+
+    /// Takes the first scripted answer for this provider.
+    fn next(&self, provider: Provider) -> Option<Answer> {
+        let taken = {
+            let script = &mut self.state().script;
+            let at = script.iter().position(|answer| answer.fits(provider))?;
+            script.remove(at)
+        };
+        if let Some(fault) = taken.and_then(|answer| answer.fault()) {
+            self.note(Draft::new(Kind::FaultStruck).with("fault", fault).with("on", ON));
+        }
+        taken
+    }
+
+    async fn play(
+        self: &Arc<Self>,
+        provider: Provider,
+        granted: Granted,
+        connection: &Connection,
+    ) -> Result<Response<Full<Bytes>>, h2::Error> {
+        let Granted { parcel, response } = granted;
+        let answer = self.next(provider).unwrap_or(Answer::Accept);
+        let mut answered = Draft::new(Kind::PushAnswered);
+        let response = match answer {
+            Answer::Hang => {
+                // The requester gives up first; hyper then drops this future with the stream.
+                std::future::pending::<()>().await;
+                response
+            }
+            Answer::RefuseStream => return Err(h2::Reason::REFUSED_STREAM.into()),
+            Answer::Refuse { status } => reply(status, String::new()),
+            Answer::Reason { name, age_s, retry_after_s } => {
+                answered = answered.with("reason", name.documented().name);
+                let since = self.host.clock.now().wall.saturating_sub(Duration::from_secs(age_s));
+                let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+                answer::with_retry_after(name.response("as scripted", since), retry_after_s)
+            }
+            _ => response,
+        };
+        let answered = answered.with("status", response.status().as_u16());
+        self.note(answered.with("token", parcel.token.as_str()));
+        if answer == Answer::GoAway {
+            connection.goes.notify_one();
+        }
+        self.deliver(answer, parcel);
+        Ok(response)
+    }
+
+    fn deliver(self: &Arc<Self>, answer: Answer, parcel: Parcel) {
+        match answer {
+            Answer::Accept | Answer::GoAway => self.state().phones.deliver(parcel),
+            Answer::Duplicate => {
+                let phones = &mut self.state().phones;
+                phones.deliver(parcel.clone());
+                phones.deliver(parcel);
+            }
+            Answer::Delay { delay_ms } => {
+                let service = self.clone();
+                let later = async move {
+                    service.host.sleep(Duration::from_millis(delay_ms)).await;
+                    service.state().phones.deliver(parcel);
+                };
+                self.host.tasks.spawn("push-later", Box::pin(later));
+            }
+            Answer::Reorder => self.state().phones.hold(parcel),
+            Answer::Drop => self.note(Draft::new(Kind::PushDropped).with("token", parcel.token)),
+            Answer::Hang | Answer::Refuse { .. } | Answer::Reason { .. } | Answer::RefuseStream => {
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
