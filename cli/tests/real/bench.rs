@@ -1,5 +1,6 @@
 //! Processes of the house, their configurations, and what they report while they run.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
@@ -22,12 +23,15 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn start(who: &'static str, folder: &TempDir, name: &str) -> Self {
         let config = folder.path().join(format!("{name}.toml"));
+        // What it says to people would drown what the tests say.
+        let words = File::create(folder.path().join(format!("{name}.log"))).expect("a file");
         let mut child = Command::new(env!("CARGO_BIN_EXE_reveille"))
             .args(["serve", who, "--trace", "-", "--config"])
             .arg(config)
             .env("RUST_LOG", "warn")
             .current_dir(folder.path())
             .stdout(Stdio::piped())
+            .stderr(words)
             .spawn()
             .expect("the binary runs");
         let out = BufReader::new(child.stdout.take().expect("its output is ours"));
