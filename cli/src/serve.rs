@@ -98,7 +98,8 @@ pub(crate) fn run(serve: &Serve) -> Result<u8, Stop> {
                 member(cast::registrar::run(host, scribe("registrar"), settings, registrar)).await
             }
             Who::Caller => {
-                let settings = settings(path, &text)?;
+                let settings: cast::caller::Settings = settings(path, &text)?;
+                calls.expect(settings.calls.iter().map(|call| call.mark.clone()));
                 member(cast::caller::run(host, scribe("caller"), settings, caller)).await
             }
             Who::Push => {
@@ -121,15 +122,15 @@ struct Calls(Arc<Mutex<BTreeMap<String, u16>>>);
 impl Calls {
     fn note(&self, fact: &Fact) {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match fact.what {
-            What::Sent => {
-                calls.entry(fact.about.clone()).or_default();
-            }
-            What::Received if fact.number >= 200 => {
-                calls.insert(fact.about.clone(), fact.number);
-            }
-            _ => {}
+        if fact.what == What::Received && fact.number >= 200 {
+            calls.insert(fact.about.clone(), fact.number);
         }
+    }
+
+    /// Calls that are to be placed, whether or not an INVITE ever leaves.
+    fn expect(&self, marks: impl Iterator<Item = String>) {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.extend(marks.map(|mark| (mark, 0)));
     }
 
     /// 1 if a call was not answered.

@@ -130,3 +130,29 @@ fn one_cell_of_a_sweep_is_played_alone_with_its_ladder() {
     assert_eq!(sides, ["after", "before"]);
     assert!(run.cases.iter().all(|case| case.faults[0].struck == 1));
 }
+
+#[test]
+fn results_that_cannot_be_written_are_told_before_anything_is_played() {
+    let place = tempfile::tempdir().expect("a folder");
+    write(place.path(), "file", "no folder");
+    let said = reveille(place.path(), &["run", "wake/plain", "--junit", "missing/junit.xml"]);
+    assert_eq!((said.code, said.out.as_str()), (6, ""), "{}", said.err);
+    assert!(said.err.contains("missing/junit.xml"), "{}", said.err);
+    let said = reveille(place.path(), &["run", "wake/plain", "--out", "file"]);
+    assert_eq!((said.code, said.out.as_str()), (6, ""), "{}", said.err);
+}
+
+#[test]
+fn a_caller_whose_call_is_not_answered_ends_with_code_1() {
+    let place = tempfile::tempdir().expect("a folder");
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = closed.local_addr().expect("it is bound").port();
+    drop(closed);
+    let config = format!(
+        "listen = \"127.0.0.1:0\"\nadvertise = \"127.0.0.1\"\ngateway = \"127.0.0.1:{port}\"\n\
+         transport = \"tcp\"\n[[call]]\nmark = \"c1\"\nto = \"sip:bob@example.com\"\n"
+    );
+    write(place.path(), "caller.toml", &config);
+    let said = reveille(place.path(), &["serve", "caller", "--config", "caller.toml"]);
+    assert_eq!(said.code, 1, "{}", said.err);
+}

@@ -16,7 +16,7 @@ use reveille_host::Entropy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::asked::{Asked, Granted, Parcel, Refusal, Rule, hold, judge, line, number};
+use super::asked::{Asked, Granted, Parcel, Refusal, Rule, hold, judge, line, number, rule};
 use super::jwt::{Jwt, Key};
 
 /// How old a provider token may be, in seconds.
@@ -118,14 +118,6 @@ impl Push {
     fn limit(&self) -> usize {
         if self.asked.header("apns-push-type") == Some("voip") { 5_120 } else { 4_096 }
     }
-}
-
-const fn rule(
-    name: &'static str,
-    answer: &'static str,
-    judge: fn(&Push) -> Result<(), String>,
-) -> Rule<Push> {
-    Rule { name, answer, judge }
 }
 
 /// The rules, in the order in which they are held.

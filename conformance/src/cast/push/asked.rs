@@ -45,6 +45,15 @@ pub(super) struct Rule<R> {
     pub(super) judge: fn(&R) -> Result<(), String>,
 }
 
+/// A row of a provider's table.
+pub(super) const fn rule<R>(
+    name: &'static str,
+    answer: &'static str,
+    judge: fn(&R) -> Result<(), String>,
+) -> Rule<R> {
+    Rule { name, answer, judge }
+}
+
 /// A request that breaks a rule.
 #[derive(Debug)]
 pub(super) struct Refusal {

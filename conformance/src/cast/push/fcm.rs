@@ -12,7 +12,7 @@ use reveille_host::Entropy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::asked::{Asked, Granted, Parcel, Refusal, Rule, hold, judge};
+use super::asked::{Asked, Granted, Parcel, Refusal, Rule, hold, judge, rule};
 use super::oauth::OAuth;
 
 /// The most bytes of keys and values, to a token and to a topic.
@@ -93,14 +93,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     let whole: u64 = whole.parse().map_err(|_| "too long".to_owned())?;
     let nanos: u32 = format!("{part:0<9}").parse().map_err(|_| "too fine".to_owned())?;
     Ok(Duration::new(whole, nanos))
-}
-
-const fn rule(
-    name: &'static str,
-    answer: &'static str,
-    judge: fn(&Push) -> Result<(), String>,
-) -> Rule<Push> {
-    Rule { name, answer, judge }
 }
 
 /// The rules, in the order in which they are held.

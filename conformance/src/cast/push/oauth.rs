@@ -14,7 +14,7 @@ use hyper::{Method, Response};
 use reveille_host::Entropy;
 use serde_json::json;
 
-use super::asked::{Asked, Refusal, Rule, hold, judge};
+use super::asked::{Asked, Refusal, Rule, hold, judge, rule};
 use super::fcm::Settings;
 use super::jwt::{Jwt, Key};
 
@@ -49,14 +49,6 @@ impl Grant {
     fn jwt(&self) -> Result<&Jwt, String> {
         self.jwt.as_ref().map_err(Clone::clone)
     }
-}
-
-const fn rule(
-    name: &'static str,
-    answer: &'static str,
-    judge: fn(&Grant) -> Result<(), String>,
-) -> Rule<Grant> {
-    Rule { name, answer, judge }
 }
 
 /// The rules, in the order in which they are held.

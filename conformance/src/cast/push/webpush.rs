@@ -17,7 +17,7 @@ use reveille_host::Entropy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::asked::{Asked, Granted, Parcel, Refusal, Rule, hold, judge, line, number};
+use super::asked::{Asked, Granted, Parcel, Refusal, Rule, hold, judge, line, number, rule};
 use super::jwt::{Jwt, Key, base64url};
 use super::sealed::{self, Record};
 
@@ -143,14 +143,6 @@ impl Push {
     fn key(&self) -> Result<&[u8], String> {
         self.vapid.as_ref().map(|(_, key)| key.as_slice()).map_err(Clone::clone)
     }
-}
-
-const fn rule(
-    name: &'static str,
-    answer: &'static str,
-    judge: fn(&Push) -> Result<(), String>,
-) -> Rule<Push> {
-    Rule { name, answer, judge }
 }
 
 /// The rules, in the order in which they are held.
