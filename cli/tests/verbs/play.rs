@@ -138,6 +138,7 @@ fn results_that_cannot_be_written_are_told_before_anything_is_played() {
     let said = reveille(place.path(), &["run", "wake/plain", "--junit", "missing/junit.xml"]);
     assert_eq!((said.code, said.out.as_str()), (6, ""), "{}", said.err);
     assert!(said.err.contains("missing/junit.xml"), "{}", said.err);
+    assert!(!place.path().join("out/latest").exists(), "nothing was played");
     let said = reveille(place.path(), &["run", "wake/plain", "--out", "file"]);
     assert_eq!((said.code, said.out.as_str()), (6, ""), "{}", said.err);
 }
