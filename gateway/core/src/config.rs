@@ -22,6 +22,13 @@ pub struct Config {
     pub provisional_every_ms: u64,
     /// How long an app may ring before 480.
     pub ring_deadline_ms: u64,
+    /// How long a call that an app placed may go without a sign of the one called before it is
+    /// cancelled: Timer C of RFC 3261 section 16.6, more than 180,000.
+    pub no_answer_ms: u64,
+    /// How long an app may take to `complete` an answered call before it is hung up.
+    pub complete_ms: u64,
+    /// How long an app may take to answer an UPDATE, well under 64*T1.
+    pub update_ms: u64,
     /// An app that sends no frame for this long after a `start` is woken again.
     pub start_silence_ms: u64,
     /// How long a lost connection may come back before the session counts as asleep.
@@ -112,6 +119,9 @@ impl Config {
             hold_code: Some(183),
             provisional_every_ms: 55_000,
             ring_deadline_ms: 120_000,
+            no_answer_ms: 185_000,
+            complete_ms: 20_000,
+            update_ms: 10_000,
             start_silence_ms: 3_000,
             grace_ms: 60_000,
             idle_limit_ms: (30_000, 9_000),

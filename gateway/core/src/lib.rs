@@ -22,6 +22,7 @@ macro_rules! planted {
 
 mod call;
 pub mod config;
+mod dialog;
 mod dice;
 mod digest;
 mod gate;

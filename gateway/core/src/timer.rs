@@ -37,8 +37,11 @@ pub enum Name {
     Repeat2xx,
     /// RFC 3261 13.3.1.4: 64*T1 without an ACK.
     NoAck,
-    /// End of the wake budget, later of the ring deadline.
+    /// End of the wake budget, later of the ring deadline; of a placed call: of the wait for an
+    /// answer, later for the app's `complete`.
     CallDeadline,
+    /// RFC 3311 5.2: an UPDATE that was given to the app is answered.
+    Update,
     /// RFC 3261 13.3.1.1: repeats the provisional of a held call.
     Provisional,
     /// Next push attempt.
@@ -77,6 +80,7 @@ impl Name {
             Self::Repeat2xx => "repeat-2xx",
             Self::NoAck => "no-ack",
             Self::CallDeadline => "call-deadline",
+            Self::Update => "update",
             Self::Provisional => "provisional",
             Self::WakeAttempt => "wake-attempt",
             Self::StartSilence => "start-silence",

@@ -167,6 +167,15 @@ impl Message {
         }
     }
 
+    /// The reason phrase of a response, as the peer wrote it.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match &self.start {
+            StartLine::Response { reason, .. } => Some(reason),
+            StartLine::Request { .. } => None,
+        }
+    }
+
     /// True for a request.
     #[must_use]
     pub const fn is_request(&self) -> bool {

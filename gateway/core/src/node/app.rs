@@ -342,7 +342,9 @@ impl Node {
             }
             ("call", "start") => self.on_start_answer(session, frame),
             ("call", "shutdown") => self.on_shutdown(session, frame),
-            ("call", "complete" | "prack" | "trickle") => {}
+            ("call", "complete") => self.on_complete(session, frame),
+            ("call", "prack") => self.on_prack(session, frame),
+            ("call", "trickle") => {}
             (package, action) => {
                 let short = |text: &str| text.chars().take(40).collect::<String>();
                 let (package, action) = (short(package), short(action));
@@ -356,13 +358,17 @@ impl Node {
         let subsession = frame.control.subsession_id.clone().unwrap_or_default();
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(&subsession));
         match (frame.control.kind, call) {
-            (FrameType::Request, _) => {
-                self.refuse_frame(session, frame, 480, "this gateway places no calls yet");
-            }
+            (FrameType::Request, _) => self.on_start_request(session, frame),
             (_, None) => self.refuse_frame(session, frame, 404, "no such call"),
+            (_, Some(call)) if !call.is_undecided() => {
+                // What is neither answers a call that has ended meanwhile.
+                let _ours: bool = self.on_renegotiation_answer(session, &subsession, frame);
+            }
             (FrameType::Error, Some(call)) => {
                 let code = frame.header.error_code.filter(|code| (300..700).contains(code));
                 let code = code.filter(|code| ![401, 407].contains(code)).unwrap_or(480);
+                let late_offer = code == 403 && call.invite.body.is_empty();
+                let code = if late_offer { 488 } else { code };
                 let reason = reveille_wire::sip::Message::reason_phrase(code);
                 let response = call.response(code, reason, "");
                 self.decide(session, &subsession, &response);
@@ -396,6 +402,8 @@ impl Node {
             }
             Phase::Decided { status: 200, .. } => self.hang_up_later(session, &subsession),
             Phase::Confirmed { .. } => self.hang_up(session, &subsession),
+            Phase::Placed { .. } => self.cancel_placed(session, &subsession),
+            Phase::Answered { .. } => self.hang_up_answered(session, &subsession),
             Phase::Decided { .. } => {}
         }
     }
@@ -481,7 +489,7 @@ impl super::entry::Entry {
                 let lost = held.is_some_and(|held| !held.iter().any(|id| id == subsession));
                 lost && !replayed
             }
-            Some(Phase::Decided { .. } | Phase::Confirmed { .. }) | None => false,
+            Some(_) | None => false,
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Calls: accepted, offered, rung, decided, confirmed, ended.
 
-use reveille_wire::sip::Message;
+use reveille_wire::jsonrtc::Frame;
+use reveille_wire::sip::{Message, Method};
 
 use super::Node;
-use super::entry::{Dirty, Promise};
+use super::entry::{Asked, Dirty, Promise};
 use crate::call::Call;
 use crate::io::{Change, Flow, Output};
-use crate::record::{CallRecord, Phase, Raw, SessionId, VERSION};
+use crate::record::{CallRecord, Phase, Raw, SessionId, Side, VERSION};
 use crate::timer::{Name, Owner};
 use crate::transaction::TransactionKey;
 
@@ -25,7 +26,8 @@ impl Node {
             arrival: entry.session.record.last_arrival,
             invite: Raw(invite.to_bytes()),
             flow,
-            to_tag,
+            side: Side::Incoming,
+            local_tag: to_tag,
             hold_code: self.config.hold_code,
             deadline_wall_us: now_wall_us + self.config.wake_budget_ms * 1_000,
             accepted_wall_us: now_wall_us,
@@ -186,9 +188,7 @@ impl Node {
         self.timers.clear(Name::Provisional, &owner);
         let subsession = subsession.to_owned();
         self.promise(session, Promise::Respond { key, status, bytes, subsession });
-        if !self.entries.get(session).is_some_and(super::entry::Entry::has_pending) {
-            self.end_wake(session);
-        }
+        self.end_wake_if_idle(session);
     }
 
     /// Ends an undecided call with a failure, and tells an app that has its `start`.
@@ -217,25 +217,44 @@ impl Node {
         action: &str,
         sdp: Option<&str>,
     ) {
-        let defect = planted!(self.config, RepeatsSequence);
-        let Some(entry) = self.entries.get_mut(session) else { return };
+        let Some(entry) = self.entries.get(session) else { return };
         let Some(call) = entry.calls.get(subsession) else { return };
         let mut frame = call.message(action, &entry.session.record.aor);
         if let Some(sdp) = sdp {
             frame.payload.insert("sdp".to_owned(), sdp.into());
         }
-        let (_, text) = entry.session.number(frame, defect);
+        self.give(session, frame);
+    }
+
+    /// Gives the app a numbered frame; without a socket it is kept for the replay. Returns the
+    /// correlation id that a request was given.
+    pub(super) fn give(&mut self, session: &SessionId, frame: Frame) -> Option<String> {
+        let defect = planted!(self.config, RepeatsSequence);
+        let entry = self.entries.get_mut(session)?;
+        let named = frame.control.correlation_id.clone();
+        let (sequence, text) = entry.session.number(frame, defect);
         entry.mark(Dirty::Urgent);
         if let Some(socket) = entry.session.attached() {
             self.promise(session, Promise::Text { socket, text, hop: None });
         } else {
             self.touched.insert(session.clone());
         }
+        Some(named.unwrap_or_else(|| format!("s{sequence}")))
     }
 
-    /// The wake budget, or after the app's 180 the ring deadline, is over: 480, once.
+    /// What the call waited for did not come in time. The wake budget, or after the app's 180 the
+    /// ring deadline: 480, once.
     pub(super) fn on_call_deadline(&mut self, session: &SessionId, subsession: &str) {
-        self.refuse_call(session, subsession, 480, "Temporarily Unavailable", true);
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        match call.map(|call| &call.record.phase) {
+            Some(Phase::Held | Phase::Offered { .. }) => {
+                self.refuse_call(session, subsession, 480, "Temporarily Unavailable", true);
+            }
+            Some(Phase::Placed { .. }) => self.on_no_answer_deadline(session, subsession),
+            Some(Phase::Answered { .. }) => self.on_no_complete(session, subsession),
+            Some(Phase::Confirmed { .. }) => self.on_exchange_deadline(session, subsession),
+            Some(Phase::Decided { .. }) | None => {}
+        }
     }
 
     /// Nothing can bring the app back in time: every pending call ends.
@@ -258,10 +277,7 @@ impl Node {
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let Some(call) = call else { return };
         call.repeat_ms = t1_ms;
-        let decided_us = match call.record.phase {
-            Phase::Decided { at_wall_us, .. } => at_wall_us,
-            Phase::Held | Phase::Offered { .. } | Phase::Confirmed { .. } => return,
-        };
+        let Some((_, _, decided_us)) = call.repeated() else { return };
         let owner = Owner::Call(session.clone(), subsession.to_owned());
         let limit_ms = 64 * t1_ms;
         let until_us = self.mono_of_wall(decided_us + limit_ms * 1_000, limit_ms);
@@ -273,8 +289,8 @@ impl Node {
         let t2_ms = self.config.timers.t2_ms;
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let Some(call) = call else { return };
-        let Phase::Decided { response, .. } = &call.record.phase else { return };
-        let (flow, bytes) = (call.record.flow.clone(), response.0.clone());
+        let Some((flow, response, _)) = call.repeated() else { return };
+        let (flow, bytes) = (flow.clone(), response.0.clone());
         call.repeat_ms = (call.repeat_ms * 2).min(t2_ms);
         let again_ms = call.repeat_ms;
         self.out.push(Output::Sip { flow, bytes });
@@ -284,29 +300,29 @@ impl Node {
 
     /// The caller's ACK: the call's record becomes the dialog's, and the app is told.
     pub(super) fn confirm(&mut self, session: &SessionId, subsession: &str, ack: &Message) {
+        if self.confirm_reinvite(session, subsession, ack) {
+            return;
+        }
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let Some(call) = call else { return };
-        let Phase::Decided { status: 200, response, hung_up, .. } = &call.record.phase else {
-            return;
-        };
+        let Phase::Decided { status: 200, hung_up, .. } = &call.record.phase else { return };
         if *hung_up {
             self.hang_up(session, subsession);
             return;
         }
-        let response = response.clone();
-        let remote_cseq = ack.cseq().map(|cseq| cseq.number).unwrap_or_default();
+        let Some(dialog) = call.dialog().map(Box::new) else { return };
         let sdp = (!ack.body.is_empty()).then(|| String::from_utf8_lossy(&ack.body).into_owned());
         self.stop_repeating(session, subsession);
         self.tell_app(session, subsession, "complete", sdp.as_deref());
         if let Some(call) =
             self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession))
         {
-            call.record.phase = Phase::Confirmed { remote_cseq, local_cseq: 0, response };
+            call.record.phase = Phase::Confirmed { dialog, ack: None, exchange: None };
         }
         self.put_call(session, subsession, Dirty::Urgent);
     }
 
-    fn stop_repeating(&mut self, session: &SessionId, subsession: &str) {
+    pub(super) fn stop_repeating(&mut self, session: &SessionId, subsession: &str) {
         let owner = Owner::Call(session.clone(), subsession.to_owned());
         self.timers.clear(Name::Repeat2xx, &owner);
         self.timers.clear(Name::NoAck, &owner);
@@ -333,23 +349,22 @@ impl Node {
         let branch = format!("z9hG4bK{}", self.dice.hex(8));
         let Some(entry) = self.entries.get(session) else { return };
         let Some(call) = entry.calls.get(subsession) else { return };
-        let local_cseq = match call.record.phase {
-            Phase::Confirmed { local_cseq, .. } => local_cseq,
-            Phase::Held | Phase::Offered { .. } | Phase::Decided { .. } => 0,
-        };
+        let Some(mut dialog) = call.dialog() else { return };
         let flow = call.record.flow.clone();
         let via = self.via(flow.transport, &branch);
-        let bytes = call.bye(local_cseq + 1, &via).to_bytes();
+        let bye = dialog.request(Method::BYE, &call.call_id, &via);
         self.end_call(session, subsession, Dirty::Urgent);
-        self.promise(session, Promise::Bye { bytes, branch, flow });
+        self.ask_within(session, subsession, flow, bye, Asked::Bye);
     }
 
     /// Forgets a call: its record is dropped, and nothing finds it any more.
     pub(super) fn end_call(&mut self, session: &SessionId, subsession: &str, dirty: Dirty) {
+        self.answer_peer(session, subsession);
         self.stop_repeating(session, subsession);
         let owner = Owner::Call(session.clone(), subsession.to_owned());
         self.timers.clear(Name::CallDeadline, &owner);
         self.timers.clear(Name::Provisional, &owner);
+        self.timers.clear(Name::Update, &owner);
         let Some(entry) = self.entries.get_mut(session) else { return };
         let Some(call) = entry.calls.remove(subsession) else { return };
         entry.changes.push(Change::DropCall { subsession: subsession.to_owned() });

@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
 
+use reveille_wire::sip::Message;
+
 use crate::call::Call;
 use crate::gate::Gate;
-use crate::io::{Change, SocketId};
+use crate::io::{Change, Flow, SocketId};
 use crate::record::SessionId;
 use crate::registration::Registration;
 use crate::session::Session;
@@ -22,19 +24,48 @@ pub(super) enum Promise {
     Close { socket: SocketId, code: u16, reason: &'static str },
     /// A push attempt.
     Push { wake: u64, attempt: u32 },
-    /// A BYE of ours.
-    Bye { bytes: Vec<u8>, branch: String, flow: crate::io::Flow },
+    /// The INVITE of a call that the app placed, or of its re-INVITE.
+    Invite { subsession: String },
+    /// A request of ours within a dialog.
+    Ask { flow: Flow, within: Box<Within> },
+    /// A message outside all transactions: an ACK of ours.
+    Sip { flow: Flow, bytes: Vec<u8> },
     /// The record of the session that this one took the place of may go.
     DropSuperseded(SessionId),
 }
 
 /// What a client transaction is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Purpose {
     /// REGISTER for this session.
     Register(SessionId),
-    /// Ends a dialog; nobody waits for the answer.
+    /// A request within a dialog.
+    Within(Box<Within>),
+    /// Nobody waits for the answer.
+    Unheard,
+}
+
+/// A request of ours within a dialog, and what hangs on its answer.
+#[derive(Debug, Clone)]
+pub(super) struct Within {
+    pub(super) place: (SessionId, String),
+    /// Whose secret answers a challenge.
+    pub(super) user: String,
+    pub(super) request: Message,
+    pub(super) asked: Asked,
+    /// The secret was shown.
+    pub(super) authorised: bool,
+}
+
+/// What a request within a dialog is for. The correlation id is that of the app's request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// The end.
     Bye,
+    /// An UPDATE of the app.
+    Update { correlation: Option<String> },
+    /// A PRACK, for the app or in its place.
+    Prack { correlation: Option<String> },
 }
 
 /// How much of a session's record must be written.
@@ -113,6 +144,18 @@ impl Entry {
 
     pub(super) fn has_pending(&self) -> bool {
         self.calls.values().any(Call::is_undecided)
+    }
+
+    /// True if something waits for what the app says.
+    pub(super) fn awaits_app(&self) -> bool {
+        self.calls.values().any(Call::awaits_app)
+    }
+
+    /// Calls that wait for what the app says, by arrival.
+    pub(super) fn awaiting(&self) -> Vec<String> {
+        let mut awaiting: Vec<_> = self.calls.values().filter(|call| call.awaits_app()).collect();
+        awaiting.sort_by_key(|call| call.record.arrival);
+        awaiting.into_iter().map(|call| call.record.subsession.clone()).collect()
     }
 
     /// Notes that this call's record changed.

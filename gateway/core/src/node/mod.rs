@@ -3,7 +3,9 @@
 
 mod app;
 mod calls;
+mod dialog;
 mod entry;
+mod outgoing;
 mod recover;
 mod settle;
 mod sip;
@@ -23,6 +25,7 @@ use crate::record::SessionId;
 use crate::timer::{Name, Owner, Timers};
 use crate::transaction::{Act, Client, InviteServer, Server, TransactionKey};
 use entry::{Entry, Promise, Purpose};
+use outgoing::Calling;
 
 /// A WebSocket, from upgrade to close.
 #[derive(Debug, Clone)]
@@ -60,6 +63,8 @@ pub struct Node {
     identities: BTreeMap<String, TransactionKey>,
     servers: BTreeMap<TransactionKey, (Server, Flow)>,
     clients: BTreeMap<String, (Client, Flow, Purpose)>,
+    /// INVITEs of ours, by branch.
+    calling: BTreeMap<String, Calling>,
     /// Calls by SIP Call-ID.
     dialogs: BTreeMap<String, BTreeSet<(SessionId, String)>>,
     wakes: BTreeMap<u64, SessionId>,
@@ -89,6 +94,7 @@ impl Node {
             identities: BTreeMap::new(),
             servers: BTreeMap::new(),
             clients: BTreeMap::new(),
+            calling: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             wakes: BTreeMap::new(),
             last_wake: 0,
@@ -149,10 +155,14 @@ impl Node {
         match owner {
             Owner::InviteServer(key) => self.on_invite_timer(name, &key),
             Owner::Server(key) => self.on_server_timer(name, &key),
-            Owner::Client(branch) => self.on_client_timer(name, &branch),
+            Owner::Client(branch) => match name {
+                Name::A | Name::B | Name::D | Name::M => self.on_calling_timer(name, &branch),
+                _ => self.on_client_timer(name, &branch),
+            },
             Owner::Call(session, subsession) => match name {
                 Name::Repeat2xx => self.repeat_answer(&session, &subsession),
                 Name::NoAck => self.on_no_ack(&session, &subsession),
+                Name::Update => self.on_update_deadline(&session, &subsession),
                 Name::Provisional => self.repeat_provisional(&session, &subsession),
                 _ => self.on_call_deadline(&session, &subsession),
             },

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use reveille_trace::{Draft, Kind};
+use reveille_wire::sip::Message;
 
 use super::entry::{Dirty, Entry, Promise};
 use super::{Invite, Node};
 use crate::call::Call;
-use crate::record::{CallRecord, Phase, SessionId, SessionRecord, Standing};
+use crate::io::Flow;
+use crate::record::{CallRecord, Exchange, Phase, SessionId, SessionRecord, Standing};
 use crate::session::{Link, Session};
 use crate::timer::{Name, Owner};
-use crate::transaction::InviteServer;
+use crate::transaction::{InviteServer, TransactionKey};
 
 /// Registrations after a restart are spread over this long, so that a thousand sleepers do not
 /// register in one instant.
@@ -38,7 +40,7 @@ impl Node {
         }
         let waiting: Vec<_> = self.entries.keys().cloned().collect();
         for session in waiting {
-            if self.entries.get(&session).is_some_and(Entry::has_pending) {
+            if self.entries.get(&session).is_some_and(Entry::awaits_app) {
                 self.arm_wake(&session);
             }
         }
@@ -70,7 +72,7 @@ impl Node {
 
     fn recover_call(&mut self, mut record: CallRecord) {
         if planted!(self.config, ForgetsToTag) {
-            record.to_tag = self.dice.hex(8);
+            record.local_tag = self.dice.hex(8);
         }
         let (session, subsession) = (record.session.clone(), record.subsession.clone());
         let Some(mut call) = Call::new(record) else {
@@ -84,7 +86,9 @@ impl Node {
         let phase = call.record.phase.clone();
         let Some(entry) = self.entries.get_mut(&session) else { return };
         entry.calls.insert(subsession.clone(), call);
-        if !matches!(phase, Phase::Confirmed { .. }) {
+        let waits_here =
+            matches!(phase, Phase::Held | Phase::Offered { .. } | Phase::Decided { .. });
+        if waits_here {
             let machine = InviteServer::new(flow.transport.is_reliable(), self.config.timers);
             let identity = format!("recovered {session} {subsession}");
             let invite = Invite { machine, flow, call: None, identity };
@@ -104,7 +108,57 @@ impl Node {
                     self.repeat(&session, promise);
                 }
             }
-            Phase::Confirmed { .. } => {}
+            Phase::Placed { .. } => self.recover_placed(&session, &subsession),
+            Phase::Answered { .. } => self.recover_deadline(&session, &subsession),
+            Phase::Confirmed { exchange, .. } => {
+                self.recover_exchange(&session, &subsession, exchange.as_deref());
+            }
+        }
+    }
+
+    fn recover_deadline(&mut self, session: &SessionId, subsession: &str) {
+        let most_ms = self.config.complete_ms.max(self.config.wake_budget_ms);
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        let Some(call) = call else { return };
+        let at_us = self.mono_of_wall(call.record.deadline_wall_us, most_ms);
+        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        self.timers.set(Name::CallDeadline, owner, at_us);
+    }
+
+    /// A renegotiation goes on where it stood.
+    fn recover_exchange(
+        &mut self,
+        session: &SessionId,
+        subsession: &str,
+        exchange: Option<&Exchange>,
+    ) {
+        match exchange {
+            Some(Exchange::Peer { invite, flow, decided, .. }) => {
+                let Ok(invite) = Message::parse(&invite.0) else { return };
+                let Some(key) = TransactionKey::of(&invite) else { return };
+                let machine = InviteServer::new(flow.transport.is_reliable(), self.config.timers);
+                let call = Some((session.clone(), subsession.to_owned()));
+                let identity = format!("recovered again {session} {subsession}");
+                let flow = Flow { connection: None, ..flow.clone() };
+                self.invites.insert(key.clone(), Invite { machine, flow, call, identity });
+                let (status, bytes) = match decided {
+                    Some(decided) => (200, decided.response.0.clone()),
+                    None => (100, invite.reply(100, "Trying", None).to_bytes()),
+                };
+                let subsession = subsession.to_owned();
+                if decided.is_none() {
+                    self.recover_deadline(session, &subsession);
+                }
+                self.repeat(session, Promise::Respond { key, status, bytes, subsession });
+            }
+            Some(Exchange::App { answered: true, .. }) => {
+                self.recover_deadline(session, subsession)
+            }
+            Some(Exchange::App { .. }) => {
+                let subsession = subsession.to_owned();
+                self.repeat(session, Promise::Invite { subsession });
+            }
+            None => {}
         }
     }
 

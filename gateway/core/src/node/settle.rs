@@ -118,9 +118,13 @@ impl Node {
             }
             Promise::Close { socket, code, reason } => self.close(socket, code, reason),
             Promise::Push { wake, attempt } => self.keep_push(session, wake, attempt),
-            Promise::Bye { bytes, branch, flow } => {
-                self.start_client(&branch, flow, bytes, Purpose::Bye);
+            Promise::Invite { subsession } => self.keep_invite(session, &subsession),
+            Promise::Ask { flow, within } => {
+                let branch = super::outgoing::branch_of(&within.request).unwrap_or_default();
+                let bytes = within.request.to_bytes();
+                self.start_client(&branch, flow, bytes, Purpose::Within(within));
             }
+            Promise::Sip { flow, bytes } => self.out.push(Output::Sip { flow, bytes }),
             Promise::DropSuperseded(old) => self.drop_superseded(&old),
         }
     }
@@ -134,7 +138,7 @@ impl Node {
         bytes: &[u8],
     ) {
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
-        if status < 200 && !call.is_some_and(crate::call::Call::is_undecided) {
+        if status < 200 && !call.is_some_and(|call| call.owes(key)) {
             return;
         }
         let call_id = call.map(|call| call.call_id.clone());

@@ -51,7 +51,7 @@ impl Node {
         self.begin_invite(key, flow.clone(), identity);
         self.hop(4, "core/transaction", &call_id);
         if in_dialog {
-            self.on_reinvite(key, request);
+            self.on_reinvite(key, flow, request);
         } else if merged {
             self.refuse(key, request, 482, &[]);
         } else if let Some(tags) = required(request) {
@@ -120,7 +120,7 @@ impl Node {
     }
 
     /// A final response to an INVITE that is not taken: nothing is promised, so nothing is stored.
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         key: &TransactionKey,
         request: &Message,
@@ -137,19 +137,6 @@ impl Node {
             invite.machine.respond(status, &response.to_bytes(), &mut acts);
         }
         self.act_invite(key, acts);
-    }
-
-    /// A re-INVITE: this gateway does not renegotiate yet, and the dialog stays as it is.
-    fn on_reinvite(&mut self, key: &TransactionKey, request: &Message) {
-        let status = match self.dialog_of(request) {
-            None => 481,
-            Some(place) if self.is_old_cseq(&place, request) => 500,
-            Some(_) => match required(request) {
-                Some(tags) => return self.refuse(key, request, 420, &[("Unsupported", tags)]),
-                None => 488,
-            },
-        };
-        self.refuse(key, request, status, &[]);
     }
 
     fn on_ack(&mut self, key: &TransactionKey, ack: &Message) {
@@ -179,7 +166,7 @@ impl Node {
         let server = Server::new(flow.transport.is_reliable(), self.config.timers);
         self.servers.insert(key.clone(), (server, flow));
         let method = request.method().cloned().unwrap_or(Method::OPTIONS);
-        let is_served = [Method::BYE, Method::OPTIONS].contains(&method);
+        let is_served = [Method::BYE, Method::OPTIONS, Method::UPDATE].contains(&method);
         if method == Method::CANCEL {
             self.on_cancel(key, request);
         } else if let Some(tags) = required(request).filter(|_| is_served) {
@@ -188,6 +175,8 @@ impl Node {
             self.on_bye(key, request);
         } else if method == Method::OPTIONS {
             self.on_options(key, request);
+        } else if method == Method::UPDATE {
+            self.on_update(key, request);
         } else if request.to().is_ok_and(|to| to.tag().is_some()) {
             self.on_mid_dialog(key, request);
         } else {
@@ -201,7 +190,8 @@ impl Node {
         match self.dialog_of(request) {
             None => self.reply(key, request, 481, &[]),
             Some(place) if self.is_old_cseq(&place, request) => self.reply(key, request, 500, &[]),
-            Some(_) => {
+            Some(place) => {
+                self.note_peer(&place, request);
                 let known = request.method().is_some_and(is_known);
                 let allow = [("Allow", ALLOW.to_owned())];
                 self.reply(key, request, if known { 405 } else { 501 }, &allow);
@@ -237,11 +227,15 @@ impl Node {
             self.reply(key, request, 200, &[]);
             return;
         };
+        if self.cancel_reinvite(&session, &subsession, key) {
+            let reply = request.reply(200, "OK", None).to_bytes();
+            self.promise(&session, Promise::Reply { key: key.clone(), bytes: reply });
+            return;
+        }
         // The 200 to the CANCEL promises that the call is over, so it waits for that record.
-        let tag = self
-            .entries
-            .get(&session)
-            .and_then(|entry| entry.calls.get(&subsession).map(|call| call.record.to_tag.clone()));
+        let tag = self.entries.get(&session).and_then(|entry| {
+            entry.calls.get(&subsession).map(|call| call.record.local_tag.clone())
+        });
         self.refuse_call(&session, &subsession, 487, "Request Terminated", true);
         let reply = request.reply(200, "OK", tag.as_deref()).to_bytes();
         self.promise(&session, Promise::Reply { key: key.clone(), bytes: reply });
@@ -270,7 +264,7 @@ impl Node {
     }
 
     /// Answers a non-INVITE request about which nothing is stored.
-    fn reply(
+    pub(super) fn reply(
         &mut self,
         key: &TransactionKey,
         request: &Message,
@@ -289,7 +283,7 @@ impl Node {
         self.act_server(key, acts);
     }
 
-    fn dialog_of(&self, request: &Message) -> Option<(SessionId, String)> {
+    pub(super) fn dialog_of(&self, request: &Message) -> Option<(SessionId, String)> {
         let places = self.dialogs.get(request.call_id().ok()?)?;
         let owns = |(session, subsession): &&(SessionId, String)| {
             let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
@@ -299,10 +293,16 @@ impl Node {
     }
 
     /// RFC 3261 section 12.2.2: a CSeq below one already seen is out of order.
-    fn is_old_cseq(&self, (session, subsession): &(SessionId, String), request: &Message) -> bool {
+    pub(super) fn is_old_cseq(
+        &self,
+        (session, subsession): &(SessionId, String),
+        request: &Message,
+    ) -> bool {
         let Some(entry) = self.entries.get(session) else { return false };
         let seen = match entry.calls.get(subsession).map(|call| &call.record.phase) {
-            Some(Phase::Confirmed { remote_cseq, .. }) => *remote_cseq,
+            Some(Phase::Answered { dialog, .. } | Phase::Confirmed { dialog, .. }) => {
+                dialog.remote_cseq
+            }
             _ => return false,
         };
         request.cseq().is_ok_and(|cseq| cseq.number < seen)
@@ -332,7 +332,7 @@ fn merged_identity(request: &Message) -> String {
 
 /// Option tags that the request requires (RFC 3261 section 8.2.2.3). None is supported, so all of
 /// them are refused; in an ACK or a CANCEL they say nothing.
-fn required(request: &Message) -> Option<String> {
+pub(super) fn required(request: &Message) -> Option<String> {
     let mut tags = request.values("Require");
     tags.retain(|tag| !tag.is_empty());
     (!tags.is_empty()).then(|| tags.join(", "))

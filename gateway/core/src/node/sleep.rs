@@ -124,7 +124,7 @@ impl Node {
     pub(super) fn on_lost(&mut self, session: &SessionId) {
         self.arm(Name::Grace, Owner::Session(session.clone()), self.config.grace_ms);
         self.trace_state(session, "loss");
-        if self.entries.get(session).is_some_and(Entry::has_pending) {
+        if self.entries.get(session).is_some_and(Entry::awaits_app) {
             self.arm_wake(session);
         }
     }
@@ -181,6 +181,11 @@ impl Node {
             }
             Some(Phase::Decided { status: 200, .. } | Phase::Confirmed { .. }) => {
                 self.hang_up(session, subsession);
+            }
+            Some(Phase::Answered { .. }) => self.hang_up_answered(session, subsession),
+            Some(Phase::Placed { .. }) => {
+                self.cancel_placed(session, subsession);
+                self.end_call(session, subsession, Dirty::Urgent);
             }
             Some(Phase::Decided { .. }) | None => {}
         }

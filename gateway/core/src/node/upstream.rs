@@ -14,6 +14,10 @@ use crate::session::{Link, Session};
 use crate::timer::{Name, Owner};
 use crate::transaction::{Act, Client, ClientEvent};
 
+/// Deadlines of a call, which go with it to another session.
+const MOVED: [Name; 5] =
+    [Name::CallDeadline, Name::Provisional, Name::Repeat2xx, Name::NoAck, Name::Update];
+
 impl Node {
     /// Makes a session that the registrar has yet to take.
     pub(super) fn begin_session(
@@ -115,6 +119,30 @@ impl Node {
         Some(request)
     }
 
+    /// The same request once more with the user's answer to a challenge: the next number, and a
+    /// branch of its own (RFC 3261 section 22.2). `None` if the challenge cannot be answered.
+    pub(super) fn authorised(
+        &mut self,
+        user: &str,
+        flow: &Flow,
+        request: &Message,
+        response: &Message,
+    ) -> Option<Message> {
+        let (branch, cnonce) = (format!("z9hG4bK{}", self.dice.hex(8)), self.dice.hex(8));
+        let ask = ask(response)?;
+        let secret = self.config.user(user)?.secret.0.as_str();
+        let (method, uri) = (request.method()?, request.uri()?);
+        let value =
+            digest::answer(&ask, (user, secret), (method.as_str(), uri), (1, cnonce.as_str()));
+        let number = request.cseq().ok()?.number + 1;
+        let mut again = request.clone();
+        again.set("Via", self.via(flow.transport, &branch));
+        again.set("CSeq", format!("{number} {method}"));
+        let name = if ask.proxy { "Proxy-Authorization" } else { "Authorization" };
+        again.set(name, value);
+        Some(again)
+    }
+
     /// Removes the binding upstream, with nobody waiting for it.
     pub(super) fn unregister(&mut self, session: &SessionId) {
         self.timers.clear(Name::Register, &Owner::Session(session.clone()));
@@ -203,9 +231,14 @@ impl Node {
             places.remove(&(old.clone(), subsession.clone()));
             places.insert(place.clone());
             if let Some(invite) = self.invites.get_mut(&call.key) {
-                invite.call = Some(place);
+                invite.call = Some(place.clone());
             }
-            for name in [Name::CallDeadline, Name::Provisional, Name::Repeat2xx, Name::NoAck] {
+            for calling in self.calling.values_mut() {
+                if calling.place == (old.clone(), subsession.clone()) {
+                    calling.place = place.clone();
+                }
+            }
+            for name in MOVED {
                 self.timers.rename(
                     name,
                     &Owner::Call(old.clone(), subsession.clone()),
@@ -282,14 +315,24 @@ impl Node {
     pub(super) fn on_response(&mut self, response: &Message) {
         let branch = response.via().ok().and_then(|via| via.branch);
         let (Some(branch), Some(status)) = (branch, response.status()) else { return };
+        if response.cseq().is_ok_and(|cseq| cseq.method == Method::INVITE) {
+            self.on_invite_response(&branch, response);
+            return;
+        }
         let mut acts = Vec::new();
-        let Some((client, _, purpose)) = self.clients.get_mut(&branch) else { return };
+        let Some((client, flow, purpose)) = self.clients.get_mut(&branch) else { return };
         let event = client.response(status, &mut acts);
-        let purpose = purpose.clone();
+        let (purpose, flow) = (purpose.clone(), flow.clone());
         self.act_client(&branch, acts);
-        if let (Some(ClientEvent::Final), Purpose::Register(session)) = (event, purpose) {
-            let answer = self.read_register_answer(&session, status, response);
-            self.on_register_answer(&session, answer);
+        match (event, purpose) {
+            (Some(ClientEvent::Final), Purpose::Register(session)) => {
+                let answer = self.read_register_answer(&session, status, response);
+                self.on_register_answer(&session, answer);
+            }
+            (Some(ClientEvent::Final), Purpose::Within(within)) => {
+                self.on_within(&flow, *within, response);
+            }
+            _ => {}
         }
     }
 
@@ -336,8 +379,15 @@ impl Node {
     }
 
     fn on_no_answer(&mut self, event: Option<ClientEvent>, purpose: Purpose) {
-        if let (Some(ClientEvent::NoAnswer), Purpose::Register(session)) = (event, purpose) {
-            self.on_register_answer(&session, Answer::Failed(408, None));
+        match (event, purpose) {
+            (Some(ClientEvent::NoAnswer), Purpose::Register(session)) => {
+                self.on_register_answer(&session, Answer::Failed(408, None));
+            }
+            (Some(ClientEvent::NoAnswer), Purpose::Within(within)) => {
+                let (session, subsession) = within.place;
+                self.on_within_final(&session, &subsession, within.asked, Err(408));
+            }
+            _ => {}
         }
     }
 
@@ -358,6 +408,7 @@ impl Node {
             self.act_client(&branch, acts);
             self.on_no_answer(event, purpose);
         }
+        self.on_calling_unsent(flow);
         if flow.connection.is_some() {
             self.move_calls(flow);
         }

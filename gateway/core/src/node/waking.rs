@@ -21,7 +21,7 @@ impl Node {
         let deadline_us = entry
             .calls
             .values()
-            .filter(|call| call.is_undecided())
+            .filter(|call| call.awaits_app())
             .map(|call| self.mono_of_wall(call.record.deadline_wall_us, most_ms))
             .max();
         let Some(deadline_us) = deadline_us else { return };
@@ -92,11 +92,11 @@ impl Node {
     pub(super) fn keep_push(&mut self, session: &SessionId, wake_id: u64, attempt: u32) {
         let Some(entry) = self.entries.get(session) else { return };
         let Some(wake) = entry.wake.as_ref().filter(|wake| wake.id == wake_id) else { return };
-        if !wake.owes(attempt) || !entry.has_pending() {
+        if !wake.owes(attempt) || !entry.awaits_app() {
             return;
         }
         let Some(device) = &entry.session.record.device else { return };
-        let pending = entry.pending();
+        let pending = entry.awaiting();
         let named = if wake.again { pending.last() } else { pending.first() };
         let first = named.and_then(|subsession| entry.calls.get(subsession));
         let ttl_ms = wake.deadline_us().saturating_sub(self.now.mono_us) / 1_000;
@@ -149,6 +149,21 @@ impl Node {
         }
         if let Some(act) = act {
             self.act_wake(&session, &act);
+        }
+    }
+
+    /// Something happened that the app must hear of, and it is not here.
+    pub(super) fn wake_if_away(&mut self, session: &SessionId) {
+        let away = |entry: &Entry| entry.session.attached().is_none();
+        if self.entries.get(session).is_some_and(away) {
+            self.arm_wake(session);
+        }
+    }
+
+    /// Ends the wake if nothing waits for the app any more.
+    pub(super) fn end_wake_if_idle(&mut self, session: &SessionId) {
+        if !self.entries.get(session).is_some_and(Entry::awaits_app) {
+            self.end_wake(session);
         }
     }
 

@@ -73,6 +73,12 @@ impl InviteClient {
         }
     }
 
+    /// The INVITE as sent.
+    #[must_use]
+    pub const fn invite(&self) -> &Message {
+        &self.invite
+    }
+
     /// A response that matches this transaction came.
     pub fn response(&mut self, response: &Message, acts: &mut Vec<Act>) -> Option<InviteEvent> {
         let status = response.status()?;

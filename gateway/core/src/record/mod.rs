@@ -1,13 +1,15 @@
 //! What must survive the process: plain, versioned, serialisable. What is not here may be lost.
 
+mod call;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::io::Flow;
+pub use call::{CallRecord, Decision, Dialog, Exchange, Phase, Side};
 
 /// The version that this build writes. It reads this one and refuses any other by name.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// A session's id: 128 random bits as 32 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -109,73 +111,6 @@ pub struct SessionRecord {
     /// The session of the same device that this one took the place of, with its calls. Its record
     /// is dropped after this one is durable; should both be found, this one holds.
     pub supersedes: Option<SessionId>,
-}
-
-/// How far a call has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "is")]
-pub enum Phase {
-    /// Accepted, waiting for the app.
-    Held,
-    /// A `start` with this number was given to the app, which has not decided.
-    Offered {
-        /// Number of the latest `start`.
-        sequence: u64,
-        /// Correlation id of every `start` of this call.
-        correlation: String,
-        /// Wall time at which the app's 180 came; the ring deadline counts from it.
-        rung_wall_us: Option<u64>,
-    },
-    /// A final response is decided: these bytes are repeated until ACK.
-    Decided {
-        /// Its status.
-        status: u16,
-        /// The response as sent.
-        response: Raw,
-        /// Wall time of the decision: 64*T1 later the wait for ACK ends.
-        at_wall_us: u64,
-        /// Correlation id of the `start`, if the app was given one.
-        correlation: Option<String>,
-        /// The app has hung up: BYE follows as soon as the ACK is there (RFC 3261 section 15).
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        hung_up: bool,
-    },
-    /// The caller's ACK came: a dialog.
-    Confirmed {
-        /// Highest CSeq number that the caller used in the dialog.
-        remote_cseq: u32,
-        /// Highest CSeq number that we used in the dialog.
-        local_cseq: u32,
-        /// Our 200, from which tags, Contact and route set are read.
-        response: Raw,
-    },
-}
-
-/// A call, from the moment it is accepted to the end of its dialog.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallRecord {
-    /// [`VERSION`] of the build that wrote it.
-    pub version: u16,
-    /// Its session.
-    pub session: SessionId,
-    /// Its subsession: names the call towards the app and in the push.
-    pub subsession: String,
-    /// Its place among the session's calls.
-    pub arrival: u64,
-    /// The INVITE as received, with our `received` and `rport` in its top Via.
-    pub invite: Raw,
-    /// The way it came.
-    pub flow: Flow,
-    /// Our To tag: the same in every response (RFC 3261 section 12.1.1).
-    pub to_tag: String,
-    /// 183 or 182: what the caller hears while the phone wakes; `None`: 100 only.
-    pub hold_code: Option<u16>,
-    /// Wall time at which the wake budget ends.
-    pub deadline_wall_us: u64,
-    /// Wall time at which the call was accepted.
-    pub accepted_wall_us: u64,
-    /// How far it has come.
-    pub phase: Phase,
 }
 
 /// Bytes; in the record as text where they are UTF-8, else as base64.

@@ -1,0 +1,679 @@
+//! Calls that an app places: from its `start` to the ACK that its `complete` brings.
+
+use reveille_wire::jsonrtc::{Frame, MessageState};
+use reveille_wire::sip::{Message, Method, Uri};
+use serde_json::{Map, Value};
+
+use super::Node;
+use super::entry::{Asked, Dirty, Promise, Purpose, Within};
+use crate::call::{ALLOW, Call};
+use crate::io::{Flow, Output};
+use crate::record::{CallRecord, Dialog, Exchange, Phase, Raw, SessionId, Side, VERSION};
+use crate::timer::{Name, Owner};
+use crate::transaction::{Act, InviteClient, InviteEvent};
+
+/// Longest subsession id that an app may choose, in bytes.
+const MOST_SUBSESSION: usize = 128;
+
+/// An INVITE client transaction and the call that it belongs to.
+#[derive(Debug, Clone)]
+pub(super) struct Calling {
+    pub(super) machine: InviteClient,
+    pub(super) flow: Flow,
+    pub(super) place: (SessionId, String),
+}
+
+impl Node {
+    /// The app's `start`: a new call, or a renegotiation of one that stands.
+    pub(super) fn on_start_request(&mut self, session: &SessionId, frame: &Frame) {
+        let subsession = frame.control.subsession_id.clone().unwrap_or_default();
+        if subsession.is_empty() || subsession.len() > MOST_SUBSESSION {
+            let what = "start needs control.subsession_id, 1 to 128 bytes: a UUID of yours";
+            self.refuse_frame(session, frame, 400, what);
+            return;
+        }
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(&subsession));
+        match call.map(|call| &call.record.phase) {
+            None => self.place(session, &subsession, frame),
+            Some(Phase::Confirmed { .. }) => self.renegotiate(session, &subsession, frame),
+            Some(_) => self.refuse_frame(session, frame, 491, "Glare: this call is not up yet"),
+        }
+    }
+
+    fn place(&mut self, session: &SessionId, subsession: &str, frame: &Frame) {
+        let Some((flow, target)) = self.way_out(session, frame) else { return };
+        let Some(entry) = self.entries.get(session) else { return };
+        let (aor, contact) =
+            (entry.session.record.aor.clone(), entry.session.record.contact.clone());
+        let local_tag = self.dice.hex(8);
+        let branch = format!("z9hG4bK{}", self.dice.hex(8));
+        let call_id = self.dice.hex(16);
+        let contact = self.contact_uri(&contact, flow.transport);
+        let mut invite = Message::request(Method::INVITE, target.to_string())
+            .with("Via", self.via(flow.transport, &branch))
+            .with("Max-Forwards", "70")
+            .with("From", format!("<sip:{aor}>;tag={local_tag}"))
+            .with("To", format!("<{target}>"))
+            .with("Call-ID", call_id.as_str())
+            .with("CSeq", "1 INVITE")
+            .with("Contact", format!("<{contact}>"))
+            .with("Allow", ALLOW)
+            .with("Supported", "100rel");
+        if let Some(credentials) = frame.header.authorization.as_ref().and_then(credentials) {
+            invite.push("Authorization", &credentials);
+            invite.push("Proxy-Authorization", &credentials);
+        }
+        invite.set_body("application/sdp", frame.sdp().unwrap_or_default().as_bytes());
+        let now_wall_us = self.now.wall_us;
+        let correlation = frame.control.correlation_id.clone().unwrap_or_default();
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        entry.session.record.last_arrival += 1;
+        let record = CallRecord {
+            version: VERSION,
+            session: session.clone(),
+            subsession: subsession.to_owned(),
+            arrival: entry.session.record.last_arrival,
+            side: Side::Outgoing,
+            invite: Raw(invite.to_bytes()),
+            flow,
+            local_tag,
+            hold_code: None,
+            deadline_wall_us: now_wall_us + self.config.no_answer_ms * 1_000,
+            accepted_wall_us: now_wall_us,
+            phase: Phase::Placed { correlation, cancelled: false },
+        };
+        let Some(mut call) = Call::new(record) else { return };
+        call.authorised = frame.header.authorization.is_some();
+        let key = call.key.clone();
+        entry.calls.insert(subsession.to_owned(), call);
+        self.index(session, subsession, &call_id, &key);
+        self.arm_call(session, subsession, self.config.no_answer_ms);
+        self.put_call(session, subsession, Dirty::Urgent);
+        self.promise(session, Promise::Invite { subsession: subsession.to_owned() });
+    }
+
+    /// Where a call may go; an app that cannot place it is told why.
+    fn way_out(&mut self, session: &SessionId, frame: &Frame) -> Option<(Flow, Uri)> {
+        let calls = self.entries.get(session)?.calls.len();
+        let target = target(frame, &self.config.domains);
+        let has_sdp = frame.sdp().is_some_and(|sdp| !sdp.is_empty());
+        let flow = self.config.registrar.as_ref().map(|registrar| registrar.flow.clone());
+        let refusal = match (target, flow) {
+            (Err(what), _) => (400, what),
+            (Ok(_), _) if !has_sdp => (400, "start needs payload.sdp, your offer".to_owned()),
+            (Ok(_), None) => (480, "this gateway has no way out: no registrar is set".to_owned()),
+            (Ok(_), _) if self.draining => (480, "this node stops: connect again".to_owned()),
+            (Ok(_), _) if calls >= self.config.most_pending => {
+                (480, format!("{calls} calls are under way: end one first"))
+            }
+            (Ok(target), Some(flow)) => return Some((flow, target)),
+        };
+        self.refuse_frame(session, frame, refusal.0, &refusal.1);
+        None
+    }
+
+    /// The call, or its re-INVITE, is on record: the INVITE leaves, unless the app thought better.
+    pub(super) fn keep_invite(&mut self, session: &SessionId, subsession: &str) {
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        let Some(call) = call else { return };
+        let invite = match (&call.record.phase, call.exchange()) {
+            (Phase::Placed { cancelled: true, .. }, _) => {
+                self.fail_placed(session, subsession, 487, "Request Terminated", None);
+                return;
+            }
+            (Phase::Placed { .. }, _) => call.invite.clone(),
+            (_, Some(Exchange::App { invite, answered: false, .. })) => {
+                let Ok(invite) = Message::parse(&invite.0) else { return };
+                invite
+            }
+            _ => return,
+        };
+        let flow = call.record.flow.clone();
+        self.begin_calling((session.clone(), subsession.to_owned()), flow, invite);
+    }
+
+    fn begin_calling(&mut self, place: (SessionId, String), flow: Flow, invite: Message) {
+        let Some(branch) = branch_of(&invite) else { return };
+        let mut acts = Vec::new();
+        let reliable = flow.transport.is_reliable();
+        let machine = InviteClient::start(invite, reliable, self.config.timers, &mut acts);
+        self.calling.insert(branch.clone(), Calling { machine, flow, place });
+        self.act_calling(&branch, acts);
+    }
+
+    fn act_calling(&mut self, branch: &str, acts: Vec<Act>) {
+        let Some(flow) = self.calling.get(branch).map(|calling| calling.flow.clone()) else {
+            return;
+        };
+        let owner = Owner::Client(branch.to_owned());
+        for act in acts {
+            match act {
+                Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
+                Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
+                Act::Disarm(name) => self.timers.clear(name, &owner),
+                Act::Over => self.drop_calling(branch),
+            }
+        }
+    }
+
+    fn drop_calling(&mut self, branch: &str) {
+        let owner = Owner::Client(branch.to_owned());
+        for name in [Name::A, Name::B, Name::D, Name::M] {
+            self.timers.clear(name, &owner);
+        }
+        self.calling.remove(branch);
+    }
+
+    /// A response to an INVITE of ours.
+    pub(super) fn on_invite_response(&mut self, branch: &str, response: &Message) {
+        let Some(calling) = self.calling.get_mut(branch) else {
+            self.on_repeated_success(response);
+            return;
+        };
+        let (mut acts, place) = (Vec::new(), calling.place.clone());
+        let event = calling.machine.response(response, &mut acts);
+        let (invite, flow) = (calling.machine.invite().clone(), calling.flow.clone());
+        self.act_calling(branch, acts);
+        match event {
+            Some(InviteEvent::Provisional { cancel }) => {
+                if let Some(cancel) = cancel {
+                    self.start_client(branch, flow, cancel.to_bytes(), Purpose::Unheard);
+                }
+                self.on_provisional(&place, &invite, response);
+            }
+            Some(InviteEvent::Success) => self.on_success(&place, &invite, &flow, response),
+            Some(InviteEvent::Failure) => self.on_failure(&place, &invite, response),
+            Some(InviteEvent::Timeout | InviteEvent::Unsent) | None => {}
+        }
+    }
+
+    pub(super) fn on_calling_timer(&mut self, name: Name, branch: &str) {
+        let Some(calling) = self.calling.get_mut(branch) else { return };
+        let (mut acts, place) = (Vec::new(), calling.place.clone());
+        let event = calling.machine.timer(name, &mut acts);
+        let invite = calling.machine.invite().clone();
+        self.act_calling(branch, acts);
+        if event.is_some() {
+            self.on_unanswered(&place, &invite, 408, "Request Timeout");
+        }
+    }
+
+    /// The INVITEs that were to go this way did not.
+    pub(super) fn on_calling_unsent(&mut self, flow: &Flow) {
+        let hit = self.calling.iter().filter(|(_, calling)| calling.flow == *flow);
+        let hit: Vec<_> = hit.map(|(branch, _)| branch.clone()).collect();
+        for branch in hit {
+            let Some(calling) = self.calling.get_mut(&branch) else { continue };
+            let (mut acts, place) = (Vec::new(), calling.place.clone());
+            let event = calling.machine.unsent(&mut acts);
+            let invite = calling.machine.invite().clone();
+            self.act_calling(&branch, acts);
+            if event == Some(InviteEvent::Unsent) {
+                self.on_unanswered(&place, &invite, 503, "no way to the network");
+            }
+        }
+    }
+
+    fn on_unanswered(
+        &mut self,
+        (session, subsession): &(SessionId, String),
+        invite: &Message,
+        code: u16,
+        reason: &str,
+    ) {
+        if self.is_exchange(session, subsession, invite) {
+            self.fail_exchange(session, subsession, code, reason);
+        } else {
+            self.fail_placed(session, subsession, code, reason, None);
+        }
+    }
+
+    /// True if `invite` is the re-INVITE under way in this call.
+    fn is_exchange(&self, session: &SessionId, subsession: &str, invite: &Message) -> bool {
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        match call.and_then(Call::exchange) {
+            Some(Exchange::App { invite: sent, .. }) => {
+                Message::parse(&sent.0).is_ok_and(|sent| branch_of(&sent) == branch_of(invite))
+            }
+            _ => false,
+        }
+    }
+
+    /// A provisional response: what an app can use of it is told, once.
+    fn on_provisional(
+        &mut self,
+        (session, subsession): &(SessionId, String),
+        invite: &Message,
+        response: &Message,
+    ) {
+        let Some(status) = response.status().filter(|status| *status > 100) else { return };
+        let no_answer_ms = self.config.no_answer_ms;
+        let now_wall_us = self.now.wall_us;
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        let attached = entry.session.attached().is_some();
+        let aor = entry.session.record.aor.clone();
+        let Some(call) = entry.calls.get_mut(subsession) else { return };
+        let Phase::Placed { correlation, cancelled: false } = &call.record.phase else { return };
+        let correlation = correlation.clone();
+        // Timer C of RFC 3261 section 16.8: the one called shows that it lives.
+        call.record.deadline_wall_us = now_wall_us + no_answer_ms * 1_000;
+        let Some(taken) = call.hear(invite, response) else { return };
+        let mut frame = Frame::response("call", "start", MessageState::Subsequent);
+        frame = call.named(frame, &aor);
+        frame.control.correlation_id = Some(correlation);
+        self.arm_call(session, subsession, no_answer_ms);
+        let told = if status == 180 { 180 } else { 183 };
+        if taken.is_news && (status == 180 || status == 183 || !response.body.is_empty()) {
+            frame.header.response_code = Some(told);
+            if taken.is_reliable && told == 183 && attached {
+                frame.header.reliable = Some(true);
+            }
+            put_sdp(&mut frame, response);
+            self.give(session, frame);
+        }
+        if taken.is_reliable && !(told == 183 && attached && taken.is_news) {
+            // The deployed app answers 183 only: the rest is acknowledged for it.
+            self.prack(session, subsession, None, None);
+        }
+    }
+
+    /// Sends the PRACK that is owed (RFC 3262 section 4). False if none is.
+    pub(super) fn prack(
+        &mut self,
+        session: &SessionId,
+        subsession: &str,
+        correlation: Option<String>,
+        sdp: Option<&str>,
+    ) -> bool {
+        let branch = format!("z9hG4bK{}", self.dice.hex(8));
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        let Some(flow) = call.as_ref().map(|call| call.record.flow.clone()) else { return false };
+        let via = self.via(flow.transport, &branch);
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        let Some(call) = call else { return false };
+        let number = call.invite.cseq().map_or(1, |cseq| cseq.number);
+        let call_id = call.call_id.clone();
+        let Some(early) = call.early.iter_mut().rev().find(|early| early.owed) else {
+            return false;
+        };
+        early.owed = false;
+        let rack = format!("{} {number} INVITE", early.rseq);
+        let mut request = early.dialog.request(Method::PRACK, &call_id, &via).with("RAck", rack);
+        if let Some(sdp) = sdp {
+            request.set_body("application/sdp", sdp.as_bytes());
+        }
+        self.ask_within(session, subsession, flow, request, Asked::Prack { correlation });
+        true
+    }
+
+    /// The one called took the call.
+    fn on_success(
+        &mut self,
+        place: &(SessionId, String),
+        invite: &Message,
+        flow: &Flow,
+        response: &Message,
+    ) {
+        let (session, subsession) = place;
+        if self.is_exchange(session, subsession, invite) {
+            self.on_exchange_success(session, subsession, response);
+            return;
+        }
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        let dialog = Dialog::outgoing(invite, response);
+        match call.map(|call| &call.record.phase) {
+            Some(Phase::Placed { cancelled: false, .. }) => {
+                self.take_answer(session, subsession, dialog, response);
+            }
+            Some(Phase::Placed { cancelled: true, .. }) => {
+                // The answer and our CANCEL crossed (RFC 3261 section 9.1).
+                self.hang_up_stray(invite, flow, dialog);
+                self.fail_placed(session, subsession, 487, "Request Terminated", None);
+            }
+            Some(Phase::Answered { dialog: ours, .. }) if ours.remote_tag == dialog.remote_tag => {}
+            Some(Phase::Confirmed { dialog: ours, .. }) if ours.remote_tag == dialog.remote_tag => {
+                self.on_repeated_success(response);
+            }
+            // A second one took a forked call: it is hung up (RFC 3261 section 13.2.2.4).
+            _ => self.hang_up_stray(invite, flow, dialog),
+        }
+    }
+
+    fn take_answer(
+        &mut self,
+        session: &SessionId,
+        subsession: &str,
+        mut dialog: Dialog,
+        response: &Message,
+    ) {
+        let deadline_wall_us = self.now.wall_us + self.config.complete_ms * 1_000;
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        let aor = entry.session.record.aor.clone();
+        let Some(call) = entry.calls.get_mut(subsession) else { return };
+        let correlation = call.correlation().unwrap_or_default().to_owned();
+        let early = call.early.iter().find(|e| e.dialog.remote_tag == dialog.remote_tag);
+        if let Some(early) = early {
+            dialog.local_cseq = dialog.local_cseq.max(early.dialog.local_cseq);
+            dialog.remote_cseq = early.dialog.remote_cseq;
+        }
+        call.early.clear();
+        call.record.deadline_wall_us = deadline_wall_us;
+        call.record.phase =
+            Phase::Answered { correlation: correlation.clone(), dialog: Box::new(dialog) };
+        let mut frame = Frame::response("call", "start", MessageState::Final);
+        frame = call.named(frame, &aor);
+        frame.control.correlation_id = Some(correlation);
+        frame.header.response_code = Some(200);
+        put_sdp(&mut frame, response);
+        self.put_call(session, subsession, Dirty::Urgent);
+        self.give(session, frame);
+        self.arm_call(session, subsession, self.config.complete_ms);
+        self.wake_if_away(session);
+    }
+
+    /// The app's `complete`: the ACK leaves when the dialog is on record.
+    pub(super) fn on_complete(&mut self, session: &SessionId, frame: &Frame) {
+        let subsession = frame.control.subsession_id.clone().unwrap_or_default();
+        self.complete(session, &subsession, frame.sdp());
+    }
+
+    fn complete(&mut self, session: &SessionId, subsession: &str, sdp: Option<&str>) {
+        let branch = format!("z9hG4bK{}", self.dice.hex(8));
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        let Some(flow) = call.map(|call| call.record.flow.clone()) else { return };
+        let via = self.via(flow.transport, &branch);
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        let Some(call) = call else { return };
+        let (dialog, invite) = match &call.record.phase {
+            Phase::Answered { dialog, .. } => (dialog.clone(), call.invite.clone()),
+            Phase::Confirmed { dialog, exchange: Some(exchange), .. } => match &**exchange {
+                Exchange::App { invite, answered: true, .. } => {
+                    let Ok(invite) = Message::parse(&invite.0) else { return };
+                    (dialog.clone(), invite)
+                }
+                Exchange::App { .. } | Exchange::Peer { .. } => return,
+            },
+            _ => return,
+        };
+        let mut ack = dialog.ack(&invite, &via);
+        if let Some(sdp) = sdp.filter(|sdp| !sdp.is_empty()) {
+            ack.set_body("application/sdp", sdp.as_bytes());
+        }
+        let bytes = ack.to_bytes();
+        call.record.phase =
+            Phase::Confirmed { dialog, ack: Some(Raw(bytes.clone())), exchange: None };
+        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        self.timers.clear(Name::CallDeadline, &owner);
+        self.put_call(session, subsession, Dirty::Urgent);
+        self.promise(session, Promise::Sip { flow, bytes });
+    }
+
+    /// A 2xx that was acknowledged came again, perhaps after a restart: so does its ACK.
+    fn on_repeated_success(&mut self, response: &Message) {
+        if !response.status().is_some_and(|status| (200..300).contains(&status)) {
+            return;
+        }
+        let places = response.call_id().ok().and_then(|call_id| self.dialogs.get(call_id));
+        let tag = |side: Option<&str>| side.unwrap_or_default().to_owned();
+        let to = response.to().map(|to| tag(to.tag())).unwrap_or_default();
+        let from = response.from().map(|from| tag(from.tag())).unwrap_or_default();
+        let number = response.cseq().map_or(0, |cseq| cseq.number);
+        let ack = places.into_iter().flatten().find_map(|(session, subsession)| {
+            let call = self.entries.get(session)?.calls.get(subsession)?;
+            let Phase::Confirmed { dialog, ack: Some(ack), .. } = &call.record.phase else {
+                return None;
+            };
+            let of = Message::parse(&ack.0).ok()?.cseq().ok()?.number;
+            let ours = dialog.is_of(&from, &to) && of == number;
+            ours.then(|| (call.record.flow.clone(), ack.0.clone()))
+        });
+        if let Some((flow, bytes)) = ack {
+            self.out.push(Output::Sip { flow, bytes });
+        }
+    }
+
+    /// A dialog that nobody wants: acknowledged and ended at once.
+    fn hang_up_stray(&mut self, invite: &Message, flow: &Flow, mut dialog: Dialog) {
+        let branches = [self.dice.hex(8), self.dice.hex(8)].map(|hex| format!("z9hG4bK{hex}"));
+        let [ack_via, bye_via] = branches.each_ref().map(|b| self.via(flow.transport, b));
+        let ack = dialog.ack(invite, &ack_via).to_bytes();
+        let call_id = invite.call_id().unwrap_or_default();
+        let bye = dialog.request(Method::BYE, call_id, &bye_via).to_bytes();
+        self.out.push(Output::Sip { flow: flow.clone(), bytes: ack });
+        self.start_client(&branches[1], flow.clone(), bye, Purpose::Unheard);
+    }
+
+    fn on_failure(&mut self, place: &(SessionId, String), invite: &Message, response: &Message) {
+        let (session, subsession) = place;
+        let status = response.status().unwrap_or(480);
+        let reason: String = response.reason().unwrap_or_default().chars().take(120).collect();
+        let is_exchange = self.is_exchange(session, subsession, invite);
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        let wanted = call.is_some_and(|call| {
+            let wanted = !matches!(call.record.phase, Phase::Placed { cancelled: true, .. });
+            wanted && !std::mem::replace(&mut call.authorised, true)
+        });
+        if matches!(status, 401 | 407) && wanted && self.call_again(place, invite, response) {
+            return;
+        }
+        if is_exchange {
+            self.fail_exchange(session, subsession, status, &reason);
+        } else {
+            self.fail_placed(session, subsession, status, &reason, authenticate(response));
+        }
+    }
+
+    /// The same INVITE with the user's credentials (RFC 3261 section 22.3). False if there are none.
+    fn call_again(
+        &mut self,
+        (session, subsession): &(SessionId, String),
+        invite: &Message,
+        response: &Message,
+    ) -> bool {
+        let Some(entry) = self.entries.get(session) else { return false };
+        let (user, flow) =
+            (entry.session.record.user.clone(), entry.calls[subsession].record.flow.clone());
+        let Some(again) = self.authorised(&user, &flow, invite, response) else { return false };
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        let Some(call) = call else { return false };
+        let number = again.cseq().map_or(0, |cseq| cseq.number);
+        let raw = Raw(again.to_bytes());
+        match &mut call.record.phase {
+            Phase::Confirmed { dialog, exchange: Some(exchange), .. } => {
+                dialog.local_cseq = dialog.local_cseq.max(number);
+                if let Exchange::App { invite, .. } = &mut **exchange {
+                    *invite = raw;
+                }
+            }
+            _ => {
+                call.record.invite = raw;
+                call.invite = again;
+                call.early.clear();
+            }
+        }
+        self.put_call(session, subsession, Dirty::Urgent);
+        self.promise(session, Promise::Invite { subsession: subsession.clone() });
+        true
+    }
+
+    /// A placed call came to nothing: the app is told, and the record goes.
+    fn fail_placed(
+        &mut self,
+        session: &SessionId,
+        subsession: &str,
+        status: u16,
+        reason: &str,
+        authenticate: Option<Value>,
+    ) {
+        let Some(entry) = self.entries.get(session) else { return };
+        let Some(call) = entry.calls.get(subsession) else { return };
+        let Phase::Placed { correlation, .. } = &call.record.phase else { return };
+        let mut frame = Frame::error("call", "start", told_code(status), reason);
+        frame = call.named(frame, &entry.session.record.aor);
+        frame.control.correlation_id = Some(correlation.clone());
+        frame.header.authenticate = authenticate;
+        self.end_call(session, subsession, Dirty::Urgent);
+        self.give(session, frame);
+    }
+
+    /// The app hung up before its call was answered: CANCEL, as soon as one may go.
+    pub(super) fn cancel_placed(&mut self, session: &SessionId, subsession: &str) {
+        let wait_ms = 64 * self.config.timers.t1_ms;
+        let deadline_wall_us = self.now.wall_us + wait_ms * 1_000;
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        let Some(call) = call else { return };
+        let Phase::Placed { cancelled, .. } = &mut call.record.phase else { return };
+        if std::mem::replace(cancelled, true) {
+            return;
+        }
+        call.record.deadline_wall_us = deadline_wall_us;
+        let branch = branch_of(&call.invite).unwrap_or_default();
+        self.put_call(session, subsession, Dirty::Soon);
+        self.arm_call(session, subsession, wait_ms);
+        let Some(calling) = self.calling.get_mut(&branch) else { return };
+        let (cancel, flow) = (calling.machine.cancel(), calling.flow.clone());
+        if let Some(cancel) = cancel {
+            self.start_client(&branch, flow, cancel.to_bytes(), Purpose::Unheard);
+        }
+    }
+
+    /// Nobody answered a placed call (Timer C of RFC 3261 section 16.8), or its CANCEL.
+    pub(super) fn on_no_answer_deadline(&mut self, session: &SessionId, subsession: &str) {
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        let Some(call) = call else { return };
+        if matches!(call.record.phase, Phase::Placed { cancelled: false, .. }) {
+            self.cancel_placed(session, subsession);
+            return;
+        }
+        let branch = branch_of(&call.invite).unwrap_or_default();
+        self.fail_placed(session, subsession, 487, "Request Terminated", None);
+        self.drop_calling(&branch);
+    }
+
+    /// The app never completed a call that was answered: it is acknowledged and ended.
+    pub(super) fn on_no_complete(&mut self, session: &SessionId, subsession: &str) {
+        self.tell_app(session, subsession, "shutdown", None);
+        self.hang_up_answered(session, subsession);
+    }
+
+    /// Ends an answered call whose `complete` is missing: a 2xx is always acknowledged
+    /// (RFC 3261 section 13.2.2.4).
+    pub(super) fn hang_up_answered(&mut self, session: &SessionId, subsession: &str) {
+        self.complete(session, subsession, None);
+        self.hang_up(session, subsession);
+    }
+
+    /// A placed call goes on after a restart: its INVITE goes again, under the same branch.
+    pub(super) fn recover_placed(&mut self, session: &SessionId, subsession: &str) {
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        let Some(call) = call else { return };
+        let (place, flow, invite) = (
+            (session.clone(), subsession.to_owned()),
+            call.record.flow.clone(),
+            call.invite.clone(),
+        );
+        let cancelled = matches!(call.record.phase, Phase::Placed { cancelled: true, .. });
+        let at_us = self.mono_of_wall(call.record.deadline_wall_us, self.config.no_answer_ms);
+        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        self.timers.set(Name::CallDeadline, owner, at_us);
+        let branch = branch_of(&invite).unwrap_or_default();
+        self.begin_calling(place, flow, invite);
+        if cancelled && let Some(calling) = self.calling.get_mut(&branch) {
+            // Before a provisional it is a wish, kept by the transaction.
+            let _early = calling.machine.cancel();
+        }
+    }
+
+    /// A request within the call's dialog, for an answer that somebody waits for.
+    pub(super) fn ask_within(
+        &mut self,
+        session: &SessionId,
+        subsession: &str,
+        flow: Flow,
+        request: Message,
+        asked: Asked,
+    ) {
+        let user = self.entries.get(session).map(|entry| entry.session.record.user.clone());
+        let within = Within {
+            place: (session.clone(), subsession.to_owned()),
+            user: user.unwrap_or_default(),
+            request,
+            asked,
+            authorised: false,
+        };
+        self.promise(session, Promise::Ask { flow, within: Box::new(within) });
+    }
+}
+
+/// The branch of a message's topmost Via.
+pub(super) fn branch_of(message: &Message) -> Option<String> {
+    message.via().ok()?.branch
+}
+
+/// The body of a SIP message as `payload.sdp`.
+pub(super) fn put_sdp(frame: &mut Frame, message: &Message) {
+    if !message.body.is_empty() {
+        let sdp = String::from_utf8_lossy(&message.body).into_owned();
+        frame.payload.insert("sdp".to_owned(), Value::String(sdp));
+    }
+}
+
+/// A SIP status as the app hears it. 500 would end the app's whole session (D-13).
+pub(super) const fn told_code(status: u16) -> u16 {
+    if status == 500 { 480 } else { status }
+}
+
+/// Whom the app calls: a URI, a telephone number, `user@host`, or a user of our first domain.
+fn target(frame: &Frame, domains: &[String]) -> Result<Uri, String> {
+    let named = frame.header.target.as_deref().unwrap_or_default().trim();
+    let domain = domains.first().map(String::as_str).unwrap_or_default();
+    let phone = named.strip_prefix("tel:").or_else(|| named.starts_with('+').then_some(named));
+    let written = match phone {
+        Some(number) => {
+            let digits: String = number.chars().filter(|c| !"-.()".contains(*c)).collect();
+            format!("sip:{digits}@{domain};user=phone")
+        }
+        None if named.starts_with("sip:") || named.starts_with("sips:") => named.to_owned(),
+        None if named.contains('@') => format!("sip:{named}"),
+        None => format!("sip:{named}@{domain}"),
+    };
+    let bad = |why: &str| {
+        format!("header.target names nobody ({why}); write user@host, a sip: URI or a tel: number")
+    };
+    let uri = Uri::parse(&written).map_err(|malformed| bad(&malformed.what))?;
+    if uri.user.as_deref().unwrap_or_default().is_empty() || uri.headers.is_some() {
+        return Err(bad("no user"));
+    }
+    Ok(uri)
+}
+
+/// The app's answer to a challenge, member by member, as a Digest.
+fn credentials(value: &Value) -> Option<String> {
+    const NAMES: [&str; 9] =
+        ["username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "opaque", "qop"];
+    let map = value.as_object()?;
+    let text =
+        |name: &str| map.get(name)?.as_str().filter(|v| !v.contains(['"', '\r', '\n', '\\']));
+    let mut parts: Vec<String> = NAMES
+        .iter()
+        .filter_map(|name| {
+            let bare = matches!(*name, "algorithm" | "qop");
+            let value = text(name)?;
+            Some(if bare { format!("{name}={value}") } else { format!("{name}=\"{value}\"") })
+        })
+        .collect();
+    parts.extend(text("nc").map(|count| format!("nc={count}")));
+    (parts.len() >= 5).then(|| format!("Digest {}", parts.join(", ")))
+}
+
+/// The challenge that the app is asked to answer.
+fn authenticate(response: &Message) -> Option<Value> {
+    let challenges = response.challenges().ok()?;
+    let challenge = challenges.first()?;
+    let mut map = Map::new();
+    map.insert("scheme".to_owned(), challenge.scheme.as_str().into());
+    for (name, value) in challenge.params.iter() {
+        map.insert(name.to_ascii_lowercase(), value.unwrap_or_default().into());
+    }
+    Some(Value::Object(map))
+}
