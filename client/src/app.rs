@@ -68,6 +68,7 @@ impl Settings {
 /// A running app. Dropping it ends the connection without a word.
 #[derive(Clone)]
 pub struct App {
+    host: Host,
     commands: mpsc::UnboundedSender<Command>,
     saved: Arc<Mutex<SavedState>>,
 }
@@ -100,9 +101,17 @@ impl App {
         let shared = Arc::clone(&saved_now);
         tasks.spawn(
             "app",
-            Box::pin(connection::run(host, scribe, settings, session, orders, events, shared)),
+            Box::pin(connection::run(
+                host.clone(),
+                scribe,
+                settings,
+                session,
+                orders,
+                events,
+                shared,
+            )),
         );
-        (Self { commands, saved: saved_now }, Events(told))
+        (Self { host, commands, saved: saved_now }, Events(told))
     }
 
     fn order(&self, command: Command) {
@@ -146,17 +155,38 @@ impl App {
         self.order(Command::Ring(subsession_id.to_owned()));
     }
 
-    /// Answers a call.
+    /// Places a call to `target` (`user@host`, a `sip:` URI or a telephone number) and says under
+    /// which subsession its events will come: [`Event::Ringing`], [`Event::Progress`], then
+    /// [`Event::Answered`] or [`Event::Refused`]. An app that sleeps comes back for it.
+    #[must_use]
+    pub fn call(&self, target: &str, sdp: &str) -> String {
+        let subsession_id = uuid(&self.host.random_hex());
+        self.order(Command::Place(subsession_id.clone(), target.to_owned(), sdp.to_owned()));
+        subsession_id
+    }
+
+    /// Wants a call that stands changed to this offer; [`Event::Changed`] or
+    /// [`Event::ChangeRefused`] follows.
+    pub fn change(&self, subsession_id: &str, sdp: &str) {
+        self.order(Command::Change(subsession_id.to_owned(), sdp.to_owned(), false));
+    }
+
+    /// As [`App::change`], by a SIP UPDATE.
+    pub fn update(&self, subsession_id: &str, sdp: &str) {
+        self.order(Command::Change(subsession_id.to_owned(), sdp.to_owned(), true));
+    }
+
+    /// Answers a call, or what the other side wants changed in it.
     pub fn answer(&self, subsession_id: &str, sdp: &str) {
         self.order(Command::Answer(subsession_id.to_owned(), sdp.to_owned()));
     }
 
-    /// Declines a call with a SIP status: 603, 486, ...
+    /// Declines a call, or what the other side wants changed in it, with a SIP status: 603, 486, ...
     pub fn decline(&self, subsession_id: &str, code: u16, reason: &str) {
         self.order(Command::Decline(subsession_id.to_owned(), code, reason.to_owned()));
     }
 
-    /// Ends a call.
+    /// Ends a call, answered or not.
     pub fn hang_up(&self, subsession_id: &str) {
         self.order(Command::HangUp(subsession_id.to_owned()));
     }
@@ -176,4 +206,9 @@ impl App {
     pub fn saved_state(&self) -> SavedState {
         self.saved.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// The text of a UUID of version 4 from 32 random hexadecimal digits (RFC 4122 section 4.4).
+fn uuid(hex: &str) -> String {
+    format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
 }

@@ -29,6 +29,10 @@ pub(crate) enum Command {
     Hibernate(Option<u64>),
     SleepByClose,
     Resume,
+    /// Subsession, target, SDP.
+    Place(String, String, String),
+    /// Subsession, SDP, and whether by UPDATE.
+    Change(String, String, bool),
     Ring(String),
     Answer(String, String),
     Decline(String, u16, String),
@@ -127,6 +131,11 @@ impl Connection {
             match self.orders.recv().await {
                 Some(Command::Resume) => return End::Wanted,
                 Some(Command::Token(token)) => self.session.set_token(token),
+                Some(Command::Place(id, target, sdp)) => {
+                    // It is kept until the gateway has it, and leaves when the session is back.
+                    drop(self.session.place(&id, &target, &sdp));
+                    return End::Wanted;
+                }
                 Some(Command::Close) => return End::Over(State::Closed),
                 Some(_) => {}
                 None => return End::Silent,
@@ -323,6 +332,8 @@ impl Connection {
             Some(Command::SleepByClose) => {
                 return Some(self.close(socket, close::HIBERNATE, false).await);
             }
+            Some(Command::Place(id, to, sdp)) => Some(self.session.place(&id, &to, &sdp)),
+            Some(Command::Change(id, sdp, update)) => self.session.change(&id, &sdp, update),
             Some(Command::Ring(id)) => self.session.ring(&id),
             Some(Command::Answer(id, sdp)) => self.session.answer(&id, &sdp),
             Some(Command::Decline(id, code, reason)) => self.session.decline(&id, code, &reason),

@@ -1,20 +1,15 @@
 //! The session without its socket: numbers, frames kept until they are acknowledged, calls. Pure:
 //! texts in, texts and events out.
 
+mod calls;
+
 use std::collections::BTreeMap;
 
-use reveille_wire::jsonrtc::{self, Frame, FrameType, Inbound, MessageState};
+use reveille_wire::jsonrtc::{self, Frame, FrameType, Inbound};
 
 use crate::app::Settings;
-use crate::state::{Event, IncomingCall, SavedState, State};
-
-#[derive(Debug, Clone)]
-struct Call {
-    correlation: Option<String>,
-    initiator: String,
-    target: String,
-    answered: bool,
-}
+use crate::state::{Event, SavedState, State};
+use calls::Call;
 
 /// What follows from a text that came in.
 #[derive(Debug, Default)]
@@ -125,43 +120,6 @@ impl Session {
         self.number(frame)
     }
 
-    fn about(&self, subsession: &str, mut frame: Frame) -> Option<Frame> {
-        let call = self.calls.get(subsession)?;
-        frame.control.subsession_id = Some(subsession.to_owned());
-        frame.control.correlation_id.clone_from(&call.correlation);
-        frame.header.initiator = Some(call.initiator.clone());
-        frame.header.target = Some(call.target.clone());
-        Some(frame)
-    }
-
-    pub(crate) fn ring(&mut self, subsession: &str) -> Option<String> {
-        let frame = Frame::response("call", "start", MessageState::Subsequent);
-        let frame = self.about(subsession, frame)?;
-        Some(self.number(frame))
-    }
-
-    pub(crate) fn answer(&mut self, subsession: &str, sdp: &str) -> Option<String> {
-        let frame = Frame::response("call", "start", MessageState::Final);
-        let mut frame = self.about(subsession, frame)?;
-        frame.payload.insert("sdp".to_owned(), sdp.into());
-        self.calls.get_mut(subsession)?.answered = true;
-        Some(self.number(frame))
-    }
-
-    pub(crate) fn decline(&mut self, subsession: &str, code: u16, reason: &str) -> Option<String> {
-        let frame = self.about(subsession, Frame::error("call", "start", code, reason))?;
-        self.calls.remove(subsession);
-        Some(self.number(frame))
-    }
-
-    pub(crate) fn hang_up(&mut self, subsession: &str) -> Option<String> {
-        let mut frame = self.about(subsession, Frame::message("call", "shutdown"))?;
-        if self.calls.remove(subsession)?.answered {
-            frame.control.correlation_id = None;
-        }
-        Some(self.number(frame))
-    }
-
     /// What is worth telling the gateway when nothing else is said: what we have received.
     pub(crate) fn acknowledgement(&mut self) -> Option<String> {
         if !std::mem::take(&mut self.untold) || !self.connected {
@@ -187,19 +145,7 @@ impl Session {
         match (frame.control.package.as_str(), frame.header.action.as_deref()) {
             ("register", Some("connect")) => self.on_connect(&frame, &mut heard),
             ("register", Some("hibernate")) => self.on_hibernate(&frame, &mut heard),
-            ("call", Some("start")) if frame.control.kind == FrameType::Request => {
-                self.on_start(&frame, &mut heard);
-            }
-            ("call", Some("shutdown")) => self.on_shutdown(&frame, "hung up", &mut heard),
-            ("call", Some("complete")) => {
-                if let Some(subsession_id) = frame.control.subsession_id {
-                    heard.events.push(Event::CallEstablished { subsession_id });
-                }
-            }
-            ("call", _) if frame.control.kind == FrameType::Error => {
-                let why = frame.header.reason.clone().unwrap_or_default();
-                self.on_shutdown(&frame, &why, &mut heard);
-            }
+            ("call", Some(action)) => self.on_call(action, &frame, &mut heard),
             _ => {}
         }
         heard
@@ -248,13 +194,21 @@ impl Session {
     /// the gateway says what arrived. What was said since goes on from there, under new numbers.
     fn go_on_after(&mut self, sslr: u64) {
         self.saved.last_out = sslr;
+        let mut renamed = BTreeMap::new();
         for (old, text) in std::mem::take(&mut self.unacknowledged) {
             let Ok(Inbound::Frame(mut frame)) = jsonrtc::read(&text) else { continue };
-            if frame.control.correlation_id.as_deref() == Some(&*format!("c{old}")) {
+            let own = format!("c{old}");
+            if frame.control.correlation_id.as_deref() == Some(&*own) {
                 frame.control.correlation_id = None;
+                renamed.insert(own, format!("c{}", self.saved.last_out + 1));
+            } else if let Some(of) = &mut frame.control.correlation_id
+                && let Some(new) = renamed.get(of)
+            {
+                of.clone_from(new);
             }
             self.number(*frame);
         }
+        self.calls.values_mut().for_each(|call| call.rename(&renamed));
     }
 
     fn on_hibernate(&mut self, frame: &Frame, heard: &mut Heard) {
@@ -267,45 +221,22 @@ impl Session {
             heard.close = Some(jsonrtc::close::HIBERNATE);
         }
     }
-
-    fn on_start(&mut self, frame: &Frame, heard: &mut Heard) {
-        let Some(subsession_id) = frame.control.subsession_id.clone() else { return };
-        let initiator = frame.header.initiator.clone().unwrap_or_default();
-        let target = frame.header.target.clone().unwrap_or_default();
-        let call = Call {
-            correlation: frame.control.correlation_id.clone(),
-            initiator: initiator.clone(),
-            target: target.clone(),
-            answered: false,
-        };
-        self.calls.insert(subsession_id.clone(), call);
-        let sdp = frame.sdp().map(ToOwned::to_owned);
-        let call = IncomingCall { subsession_id, initiator, target, sdp };
-        heard.events.push(Event::Incoming(call));
-    }
-
-    fn on_shutdown(&mut self, frame: &Frame, why: &str, heard: &mut Heard) {
-        let Some(subsession_id) = frame.control.subsession_id.clone() else { return };
-        if self.calls.remove(&subsession_id).is_some() {
-            heard.events.push(Event::CallEnded { subsession_id, why: why.to_owned() });
-        }
-    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn settings() -> Settings {
+    pub(super) fn settings() -> Settings {
         Settings::new("gateway:8080", "app", "bob", "s").with_token("tok", "webhook", "com.example")
     }
 
-    fn parse(text: &str) -> Value {
+    pub(super) fn parse(text: &str) -> Value {
         serde_json::from_str(text).unwrap()
     }
 
-    fn connected() -> Session {
+    pub(super) fn connected() -> Session {
         let mut session = Session::new(settings(), None);
         session.open();
         session.hear(
@@ -317,7 +248,7 @@ mod tests {
         session
     }
 
-    fn start(sequence: u64, id: &str) -> String {
+    pub(super) fn start(sequence: u64, id: &str) -> String {
         json!({"control": {"type": "request", "package_type": "call", "session_id": "S1",
             "subsession_id": id, "sequence": sequence, "ack_sequence": 1,
             "correlation_id": format!("s{sequence}")},

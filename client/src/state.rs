@@ -87,6 +87,65 @@ pub enum Event {
     State(State),
     /// A call comes in: ring, then answer or decline.
     Incoming(IncomingCall),
+    /// A call that we placed rings.
+    Ringing {
+        /// Which call.
+        subsession_id: String,
+    },
+    /// A call that we placed makes progress (183), perhaps with media before its answer.
+    Progress {
+        /// Which call.
+        subsession_id: String,
+        /// The other side's SDP, if it came.
+        sdp: Option<String>,
+    },
+    /// A call that we placed is answered, and the answer is confirmed.
+    Answered {
+        /// Which call.
+        subsession_id: String,
+        /// The other side's SDP.
+        sdp: Option<String>,
+    },
+    /// A call that we placed came to nothing.
+    Refused {
+        /// Which call.
+        subsession_id: String,
+        /// A SIP status.
+        code: u16,
+        /// Words.
+        reason: String,
+    },
+    /// The other side wants the call changed: [`App::answer`](crate::App::answer) or
+    /// [`App::decline`](crate::App::decline) says what becomes of it. The call goes on either way.
+    ChangeAsked {
+        /// Which call.
+        subsession_id: String,
+        /// The offer; `None` if an offer is wanted of us.
+        sdp: Option<String>,
+        /// By UPDATE, which wants its answer at once.
+        is_update: bool,
+    },
+    /// The other side took its wish back. The call goes on.
+    ChangeCancelled {
+        /// Which call.
+        subsession_id: String,
+    },
+    /// What we wanted changed is accepted.
+    Changed {
+        /// Which call.
+        subsession_id: String,
+        /// The other side's SDP.
+        sdp: Option<String>,
+    },
+    /// What we wanted changed is refused. The call goes on.
+    ChangeRefused {
+        /// Which call.
+        subsession_id: String,
+        /// A SIP status: 491 if the other side wants a change itself.
+        code: u16,
+        /// Words.
+        reason: String,
+    },
     /// The caller confirmed our answer.
     CallEstablished {
         /// Which call.
