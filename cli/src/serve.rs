@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use reveille_conformance::cast;
-use reveille_conformance::player::{Fact, fact};
+use reveille_conformance::player::{Fact, Facts};
 use reveille_gateway_driver::{Gateway, config};
 use reveille_host::Host;
 use reveille_scenarios::What;
@@ -143,9 +143,11 @@ impl Calls {
 /// Says on standard error what a member of the cast sees, in the words of scenarios.
 fn tell(recorder: &Recorder, calls: &Calls) {
     let calls = calls.clone();
+    let facts = Mutex::new(Facts::default());
     recorder.listen(move |event| {
+        let fact = facts.lock().unwrap_or_else(PoisonError::into_inner).read(event);
         let at = Duration::from_micros(event.t_us).as_secs_f64();
-        if let Some(fact) = fact(event) {
+        if let Some(fact) = fact {
             calls.note(&fact);
             eprintln!("{at:>10.3}  {}", fact.sight());
         } else if let (Kind::WsRefused | Kind::Note, Some(what)) =

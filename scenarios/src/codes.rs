@@ -56,8 +56,8 @@ codes! {
     ReservedName = "scenario.reserved-name": "The names gateway, registrar, push, world and \
         director belong to hosts that are always there. Give the actor another one, as in \
         `bob = { kind = \"phone\" }`.",
-    OneBehaviour = "scenario.one-behaviour": "A phone answers, declines or rings, and can do only \
-        one of them with a call. Write one of `answer-after = \"500ms\"`, `decline = 603` and \
+    OneBehaviour = "scenario.one-behaviour": "Who is called answers, declines or rings, and can do \
+        only one of them with a call. Write one of `answer-after = \"500ms\"`, `decline = 603` and \
         `ring = true`.",
     OneVerb = "scenario.one-verb": "A step does exactly one thing. Write one verb with its \
         arguments, as in `{ crash = \"gateway\", down = \"1s\" }`, and a step of its own for each \
@@ -76,8 +76,9 @@ codes! {
     PlacedTwice = "scenario.placed-twice": "Two steps place a call under the same mark, so nobody \
         could tell them apart. Give the second one a mark of its own, as in `call = \"c2\"`.",
     WrongActor = "scenario.wrong-actor": "The actor is there, but of another kind than this place \
-        needs: callers are `sip-ua`, and all else is done by or to a `phone`. Name one of the right \
-        kind, as in `{ sleep = \"bob\" }` with `bob = { kind = \"phone\" }`.",
+        needs, or no party of the call: a call is between a `sip-ua` and a `phone`, and only phones \
+        sleep. Name one of the right kind, as in `{ sleep = \"bob\" }` with \
+        `bob = { kind = \"phone\" }`.",
     WrongTarget = "scenario.wrong-target": "The verb cannot be done to this. Write one of the forms \
         that the verb takes, as in `{ drop = \"bob.websocket\" }`.",
     UnknownSight = "scenario.unknown-sight": "Nothing of this name can be seen. Use one of the \

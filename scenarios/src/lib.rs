@@ -20,8 +20,8 @@ pub use expect::{Expect, Wanted};
 pub use problem::{Overview, Problem, Report};
 pub use read::{read, read_against};
 pub use scenario::{
-    Actor, App, Head, Need, OnCall, Point, PushFate, Scenario, Step, Sweep, SweepFault, Transport,
-    Verb, World,
+    Actor, App, Early, Head, Need, OnCall, Point, Proxy, PushFate, Scenario, Step, Sweep,
+    SweepFault, Transport, Verb, World,
 };
 pub use shipped::shipped;
 pub use sight::{Sight, What};

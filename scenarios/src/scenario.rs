@@ -46,6 +46,17 @@ pub struct World {
     pub ring_deadline: Option<Duration>,
     /// The lifetime that the gateway asks the registrar for.
     pub registration: Option<Duration>,
+    /// What the registrar does with calls that it passes on.
+    pub proxy: Proxy,
+}
+
+/// What the registrar does with calls that it passes on: `proxy = ["challenges", "records-route"]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Proxy {
+    /// It challenges each with 407.
+    pub challenges: bool,
+    /// It stays in the way of each.
+    pub records_route: bool,
 }
 
 /// Someone who plays. The gateway, the registrar and the push service are always there, as hosts
@@ -59,10 +70,14 @@ pub enum Actor {
         /// What it does with a call that it alerts.
         on_call: OnCall,
     },
-    /// A SIP caller: `kind = "sip-ua"`.
+    /// A SIP user agent, which calls and is called: `kind = "sip-ua"`.
     SipUa {
         /// What it speaks.
         transport: Transport,
+        /// What it does with a call, and with what others want changed in one.
+        on_call: OnCall,
+        /// What it says of a call before its answer.
+        early: Early,
     },
 }
 
@@ -76,7 +91,7 @@ pub enum App {
     Plain,
 }
 
-/// What an app does with a call that it alerts.
+/// What is done with a call, and with what the other side wants changed in one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnCall {
     /// Answers after this time: `answer-after = "500ms"`.
@@ -85,6 +100,22 @@ pub enum OnCall {
     Decline(u16),
     /// Lets it ring: `ring = true`.
     Ring,
+}
+
+/// What a SIP user agent says of a call before its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Early {
+    /// 180: `early = "ringing"`.
+    #[default]
+    Ringing,
+    /// 180 until its PRACK: `early = "reliable-ringing"`.
+    ReliableRinging,
+    /// 183 with an SDP: `early = "media"`.
+    Media,
+    /// 183 with an SDP until its PRACK: `early = "reliable-media"`.
+    ReliableMedia,
+    /// Nothing: `early = "silence"`.
+    Silence,
 }
 
 /// What carries SIP.
@@ -136,13 +167,13 @@ pub enum Verb {
         /// Who.
         phone: String,
     },
-    /// `call = "c1", from = "alice", to = "bob"`.
+    /// `call = "c1", from = "alice", to = "bob"`: from a SIP user agent to a phone, or the other way.
     Call {
         /// The call's mark.
         mark: String,
-        /// The caller.
+        /// Who places it.
         from: String,
-        /// The phone.
+        /// Who is called.
         to: String,
         /// `hang-up-after = "1s"`: BYE that long after the answer; absent: never by itself.
         hang_up_after: Option<Duration>,
@@ -151,15 +182,37 @@ pub enum Verb {
         /// `in-dialog = "request-uri"`: ACK and BYE go where the INVITE went, not to the Contact.
         to_request_uri: bool,
     },
-    /// `cancel = "c1"`: its caller gives up.
+    /// `cancel = "c1"`: its caller gives up. `by = "alice"`: she takes back what she asked last.
     Cancel {
         /// The call.
         mark: String,
+        /// Who does; absent: who placed it.
+        by: Option<String>,
     },
-    /// `hangup = "c1"`: its caller sends BYE. `hangup = "bob"`: the phone ends every call.
+    /// `hangup = "c1"`: its caller ends it, or with `by = "bob"` the other side. `hangup = "bob"`: the
+    /// actor ends every call.
     HangUp {
-        /// A call's mark or a phone.
+        /// A call's mark or an actor.
         who: String,
+        /// Who ends the call; absent: who placed it.
+        by: Option<String>,
+    },
+    /// `renegotiate = "c1"`, by its caller or with `by = "bob"` by the other side: a new offer, by
+    /// re-INVITE or with `method = "update"` by UPDATE.
+    Renegotiate {
+        /// The call.
+        mark: String,
+        /// Who wants it; absent: who placed it.
+        by: Option<String>,
+        /// By UPDATE.
+        update: bool,
+    },
+    /// `info = "c1", by = "alice"`: the SIP side sends INFO.
+    Info {
+        /// The call.
+        mark: String,
+        /// Who does; absent: who placed it.
+        by: Option<String>,
     },
     /// `retransmit = "c1"`: the INVITE once more, whatever the timers say.
     Retransmit {
@@ -176,9 +229,16 @@ pub enum Verb {
     /// `set = "bob"` with `answer-after`, `decline` or `ring`.
     SetOnCall {
         /// Who.
-        phone: String,
-        /// What it does with calls from now on.
+        who: String,
+        /// What it does from now on with calls, and with what others want changed in them.
         on_call: OnCall,
+    },
+    /// `set = "alice"` with `early`.
+    SetEarly {
+        /// Which SIP user agent.
+        who: String,
+        /// What it says of calls from now on before their answer.
+        early: Early,
     },
     /// `crash = "bob.app"`: the operating system kills the app.
     KillApp {

@@ -3,16 +3,25 @@ use std::fmt::{self, Display, Formatter};
 /// What can be waited for and expected of an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
-    /// `alice.sent(c1)`: a caller sent an INVITE (each retransmission counts).
+    /// `alice.sent(c1)`: the call was placed by an INVITE or a `start` (each retransmission counts).
     Sent,
-    /// `alice.received(c1, 180)`, `alice.final(c1)`: a caller received a response to its INVITE; the
-    /// number is the status, from 200 for `final`.
+    /// `alice.received(c1, 180)`, `alice.final(c1)`: who placed the call heard of it; the number is the
+    /// status, from 200 for `final`.
     Received,
     /// `bob.delivered(c1)`: an app was given the call.
     Delivered,
-    /// `bob.alerted(c1)`: an app shows the call.
+    /// `bob.alerted(c1)`: an app shows the call, or a SIP user agent received its INVITE.
     Alerted,
-    /// `bob.ended(c1)`: an app was told that the call is over.
+    /// `bob.confirmed(c1)`: the answer of the call was confirmed, by ACK or `complete`.
+    Confirmed,
+    /// `bob.renegotiated(c1)`: it was asked to change the call.
+    Renegotiated,
+    /// `bob.withdrawn(c1)`: an app was told that the wish to change the call was taken back.
+    Withdrawn,
+    /// `alice.changed(c1, 491)`: it heard what became of the change that it wanted; the number is the
+    /// status.
+    Changed,
+    /// `bob.ended(c1)`: it was told that the call is over.
     Ended,
     /// `bob.state(hibernated)`: an app changed its state; the text is the state.
     State,
@@ -54,6 +63,10 @@ impl Display for Sight {
             What::Received => "received",
             What::Delivered => "delivered",
             What::Alerted => "alerted",
+            What::Confirmed => "confirmed",
+            What::Renegotiated => "renegotiated",
+            What::Withdrawn => "withdrawn",
+            What::Changed => "changed",
             What::Ended => "ended",
             What::State => "state",
             What::PushAnswered => "answered",

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reveille_scenarios::{
-    Actor, App, Expect, Head, Need, OnCall, Point, PushFate, Scenario, Sight, Step, Sweep,
-    SweepFault, Transport, Verb, Wanted, What, World, read, shipped,
+    Actor, App, Early, Expect, Head, Need, OnCall, Point, Proxy, PushFate, Scenario, Sight, Step,
+    Sweep, SweepFault, Transport, Verb, Wanted, What, World, read, shipped,
 };
 
 /// Three actors, the steps and expectations given.
@@ -75,8 +75,9 @@ needs = ["sim"]
 wake-budget = "1.5m"
 ring-deadline = "40s"
 registration = "1h"
+proxy = ["challenges", "records-route"]
 [actors]
-alice = { kind = "sip-ua", transport = "tcp" }
+alice = { kind = "sip-ua", transport = "tcp", early = "reliable-media", decline = 486 }
 bob = { kind = "phone", app = "plain", decline = 486 }
 carol = { kind = "phone", ring = true }
 dave = { kind = "phone", app = "sdk", answer-after = "2s" }
@@ -96,8 +97,9 @@ on = "gateway"
 points = ["spawn", "store"]
 "#;
     let phone = |app, on_call| Actor::Phone { app, on_call };
+    let sip_ua = |transport, on_call, early| Actor::SipUa { transport, on_call, early };
     let actors = [
-        ("alice", Actor::SipUa { transport: Transport::Tcp }),
+        ("alice", sip_ua(Transport::Tcp, OnCall::Decline(486), Early::ReliableMedia)),
         ("bob", phone(App::Plain, OnCall::Decline(486))),
         ("carol", phone(App::Sdk, OnCall::Ring)),
         ("dave", phone(App::Sdk, OnCall::Answer(seconds(2)))),
@@ -114,6 +116,7 @@ points = ["spawn", "store"]
             wake_budget: Some(seconds(90)),
             ring_deadline: Some(seconds(40)),
             registration: Some(seconds(3600)),
+            proxy: Proxy { challenges: true, records_route: true },
         },
         actors: actors.map(|(name, actor)| (name.to_owned(), actor)).into(),
         steps: vec![Step {
@@ -147,7 +150,9 @@ fn what_is_absent_has_its_default() {
     assert_eq!(scenario.seeds, 1);
     assert_eq!(scenario.world, World::default());
     assert_eq!(scenario.sweep, None);
-    assert_eq!(scenario.actors["alice"], Actor::SipUa { transport: Transport::Udp });
+    let (transport, on_call) = (Transport::Udp, OnCall::Answer(millis(500)));
+    let alice = Actor::SipUa { transport, on_call, early: Early::Ringing };
+    assert_eq!(scenario.actors["alice"], alice);
     assert_eq!(scenario.steps[0].head, Head::Now);
     let [step] = &scenario.steps[..] else { panic!("one step") };
     let call = Verb::Call {
@@ -180,7 +185,17 @@ fn every_verb_reads() {
         lost_answers: 2,
         to_request_uri: true,
     };
-    let on_call = |on_call| Verb::SetOnCall { phone: bob(), on_call };
+    let placed = Verb::Call {
+        mark: "c2".to_owned(),
+        from: "bob".to_owned(),
+        to: "alice".to_owned(),
+        hang_up_after: Some(seconds(1)),
+        lost_answers: 0,
+        to_request_uri: false,
+    };
+    let on_call = |on_call| Verb::SetOnCall { who: bob(), on_call };
+    let early = |early| Verb::SetEarly { who: "alice".to_owned(), early };
+    let by = |name: &str| Some(name.to_owned());
     let verbs = BTreeMap::from([
         (r#"sleep = "bob", close-code = 4001"#, Verb::Sleep { phone: bob(), by_close: true }),
         (r#"resume = "bob""#, Verb::Resume { phone: bob() }),
@@ -188,15 +203,30 @@ fn every_verb_reads() {
             r#"call = "c2", from = "alice", to = "carol", hang-up-after = "1s", lost-answers = 2, in-dialog = "request-uri""#,
             call,
         ),
-        (r#"cancel = "c1""#, Verb::Cancel { mark: c1() }),
-        (r#"hangup = "c1""#, Verb::HangUp { who: c1() }),
-        (r#"hangup = "bob""#, Verb::HangUp { who: bob() }),
+        (r#"call = "c2", from = "bob", to = "alice", hang-up-after = "1s""#, placed),
+        (r#"cancel = "c1""#, Verb::Cancel { mark: c1(), by: None }),
+        (r#"cancel = "c1", by = "alice""#, Verb::Cancel { mark: c1(), by: by("alice") }),
+        (r#"hangup = "c1""#, Verb::HangUp { who: c1(), by: None }),
+        (r#"hangup = "c1", by = "bob""#, Verb::HangUp { who: c1(), by: by("bob") }),
+        (r#"hangup = "bob""#, Verb::HangUp { who: bob(), by: None }),
+        (r#"hangup = "alice""#, Verb::HangUp { who: "alice".to_owned(), by: None }),
+        (r#"renegotiate = "c1""#, Verb::Renegotiate { mark: c1(), by: None, update: false }),
+        (
+            r#"renegotiate = "c1", by = "bob", method = "update""#,
+            Verb::Renegotiate { mark: c1(), by: by("bob"), update: true },
+        ),
+        (r#"info = "c1", by = "alice""#, Verb::Info { mark: c1(), by: by("alice") }),
         (r#"retransmit = "c1""#, Verb::Retransmit { mark: c1() }),
         (r#"set = "bob", pushes = "ignored""#, Verb::SetPushes { phone: bob(), ignored: true }),
         (r#"set = "bob", pushes = "heeded""#, Verb::SetPushes { phone: bob(), ignored: false }),
         (r#"set = "bob", answer-after = "0s""#, on_call(OnCall::Answer(seconds(0)))),
         (r#"set = "bob", decline = 300"#, on_call(OnCall::Decline(300))),
         (r#"set = "bob", ring = true"#, on_call(OnCall::Ring)),
+        (r#"set = "alice", early = "ringing""#, early(Early::Ringing)),
+        (r#"set = "alice", early = "reliable-ringing""#, early(Early::ReliableRinging)),
+        (r#"set = "alice", early = "media""#, early(Early::Media)),
+        (r#"set = "alice", early = "reliable-media""#, early(Early::ReliableMedia)),
+        (r#"set = "alice", early = "silence""#, early(Early::Silence)),
         (r#"crash = "bob.app""#, Verb::KillApp { phone: bob() }),
         (r#"drop = "bob.websocket""#, Verb::DropWebSocket { phone: bob() }),
         (r#"refuse = "push.webhook", status = 410"#, push(PushFate::Refused(410), 1)),
@@ -251,6 +281,18 @@ fn every_sight_reads() {
         ("bob.delivered(c1)", sight("bob", What::Delivered, Some("c1"))),
         ("bob.alerted(c1)", sight("bob", What::Alerted, Some("c1"))),
         ("bob.ended(c1)", sight("bob", What::Ended, Some("c1"))),
+        ("bob.sent(c1)", sight("bob", What::Sent, Some("c1"))),
+        ("bob.final(c1)", numbered(sight("bob", What::Received, Some("c1")), 200, 699)),
+        ("bob.received(c1, 183)", numbered(sight("bob", What::Received, Some("c1")), 183, 183)),
+        ("bob.confirmed(c1)", sight("bob", What::Confirmed, Some("c1"))),
+        ("bob.renegotiated(c1)", sight("bob", What::Renegotiated, Some("c1"))),
+        ("bob.withdrawn(c1)", sight("bob", What::Withdrawn, Some("c1"))),
+        ("bob.changed(c1, 200)", numbered(sight("bob", What::Changed, Some("c1")), 200, 200)),
+        ("alice.alerted(c1)", sight(alice, What::Alerted, Some("c1"))),
+        ("alice.confirmed(c1)", sight(alice, What::Confirmed, Some("c1"))),
+        ("alice.renegotiated(c1)", sight(alice, What::Renegotiated, Some("c1"))),
+        ("alice.changed(c1)", sight(alice, What::Changed, Some("c1"))),
+        ("alice.ended(c1)", sight(alice, What::Ended, Some("c1"))),
         ("bob.state()", sight("bob", What::State, None)),
         ("push.sent(bob)", sight(push, What::PushSent, Some("bob"))),
         (

@@ -99,6 +99,8 @@ impl Rig for SimRig<'_> {
             transport: Transport::Udp,
             domain: DOMAIN.to_owned(),
             calls: Vec::new(),
+            conduct: phone::Conduct::Answer { after_ms: 500 },
+            early: caller::Early::default(),
         }
     }
 
@@ -132,6 +134,10 @@ impl Rig for SimRig<'_> {
             max_expires_s: 3_600,
             nonce_lifetime_s: 86_400,
             challenge: true,
+            advertise: "registrar".to_owned(),
+            routes: Vec::new(),
+            challenge_calls: false,
+            record_routes: false,
         }
     }
 

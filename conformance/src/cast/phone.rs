@@ -1,6 +1,8 @@
 //! A phone: the operating system's part, which keeps the push channel and starts, kills and wakes
 //! the app, and one of two apps: the house's client library, or one written by hand.
 
+mod calls;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 
-use super::mark;
 use super::plain;
 use super::sip::now_us;
 
@@ -127,7 +128,7 @@ impl Default for Conduct {
 }
 
 /// What a phone can be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Go to sleep, in this way.
     Sleep(SleepBy),
@@ -137,14 +138,36 @@ pub enum Command {
     Kill,
     /// The radio drops the app's connection.
     DropConnection,
+    /// The user places a call, and opens the app for it.
+    Place(Outgoing),
+    /// The user ends the call of this mark.
+    HangUpCall(String),
+    /// The user wants a call changed.
+    Change {
+        /// Its mark.
+        mark: String,
+        /// By UPDATE.
+        update: bool,
+    },
     /// The user ends every call.
     HangUp,
-    /// What becomes of calls from now on.
+    /// What becomes from now on of calls, and of what others want changed in them.
     Conduct(Conduct),
     /// Ignore pushes, or heed them again.
     IgnorePushes(bool),
     /// The user signs out: the session ends.
     Close,
+}
+
+/// A call that a phone places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Its mark; it stands in the SDP's `s=` line.
+    pub mark: String,
+    /// Whom to call.
+    pub to: String,
+    /// Hang up that long after the answer; absent: only when told.
+    pub hang_up_after_ms: Option<u64>,
 }
 
 impl Command {
@@ -156,6 +179,9 @@ impl Command {
             Self::DropConnection => Some(("drop", "websocket")),
             Self::Sleep(_)
             | Self::Open
+            | Self::Place(_)
+            | Self::HangUpCall(_)
+            | Self::Change { .. }
             | Self::HangUp
             | Self::Conduct(_)
             | Self::IgnorePushes(_)
@@ -177,9 +203,13 @@ pub enum AppCommand {
     Close,
     /// Say that it rings.
     Ring(String),
-    /// Answer a call with an SDP.
+    /// Place a call under this subsession: to whom, and with which SDP.
+    Place(String, String, String),
+    /// Want a call changed: with which SDP, and whether by UPDATE.
+    Change(String, String, bool),
+    /// Answer a call, or what was asked in it, with an SDP.
     Answer(String, String),
-    /// Decline a call with a status.
+    /// Decline a call, or what was asked in it, with a status.
     Decline(String, u16),
     /// End a call.
     HangUp(String),
@@ -199,6 +229,12 @@ pub enum AppEvent {
         /// The offer, or nothing.
         sdp: String,
     },
+    /// A call that was placed is answered.
+    Answered(String),
+    /// The other side wants a call changed.
+    ChangeAsked(String),
+    /// It does not any more.
+    ChangeCancelled(String),
     /// A call is over.
     Ended {
         /// Its subsession.
@@ -240,6 +276,9 @@ struct Phone {
     /// Marks of the calls it holds, by subsession.
     calls: BTreeMap<String, String>,
     answers: Vec<(Duration, String)>,
+    /// Calls that wait for the other side's answer, with what then becomes of them.
+    placed: BTreeMap<String, Outgoing>,
+    hang_ups: Vec<(Duration, String)>,
     /// When it goes to sleep, if nothing keeps it awake.
     sleepy_at: Option<Duration>,
     plain: Arc<Mutex<plain::Saved>>,
@@ -272,13 +311,16 @@ pub async fn run(
         ignores: false,
         calls: BTreeMap::new(),
         answers: Vec::new(),
+        placed: BTreeMap::new(),
+        hang_ups: Vec::new(),
         sleepy_at: None,
         plain: Arc::default(),
         sdk: None,
     };
     phone.launch();
     loop {
-        let until = phone.answers.iter().map(|(at, _)| *at).chain(phone.sleepy_at).min();
+        let dues = phone.answers.iter().chain(&phone.hang_ups).map(|(at, _)| *at);
+        let until = dues.chain(phone.sleepy_at).min();
         match super::next(&phone.host, &mut inbox, until).await {
             Some(Input::Push(payload)) => phone.pushed(&payload),
             Some(Input::Command(command)) => phone.told(command).await,
@@ -286,6 +328,7 @@ pub async fn run(
             Some(Input::App(..) | Input::NoMoreCommands) => {}
             None => {
                 phone.answer_due().await;
+                phone.hang_up_due().await;
                 phone.sleep_due().await;
             }
         }
@@ -378,6 +421,8 @@ impl Phone {
         self.connected = false;
         self.calls.clear();
         self.answers.clear();
+        self.placed.clear();
+        self.hang_ups.clear();
         self.sleepy_at = None;
     }
 
@@ -392,6 +437,12 @@ impl Phone {
             (Process::Sdk(app), AppCommand::SleepByClose) => app.sleep_by_close(),
             (Process::Sdk(app), AppCommand::Drop) => app.drop_connection(),
             (Process::Sdk(app), AppCommand::Close) => app.close(),
+            (Process::Sdk(app), AppCommand::Change(call, sdp, update)) => match update {
+                true => app.update(&call, &sdp),
+                false => app.change(&call, &sdp),
+            },
+            // Its library names the calls that it places.
+            (Process::Sdk(_), AppCommand::Place(..)) => {}
             (Process::Sdk(app), AppCommand::Ring(call)) => app.ring(&call),
             (Process::Sdk(app), AppCommand::Answer(call, sdp)) => app.answer(&call, &sdp),
             (Process::Sdk(app), AppCommand::Decline(call, code)) => {
@@ -402,7 +453,7 @@ impl Phone {
     }
 
     async fn told(&mut self, command: Command) {
-        self.struck(command);
+        self.struck(&command);
         match command {
             Command::Sleep(by) => self.sleep(by).await,
             Command::Open => {
@@ -415,6 +466,9 @@ impl Phone {
                 self.note(Draft::new(Kind::AppState).with("state", "killed"));
             }
             Command::DropConnection => self.order(AppCommand::Drop).await,
+            Command::Place(outgoing) => self.place(outgoing).await,
+            Command::HangUpCall(mark) => self.hang_up(&mark).await,
+            Command::Change { mark, update } => self.change(&mark, update).await,
             Command::HangUp => {
                 for call in std::mem::take(&mut self.calls).into_keys() {
                     self.order(AppCommand::HangUp(call)).await;
@@ -428,7 +482,7 @@ impl Phone {
     }
 
     /// A fault strikes an app that runs, and a connection that stands.
-    fn struck(&self, command: Command) {
+    fn struck(&self, command: &Command) {
         let Some((fault, part)) = command.fault() else { return };
         let bites = match command {
             Command::DropConnection => self.connected,
@@ -471,31 +525,14 @@ impl Phone {
                 self.sleepy_at = Some(self.host.clock.now().mono + stay);
                 self.sleep_due().await;
             }
-            AppEvent::Incoming { call, initiator, sdp } => {
-                let mark = mark(&initiator, &sdp);
-                let alerted = Draft::new(Kind::AppAlerted).with("call", mark.as_str());
-                self.calls.insert(call.clone(), mark);
-                self.note(alerted.with("subsession", call.as_str()));
-                self.order(AppCommand::Ring(call.clone())).await;
-                match self.settings.conduct {
-                    Conduct::Answer { after_ms } => {
-                        let at = self.host.clock.now().mono + Duration::from_millis(after_ms);
-                        self.answers.push((at, call));
-                        self.answer_due().await;
-                    }
-                    Conduct::Decline { status } => {
-                        self.calls.remove(&call);
-                        self.order(AppCommand::Decline(call, status)).await;
-                        self.sleep_again().await;
-                    }
-                    Conduct::Ring => {}
-                }
+            AppEvent::Incoming { call, initiator, sdp } => self.alert(call, &initiator, &sdp).await,
+            AppEvent::Answered(call) => self.answered(call).await,
+            AppEvent::ChangeAsked(call) => self.asked(call).await,
+            AppEvent::ChangeCancelled(call) => {
+                self.answers.retain(|(_, waiting)| *waiting != call);
             }
             AppEvent::Ended { call, why } => {
-                let mark = self.calls.remove(&call).unwrap_or_default();
-                self.answers.retain(|(_, waiting)| *waiting != call);
-                let ended = Draft::new(Kind::AppCallEnded).with("subsession", call.as_str());
-                self.note(ended.with("call", mark).with("why", why));
+                self.forget(&call, why);
                 self.sleep_again().await;
             }
             AppEvent::SleepRefused => {
@@ -511,28 +548,25 @@ impl Phone {
             self.sleep_again().await;
         }
     }
-
-    async fn answer_due(&mut self) {
-        let now = self.host.clock.now().mono;
-        let waiting = std::mem::take(&mut self.answers);
-        let (due, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(at, _)| *at <= now);
-        self.answers = later;
-        for (_, call) in due {
-            self.order(AppCommand::Answer(call, ANSWER.to_owned())).await;
-        }
-    }
 }
-
-/// The answer of every phone.
-const ANSWER: &str = "v=0\r\no=- 2 2 IN IP4 192.0.2.2\r\ns=-\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\n\
-m=audio 49172 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";
 
 fn translate(event: Event) -> Option<AppEvent> {
     Some(match event {
         Event::State(State::Connected { .. }) => AppEvent::Connected,
         Event::State(State::Hibernated) => AppEvent::Asleep,
         Event::State(State::Failed { .. } | State::Closed) => AppEvent::Over,
-        Event::State(State::Reconnecting) | Event::CallEstablished { .. } => return None,
+        Event::State(State::Reconnecting)
+        | Event::CallEstablished { .. }
+        | Event::Ringing { .. }
+        | Event::Progress { .. }
+        | Event::Changed { .. }
+        | Event::ChangeRefused { .. } => return None,
+        Event::Answered { subsession_id, .. } => AppEvent::Answered(subsession_id),
+        Event::Refused { subsession_id, code, reason } => {
+            AppEvent::Ended { call: subsession_id, why: format!("{code} {reason}") }
+        }
+        Event::ChangeAsked { subsession_id, .. } => AppEvent::ChangeAsked(subsession_id),
+        Event::ChangeCancelled { subsession_id } => AppEvent::ChangeCancelled(subsession_id),
         Event::Incoming(call) => AppEvent::Incoming {
             call: call.subsession_id,
             initiator: call.initiator,

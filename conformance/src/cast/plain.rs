@@ -4,6 +4,8 @@
 //! is told apart as a duplicate, a provisional answer goes out before the app is told, and a resume
 //! does not say which calls are still held.
 
+mod calls;
+
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +24,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use calls::Held;
 
 use super::phone::{AppCommand, AppEvent, Settings};
 use super::sip::now_us;
@@ -44,12 +48,6 @@ pub struct Saved {
     pub last_in: u64,
     /// The last number of our own.
     pub last_out: u64,
-}
-
-struct Held {
-    correlation: String,
-    initiator: Value,
-    target: Value,
 }
 
 struct Plain {
@@ -285,41 +283,12 @@ impl Plain {
             }
             // The library has sent its provisional answer already.
             AppCommand::Ring(_) => None,
-            AppCommand::Answer(call, sdp) => {
-                let frame = self.reply(&call, "response", Some("final"))?;
-                self.number(socket, with(frame, "payload", json!({"sdp": sdp}))).await
-            }
-            AppCommand::Decline(call, code) => {
-                let mut frame = self.reply(&call, "error", None)?;
-                frame["header"]["error_code"] = json!(code);
-                frame["header"]["reason"] = json!("declined");
-                self.calls.remove(&call);
-                self.number(socket, frame).await
-            }
-            AppCommand::HangUp(call) => {
-                let mut frame = self.reply(&call, "message", None)?;
-                frame["header"]["action"] = json!("shutdown");
-                frame["control"]["correlation_id"] = json!(format!("c{}", self.now.last_out + 1));
-                self.calls.remove(&call);
-                self.number(socket, frame).await
-            }
+            AppCommand::Place(call, to, sdp) => self.place(socket, call, &to, &sdp).await,
+            AppCommand::Change(call, sdp, update) => self.change(socket, &call, &sdp, update).await,
+            AppCommand::Answer(call, sdp) => self.answer(socket, &call, &sdp).await,
+            AppCommand::Decline(call, code) => self.decline(socket, &call, code, "declined").await,
+            AppCommand::HangUp(call) => self.hang_up(socket, &call).await,
         }
-    }
-
-    /// A frame of a call, under the start's correlation id; `None` if the call is not there.
-    fn reply(&self, call: &str, kind: &str, state: Option<&str>) -> Option<Value> {
-        let held = self.calls.get(call)?;
-        let mut frame = json!({
-            "control": {"type": kind, "package_type": "call", "session_id": self.now.session_id,
-                "subsession_id": call, "ack_sequence": self.now.last_in,
-                "correlation_id": held.correlation, "version": "1.0"},
-            "header": {"action": "start", "initiator": held.initiator, "target": held.target},
-            "payload": {}
-        });
-        if let Some(state) = state {
-            frame["control"]["message_state"] = json!(state);
-        }
-        Some(frame)
     }
 
     async fn fall_asleep(&mut self, socket: &mut Socket) -> End {
@@ -417,40 +386,6 @@ impl Plain {
             _ => None,
         }
     }
-
-    async fn about_call(&mut self, socket: &mut Socket, frame: &Value) -> Option<End> {
-        let call = frame["control"]["subsession_id"].as_str()?.to_owned();
-        let kind = frame["control"]["type"].as_str()?;
-        match (kind, frame["header"]["action"].as_str()?) {
-            ("request", "start") => {
-                let held = Held {
-                    correlation: frame["control"]["correlation_id"].as_str()?.to_owned(),
-                    initiator: frame["header"]["initiator"].clone(),
-                    target: frame["header"]["target"].clone(),
-                };
-                let initiator = held.initiator.as_str().unwrap_or_default().to_owned();
-                self.calls.insert(call.clone(), held);
-                let ringing = self.reply(&call, "response", Some("subsequent"))?;
-                let end = self.number(socket, ringing).await;
-                let sdp = frame["payload"]["sdp"].as_str().unwrap_or_default().to_owned();
-                self.tell(AppEvent::Incoming { call, initiator, sdp }).await;
-                end
-            }
-            (_, "shutdown") | ("error", _) => {
-                if self.calls.remove(&call).is_some() {
-                    let why = frame["header"]["reason"].as_str().unwrap_or("shutdown").to_owned();
-                    self.tell(AppEvent::Ended { call, why }).await;
-                }
-                None
-            }
-            _ => None,
-        }
-    }
-}
-
-fn with(mut frame: Value, name: &str, value: Value) -> Value {
-    frame[name] = value;
-    frame
 }
 
 #[cfg(test)]

@@ -68,12 +68,24 @@ pub fn response(
     tag: &str,
     more: &[(&str, String)],
 ) -> Vec<u8> {
+    response_with(to, status, tag, more, b"")
+}
+
+/// As [`response`], with a body; 100 gets no tag.
+#[must_use]
+pub fn response_with(
+    to: &super::scan::Scanned,
+    status: u16,
+    tag: &str,
+    more: &[(&str, String)],
+    body: &[u8],
+) -> Vec<u8> {
     let mut headers: Vec<(&str, String)> = Vec::new();
     for (name, value) in &to.headers {
         match name.as_str() {
             "via" => headers.push(("Via", value.clone())),
             "from" => headers.push(("From", value.clone())),
-            "to" if super::scan::param(value, "tag").is_some() => {
+            "to" if status == 100 || super::scan::param(value, "tag").is_some() => {
                 headers.push(("To", value.clone()));
             }
             "to" => headers.push(("To", format!("{value};tag={tag}"))),
@@ -86,10 +98,50 @@ pub fn response(
     rsip::Response {
         status_code: rsip::StatusCode::from(status),
         version: rsip::Version::V2,
-        headers: rsip_headers(&headers, 0),
-        body: Vec::new(),
+        headers: rsip_headers(&headers, body.len()),
+        body: body.to_vec(),
     }
     .into()
+}
+
+/// A message from its start line, its headers by their full lower-case names, and its body.
+#[must_use]
+pub fn from_parts(start: &str, headers: &[(String, String)], body: &[u8]) -> Vec<u8> {
+    let mut head = format!("{start}\r\n");
+    for (name, value) in headers {
+        head = format!("{head}{}: {value}\r\n", written(name));
+    }
+    head = format!("{head}Content-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+/// A header's name as documents write it.
+fn written(name: &str) -> String {
+    match name {
+        "call-id" => return "Call-ID".to_owned(),
+        "cseq" => return "CSeq".to_owned(),
+        "rseq" => return "RSeq".to_owned(),
+        "rack" => return "RAck".to_owned(),
+        _ => {}
+    }
+    let word = |word: &str| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        format!("{}{rest}", first.to_ascii_uppercase())
+    };
+    name.split('-').map(word).collect::<Vec<_>>().join("-")
+}
+
+/// `host:port` of a SIP URI; 5060 where it names no port.
+#[must_use]
+pub fn host_port(uri: &str) -> String {
+    let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let place = place.split([';', '?', '>']).next().unwrap_or_default();
+    let has_port = place.rsplit_once(':').is_some_and(|(host, _)| {
+        // Within the brackets of IPv6 a colon is no port's.
+        !host.starts_with('[') || host.ends_with(']')
+    });
+    if has_port { place.to_owned() } else { format!("{place}:5060") }
 }
 
 fn rsip_headers(headers: &[(&str, String)], length: usize) -> rsip::Headers {

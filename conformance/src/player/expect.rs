@@ -3,12 +3,12 @@
 use reveille_scenarios::{Expect, Sight, Wanted, What};
 use reveille_trace::{Event, Finding, Kind, Observed, Span};
 
-use super::facts::{Fact, fact};
+use super::facts::{Fact, Facts};
 
 /// Decides every expectation, in order.
 #[must_use]
 pub fn judge(events: &[Event], expects: &[Expect]) -> Vec<Finding> {
-    let facts: Vec<Fact> = events.iter().filter_map(fact).collect();
+    let facts = Facts::of(events);
     expects.iter().map(|expect| decide(&facts, expect)).collect()
 }
 

@@ -3,6 +3,7 @@
 
 mod expect;
 mod facts;
+mod parties;
 mod rig;
 mod troupe;
 
@@ -14,7 +15,7 @@ use reveille_scenarios::{Sight, What};
 use reveille_trace::{Draft, Event, Kind, Scribe};
 
 pub use expect::{judge, unplayed};
-pub use facts::{Fact, fact};
+pub use facts::{Fact, Facts};
 pub use rig::{Rig, script};
 pub use troupe::Cast;
 
@@ -123,8 +124,10 @@ pub fn perform(script: &Script, stage: &mut dyn Stage) -> Result<Vec<Event>, Str
     let recorder = stage.recorder();
     let seen = Seen::default();
     let own = seen.clone();
+    let reader = Mutex::new(Facts::default());
     recorder.listen(move |event| {
-        if let Some(fact) = fact(event) {
+        let fact = reader.lock().unwrap_or_else(PoisonError::into_inner).read(event);
+        if let Some(fact) = fact {
             own.0.lock().unwrap_or_else(PoisonError::into_inner).push(fact);
         }
     });
@@ -257,14 +260,16 @@ impl Director {
             Verb::Caller(name, command) => {
                 let line = self.troupe.callers.get(name).ok_or_else(|| unknown(name))?;
                 if let caller::Command::Call(call) = command {
-                    let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
-                    placed.push((name.clone(), call.mark.clone()));
+                    self.place(name, &call.mark);
                 }
                 line.tell(name, command.clone())
             }
             Verb::Phone(name, command) => {
                 let line = self.troupe.phones.get(name).ok_or_else(|| unknown(name))?;
-                line.tell(name, *command)
+                if let phone::Command::Place(call) = command {
+                    self.place(name, &call.mark);
+                }
+                line.tell(name, command.clone())
             }
             Verb::Registrar(command) => self.troupe.registrar.tell("registrar", *command),
             Verb::Push(command) => self.troupe.push.tell("push", command.clone()),
@@ -279,6 +284,11 @@ impl Director {
                 Ok(())
             }
         }
+    }
+
+    fn place(&self, by: &str, mark: &str) {
+        let mut placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        placed.push((by.to_owned(), mark.to_owned()));
     }
 
     /// Waits until every call has its final response and nothing has happened for a while.
@@ -319,8 +329,12 @@ fn described(verb: &Verb) -> (&'static str, String, String) {
             caller::Command::Cancel(mark) => ("cancel", on.as_str(), mark.as_str()),
             caller::Command::HangUp(mark) => ("hangup", on.as_str(), mark.as_str()),
             caller::Command::Retransmit(mark) => ("retransmit", on.as_str(), mark.as_str()),
+            caller::Command::HangUpAll => ("hangup", on.as_str(), ""),
+            caller::Command::Change { mark, .. } => ("renegotiate", on.as_str(), mark.as_str()),
+            caller::Command::Info(mark) => ("info", on.as_str(), mark.as_str()),
+            caller::Command::Conduct(_) | caller::Command::Early(_) => ("set", on.as_str(), ""),
         },
-        Verb::Phone(on, command) => (phone_word(command), on.as_str(), ""),
+        Verb::Phone(on, command) => (phone_word(command), on.as_str(), phone_call(command)),
         Verb::Registrar(registrar::Command::Forget) => ("forget", "registrar", ""),
         Verb::Registrar(registrar::Command::Refuse { .. }) => ("refuse", "registrar", ""),
         Verb::Push(push::Command::Script(_)) => ("answers", "push", ""),
@@ -336,9 +350,20 @@ const fn phone_word(command: &phone::Command) -> &'static str {
         phone::Command::Open => "open",
         phone::Command::Kill => "kill",
         phone::Command::DropConnection => "drop",
-        phone::Command::HangUp => "hangup",
+        phone::Command::Place(_) => "call",
+        phone::Command::Change { .. } => "renegotiate",
+        phone::Command::HangUp | phone::Command::HangUpCall(_) => "hangup",
         phone::Command::Conduct(_) => "set",
         phone::Command::IgnorePushes(_) => "ignore-pushes",
         phone::Command::Close => "close",
+    }
+}
+
+/// The call that a phone's command names.
+const fn phone_call(command: &phone::Command) -> &str {
+    match command {
+        phone::Command::Place(call) => call.mark.as_str(),
+        phone::Command::Change { mark, .. } | phone::Command::HangUpCall(mark) => mark.as_str(),
+        _ => "",
     }
 }

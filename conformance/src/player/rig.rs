@@ -55,8 +55,8 @@ pub fn script(scenario: &Scenario, rig: &dyn Rig) -> (Script, Vec<Expect>) {
     (script, expects)
 }
 
-struct Lowering<'a> {
-    scenario: &'a Scenario,
+pub(super) struct Lowering<'a> {
+    pub(super) scenario: &'a Scenario,
     rig: &'a dyn Rig,
 }
 
@@ -64,12 +64,29 @@ fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn conduct(on_call: OnCall) -> phone::Conduct {
+pub(super) fn conduct(on_call: OnCall) -> phone::Conduct {
     match on_call {
         OnCall::Answer(after) => phone::Conduct::Answer { after_ms: ms(after) },
         OnCall::Decline(status) => phone::Conduct::Decline { status },
         OnCall::Ring => phone::Conduct::Ring,
     }
+}
+
+pub(super) const fn said_early(early: scenarios::Early) -> caller::Early {
+    match early {
+        scenarios::Early::Ringing => caller::Early::Ringing,
+        scenarios::Early::ReliableRinging => caller::Early::ReliableRinging,
+        scenarios::Early::Media => caller::Early::Media,
+        scenarios::Early::ReliableMedia => caller::Early::ReliableMedia,
+        scenarios::Early::Silence => caller::Early::Silence,
+    }
+}
+
+/// The registrar finds a SIP user agent at its host, under the port that it listens on.
+fn route(name: &str, settings: &caller::Settings) -> registrar::Route {
+    let port = settings.listen.rsplit_once(':').map_or("5060", |(_, port)| port);
+    let to = format!("{}:{port}", settings.advertise);
+    registrar::Route { user: name.to_owned(), to, transport: settings.transport }
 }
 
 fn answer(fate: PushFate) -> push::Answer {
@@ -96,18 +113,26 @@ impl Lowering<'_> {
                     let settings = phone::Settings { app, conduct, ..self.rig.phone(name) };
                     phones.insert(name.clone(), settings);
                 }
-                scenarios::Actor::SipUa { transport } => {
+                scenarios::Actor::SipUa { transport, on_call, early } => {
                     let transport = match transport {
                         scenarios::Transport::Udp => Transport::Udp,
                         scenarios::Transport::Tcp => Transport::Tcp,
                     };
-                    let settings = caller::Settings { transport, ..self.rig.caller(name) };
+                    let (conduct, early) = (conduct(*on_call), said_early(*early));
+                    let own = self.rig.caller(name);
+                    let settings = caller::Settings { transport, conduct, early, ..own };
                     callers.insert(name.clone(), settings);
                 }
             }
         }
         let names: Vec<_> = phones.keys().map(String::as_str).collect();
-        let registrar = self.rig.registrar(&names);
+        let proxy = self.scenario.world.proxy;
+        let registrar = registrar::Settings {
+            routes: callers.iter().map(|(name, settings)| route(name, settings)).collect(),
+            challenge_calls: proxy.challenges,
+            record_routes: proxy.records_route,
+            ..self.rig.registrar(&names)
+        };
         Cast { registrar, callers, phones, push: self.rig.push() }
     }
 
@@ -135,14 +160,18 @@ impl Lowering<'_> {
             Said::SetPushes { phone: name, ignored } => {
                 phone(name, phone::Command::IgnorePushes(*ignored))
             }
-            Said::SetOnCall { phone: name, on_call } => {
-                phone(name, phone::Command::Conduct(conduct(*on_call)))
-            }
-            Said::HangUp { who } if self.is_phone(who) => phone(who, phone::Command::HangUp),
-            Said::HangUp { who } => self.of_call(who, caller::Command::HangUp(who.clone())),
-            Said::Cancel { mark } => self.of_call(mark, caller::Command::Cancel(mark.clone())),
-            Said::Retransmit { mark } => {
-                self.of_call(mark, caller::Command::Retransmit(mark.clone()))
+            Said::SetOnCall { who, .. }
+            | Said::SetEarly { who, .. }
+            | Said::HangUp { who, .. }
+            | Said::Cancel { mark: who, .. }
+            | Said::Renegotiate { mark: who, .. }
+            | Said::Info { mark: who, .. }
+            | Said::Retransmit { mark: who } => self.of_parties(verb, who),
+            Said::Call { mark, from, to, hang_up_after, .. } if self.is_phone(from) => {
+                let (mark, hang_up_after_ms) = (mark.clone(), hang_up_after.map(ms));
+                let to = format!("{to}@{}", self.rig.caller(to).domain);
+                let call = phone::Outgoing { mark, to, hang_up_after_ms };
+                phone(from, phone::Command::Place(call))
             }
             Said::Call { mark, from, to, hang_up_after, lost_answers, to_request_uri } => {
                 let call = caller::Call {
@@ -177,16 +206,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// An order to whoever placed the call.
-    fn of_call(&self, mark: &str, command: caller::Command) -> Verb {
-        let placed = self.scenario.steps.iter().find_map(|step| match &step.verb {
-            scenarios::Verb::Call { mark: of, from, .. } if of == mark => Some(from.clone()),
-            _ => None,
-        });
-        Verb::Caller(placed.expect("a scenario that was read places every call it names"), command)
-    }
-
-    fn is_phone(&self, name: &str) -> bool {
+    pub(super) fn is_phone(&self, name: &str) -> bool {
         matches!(self.scenario.actors.get(name), Some(scenarios::Actor::Phone { .. }))
     }
 

@@ -166,9 +166,7 @@ mod tests {
         assert_eq!(bye.header("From"), Some("<sip:bob@example.com>;tag=b"));
         assert_eq!(bye.header("CSeq"), Some("1 BYE"));
         assert!(called.is_of("b", "a") && !called.is_of("a", "b"));
-        let response = invite()
-            .reply(200, "OK", Some("b"))
-            .with("Contact", "<sip:bob@192.0.2.7>");
+        let response = invite().reply(200, "OK", Some("b")).with("Contact", "<sip:bob@192.0.2.7>");
         let mut caller = Dialog::outgoing(&invite(), &response);
         let bye = caller.request(Method::BYE, "c1", "v");
         assert_eq!(bye.uri(), Some("sip:bob@192.0.2.7"));

@@ -6,30 +6,36 @@ use super::findings::Findings;
 use super::names::{Kind, Used, actor_name};
 use crate::codes::Code;
 use crate::problem::Problem;
-use crate::scenario::{Actor, App, OnCall, Transport};
+use crate::scenario::{Actor, App, Early, OnCall, Transport};
 
 const ACTORS_MAX: usize = 32;
 
-/// How long a phone rings that nobody said anything of.
+/// How long rings who nobody said anything of.
 const ANSWER_AFTER: Duration = Duration::from_millis(500);
 
 pub(super) const APPS: [(&str, App); 2] = [("sdk", App::Sdk), ("plain", App::Plain)];
 const TRANSPORTS: [(&str, Transport); 2] = [("udp", Transport::Udp), ("tcp", Transport::Tcp)];
 const KINDS: [(&str, Kind); 2] = [("phone", Kind::Phone), ("sip-ua", Kind::Caller)];
 
-/// The keys that say what a phone does with calls.
+/// The keys that say what is done with calls.
 pub(super) const ON_CALL: [&str; 3] = ["answer-after", "decline", "ring"];
 
 const PHONE: [&str; 5] = ["kind", "app", "answer-after", "decline", "ring"];
-const CALLER: [&str; 2] = ["kind", "transport"];
-const EITHER: [&str; 6] = ["kind", "app", "answer-after", "decline", "ring", "transport"];
+const CALLER: [&str; 6] = ["kind", "transport", "answer-after", "decline", "ring", "early"];
+const EITHER: [&str; 7] = ["kind", "app", "answer-after", "decline", "ring", "transport", "early"];
 
-const HOMES: [(&str, &str); 5] = [
+const EARLY: [(&str, Early); 5] = [
+    ("ringing", Early::Ringing),
+    ("reliable-ringing", Early::ReliableRinging),
+    ("media", Early::Media),
+    ("reliable-media", Early::ReliableMedia),
+    ("silence", Early::Silence),
+];
+
+const HOMES: [(&str, &str); 3] = [
     ("app", "to actors of kind `phone`"),
-    ("answer-after", "to actors of kind `phone`"),
-    ("decline", "to actors of kind `phone`"),
-    ("ring", "to actors of kind `phone`"),
     ("transport", "to actors of kind `sip-ua`"),
+    ("early", "to actors of kind `sip-ua`"),
 ];
 
 /// Who plays, and of which kind each is, well described or not.
@@ -83,14 +89,7 @@ fn actor(name: &str, field: Field<'_>, f: &mut Findings<'_>) -> (Kind, Option<Ac
     let kind = table.needed("kind", "kind = \"phone\"", f).and_then(|k| k.word(&KINDS, f));
     match kind {
         Some(Kind::Phone) => (Kind::Phone, phone(&table, f)),
-        Some(Kind::Caller) => {
-            table.only(&CALLER, &HOMES, f);
-            let transport = match table.field("transport") {
-                Some(field) => field.word(&TRANSPORTS, f),
-                None => Some(Transport::default()),
-            };
-            (Kind::Caller, transport.map(|transport| Actor::SipUa { transport }))
-        }
+        Some(Kind::Caller) => (Kind::Caller, sip_ua(&table, f)),
         _ => {
             table.only(&EITHER, &[], f);
             (Kind::Unclear, None)
@@ -108,7 +107,23 @@ fn phone(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Actor> {
     Some(Actor::Phone { app: app?, on_call: on_call? })
 }
 
-/// What a phone does with calls; outer nothing: no key says so, inner nothing: it says it wrongly.
+fn sip_ua(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Actor> {
+    table.only(&CALLER, &HOMES, f);
+    let transport = match table.field("transport") {
+        Some(field) => field.word(&TRANSPORTS, f),
+        None => Some(Transport::default()),
+    };
+    let on_call = on_call(table, f).unwrap_or(Some(OnCall::Answer(ANSWER_AFTER)));
+    let early = early(table, f).unwrap_or(Some(Early::default()));
+    Some(Actor::SipUa { transport: transport?, on_call: on_call?, early: early? })
+}
+
+/// What is said of calls before their answer, with the nothings of [`on_call`].
+pub(super) fn early(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Option<Early>> {
+    table.field("early").map(|field| field.word(&EARLY, f))
+}
+
+/// What is done with calls; outer nothing: no key says so, inner nothing: it says it wrongly.
 pub(super) fn on_call(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Option<OnCall>> {
     let mut said: Vec<_> = ON_CALL.iter().filter_map(|key| table.field(key)).collect();
     said.sort_by_key(|field| field.span().start);

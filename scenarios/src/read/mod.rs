@@ -6,6 +6,7 @@ mod expects;
 mod field;
 mod findings;
 mod names;
+mod parties;
 mod predicate;
 mod seen;
 mod settings;
@@ -13,6 +14,7 @@ mod sights;
 mod steps;
 mod syntax;
 mod verbs;
+mod within;
 
 use toml::de::DeTable;
 
@@ -35,7 +37,7 @@ const TOP: [&str; 10] =
     ["schema", "id", "title", "covers", "needs", "world", "actors", "run", "script", "sweep"];
 
 /// Where a key belongs that stands in the wrong table.
-const HOMES: [(&str, &str); 20] = [
+const HOMES: [(&str, &str); 21] = [
     ("schema", "at the top, before all tables"),
     ("id", "at the top, before all tables"),
     ("title", "at the top, before all tables"),
@@ -51,6 +53,7 @@ const HOMES: [(&str, &str); 20] = [
     ("wake-budget", "under `[world]`"),
     ("ring-deadline", "under `[world]`"),
     ("registration", "under `[world]`"),
+    ("proxy", "under `[world]`"),
     ("seeds", "under `[run]`"),
     ("fault", "under `[sweep]`"),
     ("points", "under `[sweep]`"),
@@ -147,7 +150,8 @@ fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario>
     let lines = script.as_ref().map_or(Vec::new(), |script| steps::lines(script, f));
     let calls = steps::calls(&lines, &kinds, f);
     let (actors_whole, calls_whole) = (f.whole("actors"), f.whole("script"));
-    let names = Names { actors: kinds, calls, actors_whole, calls_whole };
+    let parties = parties::parties(&lines);
+    let names = Names { actors: kinds, calls, parties, actors_whole, calls_whole };
     let steps = steps::steps(&lines, &names, f);
     let (expects, expected) = match &script {
         Some(script) => expects::expects(script, &names, f),

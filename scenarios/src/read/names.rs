@@ -39,6 +39,8 @@ pub(super) type Calls<'t> = BTreeMap<&'t str, usize>;
 pub(super) struct Names<'t> {
     pub(super) actors: BTreeMap<&'t str, Kind>,
     pub(super) calls: Calls<'t>,
+    /// Between whom each call is.
+    pub(super) parties: BTreeMap<&'t str, [&'t str; 2]>,
     /// Whether all actors can be known; else no name is called unknown.
     pub(super) actors_whole: bool,
     /// Whether all calls can be known.
@@ -130,8 +132,8 @@ impl Names<'_> {
         None
     }
 
-    /// A call's mark or a phone.
-    pub(super) fn call_or_phone(
+    /// A call's mark or an actor.
+    pub(super) fn call_or_actor(
         &self,
         used: &Used<'_>,
         at: usize,
@@ -141,7 +143,8 @@ impl Names<'_> {
         let likely_actor = nearest(used.name, self.actors.keys().copied().chain(calls))
             .is_some_and(|likely| self.actors.contains_key(likely));
         if likely_actor && !self.calls.contains_key(used.name) {
-            return self.phone(used, f);
+            let known = self.actor(used, &[], f) != Kind::Unclear;
+            return known.then(|| used.name.to_owned());
         }
         self.call(used, at, f)
     }

@@ -57,12 +57,24 @@ const fn seen(by: Seer, word: &'static str, what: What, arguments: &'static [Arg
 }
 
 /// All that can be seen.
-pub(super) const SEEN: [Seen; 12] = {
+pub(super) const SEEN: [Seen; 24] = {
     use Argument::{Call, Phone, State, Status};
     [
         seen(Seer::Caller, "sent", What::Sent, &[Call]),
         seen(Seer::Caller, "received", What::Received, &[Call, Status(100..=699)]),
         seen(Seer::Caller, "final", What::Received, &[Call, Status(200..=699)]),
+        seen(Seer::Caller, "alerted", What::Alerted, &[Call]),
+        seen(Seer::Caller, "confirmed", What::Confirmed, &[Call]),
+        seen(Seer::Caller, "renegotiated", What::Renegotiated, &[Call]),
+        seen(Seer::Caller, "changed", What::Changed, &[Call, Status(100..=699)]),
+        seen(Seer::Caller, "ended", What::Ended, &[Call]),
+        seen(Seer::Phone, "sent", What::Sent, &[Call]),
+        seen(Seer::Phone, "received", What::Received, &[Call, Status(100..=699)]),
+        seen(Seer::Phone, "final", What::Received, &[Call, Status(200..=699)]),
+        seen(Seer::Phone, "confirmed", What::Confirmed, &[Call]),
+        seen(Seer::Phone, "renegotiated", What::Renegotiated, &[Call]),
+        seen(Seer::Phone, "withdrawn", What::Withdrawn, &[Call]),
+        seen(Seer::Phone, "changed", What::Changed, &[Call, Status(100..=699)]),
         seen(Seer::Phone, "delivered", What::Delivered, &[Call]),
         seen(Seer::Phone, "alerted", What::Alerted, &[Call]),
         seen(Seer::Phone, "ended", What::Ended, &[Call]),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::field::{FOREVER, Field, Table};
 use super::findings::Findings;
-use crate::scenario::{Point, Sweep, SweepFault, World};
+use crate::scenario::{Point, Proxy, Sweep, SweepFault, World};
 
 /// How long a host stays down that nobody said anything of.
 pub(super) const DOWN: Duration = Duration::from_secs(1);
@@ -26,13 +26,26 @@ pub(super) fn world(top: &Table<'_>, f: &mut Findings<'_>) -> World {
     let section = top.field("world");
     let table = section.and_then(|s| s.table("`[world]`".into(), "wake-budget = \"30s\"", f));
     let Some(table) = table else { return World::default() };
-    table.only(&["wake-budget", "ring-deadline", "registration"], &super::HOMES, f);
+    table.only(&["wake-budget", "ring-deadline", "registration", "proxy"], &super::HOMES, f);
     let mut time = |key, bounds| table.field(key).and_then(|field| field.duration(bounds, f));
     World {
         wake_budget: time("wake-budget", ("5s", "150s")),
         ring_deadline: time("ring-deadline", ("1s", FOREVER)),
         registration: time("registration", ("1s", FOREVER)),
+        proxy: table.field("proxy").map_or(Proxy::default(), |field| proxy(field, f)),
     }
+}
+
+fn proxy(field: Field<'_>, f: &mut Findings<'_>) -> Proxy {
+    let mut proxy = Proxy::default();
+    for entry in field.strings("proxy = [\"challenges\"]", f) {
+        match entry.word(&[("challenges", true), ("records-route", false)], f) {
+            Some(true) => proxy.challenges = true,
+            Some(false) => proxy.records_route = true,
+            None => {}
+        }
+    }
+    proxy
 }
 
 pub(super) fn seeds(top: &Table<'_>, f: &mut Findings<'_>) -> u64 {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::actors::{ON_CALL, on_call};
 use super::field::{FOREVER, Field, Table};
 use super::findings::Findings;
 use super::names::{Names, Used};
@@ -13,14 +12,16 @@ use crate::scenario::{PushFate, Verb};
 use crate::words::quoted;
 
 /// Each verb and the arguments that it can have.
-pub(super) const VERBS: [(&str, &[&str]); 16] = [
+pub(super) const VERBS: [(&str, &[&str]); 18] = [
     ("sleep", &["close-code"]),
     ("resume", &[]),
     ("call", &["from", "to", "hang-up-after", "lost-answers", "in-dialog"]),
-    ("cancel", &[]),
-    ("hangup", &[]),
+    ("cancel", &["by"]),
+    ("hangup", &["by"]),
     ("retransmit", &[]),
-    ("set", &["pushes", "answer-after", "decline", "ring"]),
+    ("renegotiate", &["by", "method"]),
+    ("info", &["by"]),
+    ("set", &["pushes", "answer-after", "decline", "ring", "early"]),
     ("drop", &["what", "times"]),
     ("refuse", &["status", "times"]),
     ("duplicate", &["times"]),
@@ -56,11 +57,9 @@ impl Verbs<'_, '_> {
             "sleep" => self.sleep(&used, f),
             "resume" => self.names.phone(&used, f).map(|phone| Verb::Resume { phone }),
             "call" => self.call(Some(text), f),
-            "cancel" => self.names.call(&used, self.at, f).map(|mark| Verb::Cancel { mark }),
-            "retransmit" => {
-                self.names.call(&used, self.at, f).map(|mark| Verb::Retransmit { mark })
+            "cancel" | "hangup" | "retransmit" | "renegotiate" | "info" => {
+                self.within(verb.key, &used, f)
             }
-            "hangup" => self.names.call_or_phone(&used, self.at, f).map(|who| Verb::HangUp { who }),
             "set" => self.set(&used, f),
             "drop" => self.drop(&used, f),
             "refuse" | "duplicate" | "delay" => self.push(verb.key, &used, f),
@@ -87,7 +86,7 @@ impl Verbs<'_, '_> {
         Some(Verb::Sleep { phone: phone?, by_close: by_close? })
     }
 
-    fn call(&self, mark: Option<&str>, f: &mut Findings<'_>) -> Option<Verb> {
+    pub(super) fn call(&self, mark: Option<&str>, f: &mut Findings<'_>) -> Option<Verb> {
         if mark.is_none() && self.step.field("call").is_none() {
             return None;
         }
@@ -96,8 +95,9 @@ impl Verbs<'_, '_> {
             let name = field.string(example, f)?;
             Some(Used { name, span: field.span() })
         };
-        let from = party("from", "from = \"alice\"", f).and_then(|u| self.names.caller(&u, f));
-        let to = party("to", "to = \"bob\"", f).and_then(|u| self.names.phone(&u, f));
+        let from = party("from", "from = \"alice\"", f);
+        let to = party("to", "to = \"bob\"", f);
+        let (from, to) = self.call_parties(from.as_ref(), to.as_ref(), f);
         let hang_up_after = match self.step.field("hang-up-after") {
             Some(field) => field.duration(("0s", FOREVER), f).map(Some),
             None => Some(None),
@@ -118,36 +118,6 @@ impl Verbs<'_, '_> {
             lost_answers: lost_answers?,
             to_request_uri: to_request_uri?,
         })
-    }
-
-    fn set(&self, who: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
-        let phone = self.names.phone(who, f);
-        let pushes = self.step.field("pushes");
-        let ignored = pushes.map(|p| p.word(&[("ignored", true), ("heeded", false)], f));
-        let on_call = on_call(self.step, f);
-        match (ignored, on_call) {
-            (Some(ignored), None) => Some(Verb::SetPushes { phone: phone?, ignored: ignored? }),
-            (None, Some(on_call)) => Some(Verb::SetOnCall { phone: phone?, on_call: on_call? }),
-            (None, None) => {
-                let problem = Problem::new(
-                    Code::MissingKey,
-                    self.step.span.clone(),
-                    "this step does not say what of the phone is set",
-                );
-                f.absent(problem.label("nothing is set").help(
-                    "add one of `pushes = \"ignored\"`, `answer-after = \"500ms\"`, \
-                     `decline = 603` and `ring = true`",
-                ));
-                None
-            }
-            (Some(_), Some(_)) => {
-                let second = ON_CALL.iter().find_map(|key| self.step.field(key))?;
-                let message = format!("this step sets both `pushes` and `{}`", second.key);
-                let problem = second.problem(Code::OneBehaviour, message);
-                f.push(problem.label("not with `pushes`").help("make it a step of its own"));
-                None
-            }
-        }
     }
 
     fn drop(&self, target: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
@@ -229,7 +199,7 @@ impl Verbs<'_, '_> {
     }
 
     /// Finds arguments that the verb has, but not with this target.
-    fn none_of(&self, keys: &[&str], target: &Used<'_>, f: &mut Findings<'_>) {
+    pub(super) fn none_of(&self, keys: &[&str], target: &Used<'_>, f: &mut Findings<'_>) {
         for stray in keys.iter().filter_map(|key| self.step.field(key)) {
             let message = format!("`{}` does not go with {}", stray.key, quoted(target.name));
             let problem = stray.problem(Code::UnknownKey, message).label("not here");
@@ -275,6 +245,8 @@ fn example(verb: &str) -> &'static str {
         "cancel" => "cancel = \"c1\"",
         "hangup" => "hangup = \"c1\"",
         "retransmit" => "retransmit = \"c1\"",
+        "renegotiate" => "renegotiate = \"c1\"",
+        "info" => "info = \"c1\"",
         "set" => "set = \"bob\"",
         "drop" => "drop = \"bob.websocket\"",
         "refuse" => "refuse = \"push.webhook\"",

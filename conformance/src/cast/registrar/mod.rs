@@ -1,6 +1,9 @@
 //! The registrar of one domain: REGISTER with a digest challenge (RFC 3261 22, MD5 with qop=auth),
 //! bindings that expire, 423 below the shortest expiry. It holds its bindings in memory: a registrar
-//! that restarts has lost them, and the next refresh is a first registration again.
+//! that restarts has lost them, and the next refresh is a first registration again. Requests for
+//! others it passes on ([`proxy`]).
+
+mod proxy;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::scan::{Scanned, instance, param, scan, uri};
-use super::sip::{Arrival, Sockets, Transport, now_us, response};
+use super::sip::{Arrival, Path, Sockets, Transport, now_us, response};
 
 /// The most addresses of record, and the most challenges, kept at once.
 const LIMIT: usize = 100_000;
@@ -42,6 +45,31 @@ pub struct Settings {
     /// Whether REGISTER is challenged at all.
     #[serde(default = "default_challenge")]
     pub challenge: bool,
+    /// The host that its Via and Record-Route name.
+    #[serde(default = "default_advertise")]
+    pub advertise: String,
+    /// Users of the domain who do not register, and where each is reached.
+    #[serde(default, rename = "route")]
+    pub routes: Vec<Route>,
+    /// Whether an INVITE that it passes on is challenged (407).
+    #[serde(default)]
+    pub challenge_calls: bool,
+    /// Whether it stays in the way of a call that it passed on.
+    #[serde(default)]
+    pub record_routes: bool,
+}
+
+/// Where a user who does not register is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Route {
+    /// The user part of the address.
+    pub user: String,
+    /// `host:port`.
+    pub to: String,
+    /// What it speaks.
+    #[serde(default)]
+    pub transport: Transport,
 }
 
 /// A user of the domain.
@@ -59,6 +87,9 @@ fn default_listen() -> String {
 }
 fn default_domain() -> String {
     "example.com".to_owned()
+}
+fn default_advertise() -> String {
+    "registrar".to_owned()
 }
 const fn default_min() -> u32 {
     60
@@ -115,6 +146,8 @@ struct Registrar {
     nonces: BTreeMap<String, Duration>,
     bindings: BTreeMap<Key, Binding>,
     refuse: Option<(u16, u32)>,
+    /// Streams to those that requests were passed on to.
+    ways: BTreeMap<String, Path>,
 }
 
 /// Runs for ever.
@@ -141,6 +174,7 @@ pub async fn run(
         nonces: BTreeMap::new(),
         bindings: BTreeMap::new(),
         refuse: None,
+        ways: BTreeMap::new(),
     };
     loop {
         let until = registrar.bindings.values().map(|binding| binding.expires_at).min();
@@ -163,6 +197,17 @@ pub async fn run(
 struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
+}
+
+/// What came of a look at credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// There are none.
+    Nothing,
+    /// For a challenge that does not hold any more.
+    Stale,
+    Wrong,
+    Right,
 }
 
 impl Answer {
@@ -196,6 +241,11 @@ impl Registrar {
     async fn arrived(&mut self, arrival: Arrival) {
         let Some((bytes, path, _)) = self.sockets.took(arrival) else { return };
         let Some(message) = scan(&bytes) else { return };
+        if message.status().is_some() {
+            return self.pass_back(&message).await;
+        } else if self.is_for_others(&message) {
+            return self.pass(&message, path).await;
+        }
         let answer = match message.method() {
             None | Some("ACK") => return,
             Some("REGISTER") => self.register(&message),
@@ -224,29 +274,45 @@ impl Registrar {
         self.bind(&aor, message)
     }
 
+    fn say(&self, text: String) {
+        self.scribe.note(now_us(&self.host), Draft::new(Kind::Note).with("text", text));
+    }
+
     fn refused(&mut self, message: &Scanned) -> Option<Answer> {
-        let given = message.all("authorization").find(|value| value.starts_with("Digest "));
-        let Some(given) = given.map(credentials) else { return Some(self.challenge(false)) };
+        match self.shown(message, "authorization") {
+            Shown::Right => None,
+            Shown::Wrong => Some(Answer::plain(403)),
+            Shown::Nothing | Shown::Stale => {
+                let is_stale = message.header("authorization").is_some();
+                let value = self.challenge(is_stale);
+                Some(Answer { status: 401, headers: vec![("WWW-Authenticate", value)] })
+            }
+        }
+    }
+
+    /// What a request's digest is worth.
+    fn shown(&self, message: &Scanned, header: &str) -> Shown {
+        let given = message.all(header).find(|value| value.starts_with("Digest "));
+        let Some(given) = given.map(credentials) else { return Shown::Nothing };
         let part = |name: &str| given.get(name).map(String::as_str).unwrap_or_default();
-        let Some(issued) = self.nonces.get(part("nonce")) else {
-            return Some(self.challenge(true));
-        };
         let lifetime = Duration::from_secs(self.settings.nonce_lifetime_s.into());
-        if *issued + lifetime <= self.now() {
-            return Some(self.challenge(true));
+        let issued = self.nonces.get(part("nonce"));
+        if issued.is_none_or(|issued| *issued + lifetime <= self.now()) {
+            return Shown::Stale;
         }
         let Some(user) = self.settings.users.iter().find(|u| u.username == part("username")) else {
-            return Some(Answer::plain(403));
+            return Shown::Wrong;
         };
         let ha1 = md5_hex(&format!("{}:{}:{}", user.username, self.settings.domain, user.secret));
-        let ha2 = md5_hex(&format!("REGISTER:{}", part("uri")));
+        let ha2 = md5_hex(&format!("{}:{}", message.method().unwrap_or_default(), part("uri")));
         let (nonce, nc, cnonce) = (part("nonce"), part("nc"), part("cnonce"));
         let want = md5_hex(&format!("{ha1}:{nonce}:{nc}:{cnonce}:auth:{ha2}"));
         let right = part("response") == want && part("realm") == self.settings.domain;
-        (!right).then(|| Answer::plain(403))
+        if right { Shown::Right } else { Shown::Wrong }
     }
 
-    fn challenge(&mut self, stale: bool) -> Answer {
+    /// A challenge with a nonce that is remembered.
+    fn challenge(&mut self, stale: bool) -> String {
         let nonce = self.host.random_hex();
         let now = self.now();
         if self.nonces.len() >= LIMIT {
@@ -254,11 +320,10 @@ impl Registrar {
         }
         self.nonces.insert(nonce.clone(), now);
         let stale = if stale { ", stale=true" } else { "" };
-        let value = format!(
+        format!(
             "Digest realm=\"{}\", nonce=\"{nonce}\", qop=\"auth\", algorithm=MD5{stale}",
             self.settings.domain
-        );
-        Answer { status: 401, headers: vec![("WWW-Authenticate", value)] }
+        )
     }
 
     fn bind(&mut self, aor: &str, message: &Scanned) -> Answer {
@@ -327,7 +392,7 @@ fn md5_hex(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use reveille_trace::Recorder;
 
     use super::*;
@@ -343,7 +408,7 @@ mod tests {
         assert_eq!(md5_hex(&all), "6629fae49393a05397450978507c4ef1");
     }
 
-    async fn registrar() -> Registrar {
+    pub(super) async fn registrar() -> Registrar {
         let host = reveille_host::real::host();
         let (send, _) = mpsc::channel(8);
         let scribe = Scribe::new(Recorder::keeping(), "registrar");
@@ -359,6 +424,7 @@ mod tests {
             nonces: BTreeMap::new(),
             bindings: BTreeMap::new(),
             refuse: None,
+            ways: BTreeMap::new(),
         }
     }
 

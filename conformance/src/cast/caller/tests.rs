@@ -1,0 +1,115 @@
+use std::sync::Arc;
+
+use reveille_trace::Recorder;
+
+use super::super::sip::Transport;
+use super::*;
+
+fn settings(port: u16, transport: Transport) -> Settings {
+    Settings {
+        listen: "127.0.0.1:0".to_owned(),
+        advertise: "127.0.0.1".to_owned(),
+        gateway: format!("127.0.0.1:{port}"),
+        transport,
+        domain: settings::default_domain(),
+        calls: Vec::new(),
+        conduct: Conduct::default(),
+        early: Early::default(),
+    }
+}
+
+fn call() -> Command {
+    Command::Call(Call {
+        mark: "c1".to_owned(),
+        to: "sip:bob@example.com".to_owned(),
+        hang_up_after_ms: Some(0),
+        in_dialog: InDialog::Contact,
+        lost_answers: 0,
+    })
+}
+
+/// A callee in the raw: answers each datagram by what `script` says to its method.
+async fn callee(
+    socket: Arc<dyn reveille_host::Udp>,
+    script: fn(&str, usize) -> &'static [u16],
+    heard: mpsc::Sender<String>,
+) {
+    let mut buffer = vec![0; 65536];
+    let mut seen = 0;
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+        let message = scan(&buffer[..length]).unwrap();
+        let method = message.method().unwrap().to_owned();
+        heard.send(message.start.clone()).await.unwrap();
+        seen += 1;
+        for status in script(&method, seen) {
+            let contact = ("Contact", "<sip:there@127.0.0.1>".to_owned());
+            let bytes = response(&message, *status, "there", &[contact]);
+            // 487 answers the INVITE, though CANCEL brought it about.
+            let text = String::from_utf8(bytes).unwrap();
+            let bytes = match *status {
+                487 => text.replace("CSeq: 1 CANCEL", "CSeq: 1 INVITE").into_bytes(),
+                _ => text.into_bytes(),
+            };
+            socket.send_to(&bytes, from).await.unwrap();
+        }
+    }
+}
+
+fn play(
+    script: fn(&str, usize) -> &'static [u16],
+    commands: Vec<Command>,
+    expected: usize,
+) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let host = reveille_host::real::host();
+        let socket = host.net.udp("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let (heard, mut hear) = mpsc::channel(64);
+        host.tasks.spawn("callee", Box::pin(callee(socket, script, heard)));
+        let (send, receive) = mpsc::channel(8);
+        for command in commands {
+            send.send(command).await.unwrap();
+        }
+        drop(send);
+        let scribe = Scribe::new(Recorder::keeping(), "alice");
+        run(host, scribe, settings(port, Transport::Udp), receive).await.unwrap();
+        let mut lines = Vec::new();
+        while lines.len() < expected {
+            lines.push(hear.recv().await.unwrap());
+        }
+        lines
+    })
+}
+
+#[test]
+fn a_call_is_answered_acknowledged_and_hung_up() {
+    let script = |method: &str, _| match method {
+        "INVITE" => &[100, 183, 180, 200][..],
+        "BYE" => &[200],
+        _ => &[],
+    };
+    let lines = play(script, vec![call()], 3);
+    assert_eq!(
+        lines,
+        [
+            "INVITE sip:bob@example.com SIP/2.0",
+            "ACK sip:there@127.0.0.1 SIP/2.0",
+            "BYE sip:there@127.0.0.1 SIP/2.0",
+        ]
+    );
+}
+
+#[test]
+fn a_cancel_waits_for_a_provisional_and_silence_is_filled_with_retransmissions() {
+    // The first INVITE is ignored; the one sent again by timer A gets its 100.
+    let script = |method: &str, seen| match (method, seen) {
+        ("INVITE", 2) => &[100][..],
+        ("CANCEL", _) => &[200, 487],
+        _ => &[],
+    };
+    let lines = play(script, vec![call(), Command::Cancel("c1".to_owned())], 4);
+    let methods: Vec<_> = lines.iter().map(|l| l.split(' ').next().unwrap()).collect();
+    assert_eq!(methods, ["INVITE", "INVITE", "CANCEL", "ACK"]);
+}
