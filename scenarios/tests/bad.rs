@@ -118,7 +118,7 @@ steps = [
   { cancel = "c2" },
 ]
 expect = [
-  { must = "carol.received(c1)" },
+  { must = "carol.dropped(c1)" },
 ]
 "#;
     let report = read("wake/ten", text).unwrap_err();

@@ -122,7 +122,7 @@ points = ["spawn", "store"]
         steps: vec![Step {
             head: Head::At(seconds(1)),
             verb: Verb::Sleep { phone: "bob".to_owned(), by_close: false },
-            line: 20,
+            line: 21,
         }],
         expects: vec![Expect {
             level: "MAY".to_owned(),
@@ -131,7 +131,7 @@ points = ["spawn", "store"]
             after: Some(hibernated),
             within: Some(seconds(20)),
             why: Some("it may".to_owned()),
-            line: 23,
+            line: 24,
         }],
         sweep: Some(Sweep {
             fault: SweepFault::PowerLoss,
