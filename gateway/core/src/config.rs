@@ -25,6 +25,8 @@ pub struct Config {
     /// How long a call that an app placed may go without a sign of the one called before it is
     /// cancelled: Timer C of RFC 3261 section 16.6, more than 180,000.
     pub no_answer_ms: u64,
+    /// Session timer asked for and granted at most, in seconds, at least 90 (RFC 4028).
+    pub session_timer_s: u32,
     /// How long an app may take to `complete` an answered call before it is hung up.
     pub complete_ms: u64,
     /// How long an app may take to answer an UPDATE, well under 64*T1.
@@ -120,6 +122,7 @@ impl Config {
             provisional_every_ms: 55_000,
             ring_deadline_ms: 120_000,
             no_answer_ms: 185_000,
+            session_timer_s: 3_600,
             complete_ms: 20_000,
             update_ms: 10_000,
             start_silence_ms: 3_000,

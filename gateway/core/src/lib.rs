@@ -33,6 +33,7 @@ pub mod node;
 pub mod record;
 mod registration;
 mod session;
+mod session_timer;
 mod timer;
 pub mod transaction;
 mod wake;

@@ -40,6 +40,8 @@ pub enum Name {
     /// End of the wake budget, later of the ring deadline; of a placed call: of the wait for an
     /// answer, later for the app's `complete`.
     CallDeadline,
+    /// RFC 4028 section 10: a session is to be refreshed, or was not.
+    SessionTimer,
     /// RFC 3311 5.2: an UPDATE that was given to the app is answered.
     Update,
     /// RFC 3261 13.3.1.1: repeats the provisional of a held call.
@@ -80,6 +82,7 @@ impl Name {
             Self::Repeat2xx => "repeat-2xx",
             Self::NoAck => "no-ack",
             Self::CallDeadline => "call-deadline",
+            Self::SessionTimer => "session-timer",
             Self::Update => "update",
             Self::Provisional => "provisional",
             Self::WakeAttempt => "wake-attempt",

@@ -344,7 +344,7 @@ impl Node {
             ("call", "shutdown") => self.on_shutdown(session, frame),
             ("call", "complete") => self.on_complete(session, frame),
             ("call", "prack") => self.on_prack(session, frame),
-            ("call", "trickle") => {}
+            ("call", "trickle") => self.on_trickle(session, frame),
             (package, action) => {
                 let short = |text: &str| text.chars().take(40).collect::<String>();
                 let (package, action) = (short(package), short(action));
@@ -373,7 +373,10 @@ impl Node {
                 let response = call.response(code, reason, "");
                 self.decide(session, &subsession, &response);
             }
-            (_, Some(_)) if !frame.is_final() => self.ring(session, &subsession),
+            (_, Some(_)) if !frame.is_final() => {
+                self.ring(session, &subsession);
+                self.early_media(session, &subsession, frame.sdp().unwrap_or_default());
+            }
             (_, Some(call)) => {
                 let Some(sdp) = frame.sdp().filter(|sdp| !sdp.is_empty()) else {
                     self.refuse_frame(session, frame, 400, "a final start needs payload.sdp");
@@ -384,7 +387,7 @@ impl Node {
                 }
                 let token = &self.entries[session].session.record.contact;
                 let contact = self.contact_uri(token, call.record.flow.transport);
-                let response = call.answer(sdp, &contact);
+                let response = call.answer(sdp, &contact, self.config.session_timer_s);
                 self.decide(session, &subsession, &response);
             }
         }

@@ -158,6 +158,24 @@ impl Node {
         self.tell_ringing(session, subsession);
     }
 
+    /// The app sends media before it answers: 183 with its SDP, which is the answer to the caller's
+    /// offer and comes again with the 200.
+    pub(super) fn early_media(&mut self, session: &SessionId, subsession: &str, sdp: &str) {
+        let Some(entry) = self.entries.get(session) else { return };
+        let Some(call) = entry.calls.get(subsession).filter(|call| call.is_undecided()) else {
+            return;
+        };
+        if sdp.is_empty() {
+            return;
+        }
+        let contact = self.contact_uri(&entry.session.record.contact, call.record.flow.transport);
+        let mut response = call.response(183, Message::reason_phrase(183), &contact);
+        response.set_body("application/sdp", sdp.as_bytes());
+        let (key, bytes) = (call.key.clone(), response.to_bytes());
+        let subsession = subsession.to_owned();
+        self.repeat(session, Promise::Respond { key, status: 183, bytes, subsession });
+    }
+
     /// Tells the caller that the phone rings, and goes on telling. 180 rests on the accept record,
     /// which is durable since the app has its start.
     pub(super) fn tell_ringing(&mut self, session: &SessionId, subsession: &str) {
@@ -311,6 +329,10 @@ impl Node {
             return;
         }
         let Some(dialog) = call.dialog().map(Box::new) else { return };
+        let agreed = match &call.record.phase {
+            Phase::Decided { response, .. } => Message::parse(&response.0).ok(),
+            _ => None,
+        };
         let sdp = (!ack.body.is_empty()).then(|| String::from_utf8_lossy(&ack.body).into_owned());
         self.stop_repeating(session, subsession);
         self.tell_app(session, subsession, "complete", sdp.as_deref());
@@ -318,6 +340,9 @@ impl Node {
             self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession))
         {
             call.record.phase = Phase::Confirmed { dialog, ack: None, exchange: None };
+        }
+        if let Some(response) = agreed {
+            self.agree(session, subsession, &response, true);
         }
         self.put_call(session, subsession, Dirty::Urgent);
     }
@@ -365,6 +390,7 @@ impl Node {
         self.timers.clear(Name::CallDeadline, &owner);
         self.timers.clear(Name::Provisional, &owner);
         self.timers.clear(Name::Update, &owner);
+        self.timers.clear(Name::SessionTimer, &owner);
         let Some(entry) = self.entries.get_mut(session) else { return };
         let Some(call) = entry.calls.remove(subsession) else { return };
         entry.changes.push(Change::DropCall { subsession: subsession.to_owned() });

@@ -10,6 +10,7 @@ use super::sip::required;
 use crate::call::{Call, Update};
 use crate::io::Flow;
 use crate::record::{Decision, Exchange, Phase, Raw, SessionId};
+use crate::session_timer;
 use crate::timer::{Name, Owner};
 use crate::transaction::TransactionKey;
 
@@ -73,7 +74,7 @@ impl Node {
         else {
             return;
         };
-        dialog.refresh(request);
+        dialog.learn(request);
         dialog.remote_cseq = request.cseq().map_or(dialog.remote_cseq, |cseq| cseq.number);
         let invite = Raw(request.to_bytes());
         *exchange = Some(Box::new(Exchange::Peer { invite, flow, correlation, decided: None }));
@@ -119,19 +120,15 @@ impl Node {
     fn answer_reinvite(&mut self, session: &SessionId, subsession: &str, frame: &Frame) {
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
         let Some(call) = call else { return };
-        let Some(Exchange::Peer { invite, flow, decided: None, .. }) = call.exchange() else {
+        let Some(Exchange::Peer { invite, decided: None, .. }) = call.exchange() else {
             return;
         };
         let Ok(invite) = Message::parse(&invite.0) else { return };
-        let transport = flow.transport;
         match answer_code(frame) {
             Ok(sdp) => {
-                let contact =
-                    self.contact_uri(&self.entries[session].session.record.contact, transport);
-                let mut response = invite.reply(200, "OK", None);
-                response.push("Contact", format!("<{contact}>"));
-                response.push("Allow", crate::call::ALLOW);
-                response.set_body("application/sdp", sdp.as_bytes());
+                let response = self.accepting(session, subsession, &invite, Some(sdp));
+                let Some(response) = response else { return };
+                self.agree(session, subsession, &response, true);
                 self.decide_reinvite(session, subsession, &invite, &response);
             }
             Err(code) => {
@@ -252,6 +249,7 @@ impl Node {
             self.refuse_frame(session, frame, 491, "Glare: the other side renegotiates");
             return;
         }
+        let most_s = self.config.session_timer_s;
         let is_update = frame.header.sip_method.as_deref() == Some("UPDATE");
         let flow = call.record.flow.clone();
         let contact = self.contact_uri(&entry.session.record.contact, flow.transport);
@@ -261,11 +259,15 @@ impl Node {
         let Some(call) = call else { return };
         let call_id = call.call_id.clone();
         let Some(dialog) = call.confirmed() else { return };
+        let timer = dialog.refreshing(most_s);
         let method = if is_update { Method::UPDATE } else { Method::INVITE };
         let mut request = dialog
             .request(method, &call_id, &via)
             .with("Contact", format!("<{contact}>"))
             .with("Allow", crate::call::ALLOW);
+        for (name, value) in timer {
+            request.push(name, value);
+        }
         request.set_body("application/sdp", sdp.as_bytes());
         let correlation = frame.control.correlation_id.clone();
         call.authorised = false;
@@ -304,9 +306,10 @@ impl Node {
             return;
         }
         let correlation = correlation.clone();
-        dialog.refresh(response);
+        dialog.learn(response);
         call.record.deadline_wall_us = deadline_wall_us;
         let frame = final_answer(call, &aor, "start", Some(correlation), response);
+        self.agree(session, subsession, response, false);
         self.put_call(session, subsession, Dirty::Urgent);
         self.give(session, frame);
         self.arm_call(session, subsession, wait_ms);
@@ -359,9 +362,11 @@ impl Node {
         let call = &entry.calls[subsession];
         let is_attached = entry.session.attached().is_some();
         let is_up = matches!(call.record.phase, Phase::Confirmed { .. } | Phase::Placed { .. });
-        if request.body.is_empty() {
-            self.note_peer(&place, request);
-            self.reply(key, request, 200, &[]);
+        if session_timer::is_too_brief(request) {
+            let least = session_timer::LEAST_S.to_string();
+            self.reply(key, request, 422, &[("Min-SE", least)]);
+        } else if request.body.is_empty() {
+            self.take_refresh(key, &place, request);
         } else if matches!(call.exchange(), Some(Exchange::App { .. })) {
             self.reply(key, request, 491, &[]);
         } else if !is_up || call.exchange().is_some() || call.update.is_some() {
@@ -371,6 +376,24 @@ impl Node {
         } else {
             self.give_update(key, &place, request);
         }
+    }
+
+    /// An UPDATE without an offer asks the app nothing: the session lives, and the peer may have
+    /// moved.
+    fn take_refresh(
+        &mut self,
+        key: &TransactionKey,
+        place: &(SessionId, String),
+        request: &Message,
+    ) {
+        let (session, subsession) = place;
+        self.note_peer(place, request);
+        let response = self.accepting(session, subsession, request, None);
+        let Some(response) = response else { return };
+        self.agree(session, subsession, &response, true);
+        self.put_call(session, subsession, Dirty::Soon);
+        let reply = Promise::Reply { key: key.clone(), bytes: response.to_bytes() };
+        self.promise(session, reply);
     }
 
     fn give_update(
@@ -400,15 +423,12 @@ impl Node {
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let Some(call) = call else { return };
         let Some(Update { key, request, .. }) = call.update.take() else { return };
-        let transport = call.record.flow.transport;
         match answer_code(frame) {
             Ok(sdp) => {
-                let contact =
-                    self.contact_uri(&self.entries[session].session.record.contact, transport);
-                let mut response = request.reply(200, "OK", None);
-                response.push("Contact", format!("<{contact}>"));
-                response.push("Allow", crate::call::ALLOW);
-                response.set_body("application/sdp", sdp.as_bytes());
+                let response = self.accepting(session, subsession, &request, Some(sdp));
+                let Some(response) = response else { return };
+                self.agree(session, subsession, &response, true);
+                self.put_call(session, subsession, Dirty::Soon);
                 let bytes = response.to_bytes();
                 self.promise(session, Promise::Reply { key, bytes });
             }
@@ -438,7 +458,7 @@ impl Node {
         if let Some(dialog) = call.confirmed() {
             dialog.remote_cseq = number;
             if refreshes {
-                dialog.refresh(request);
+                dialog.learn(request);
             }
             self.put_call(session, subsession, Dirty::Lazy);
         }
@@ -476,7 +496,11 @@ impl Node {
         answer: Result<&Message, u16>,
     ) {
         let (action, correlation) = match asked {
-            Asked::Bye | Asked::Prack { correlation: None } => return,
+            Asked::Bye | Asked::Info | Asked::Prack { correlation: None } => return,
+            Asked::Refresh => {
+                self.on_refreshed(session, subsession, answer);
+                return;
+            }
             Asked::Prack { correlation } => ("prack", correlation),
             Asked::Update { correlation } => ("start", correlation),
         };
@@ -487,7 +511,7 @@ impl Node {
         let frame = match answer {
             Ok(response) if status < 300 => {
                 if let Some(dialog) = call.confirmed() {
-                    dialog.refresh(response);
+                    dialog.learn(response);
                 }
                 final_answer(call, &aor, action, correlation, response)
             }
@@ -496,6 +520,9 @@ impl Node {
                 error_answer(call, &aor, (action, correlation), status, reason)
             }
         };
+        if let (Ok(response), "start", true) = (answer, action, status < 300) {
+            self.agree(session, subsession, response, false);
+        }
         self.put_call(session, subsession, Dirty::Urgent);
         self.give(session, frame);
         if action == "start" {

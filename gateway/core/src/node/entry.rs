@@ -62,6 +62,10 @@ pub(super) struct Within {
 pub(super) enum Asked {
     /// The end.
     Bye,
+    /// A refresh of the session.
+    Refresh,
+    /// Something that nobody waits for.
+    Info,
     /// An UPDATE of the app.
     Update { correlation: Option<String> },
     /// A PRACK, for the app or in its place.

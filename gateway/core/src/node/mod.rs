@@ -7,9 +7,11 @@ mod dialog;
 mod entry;
 mod outgoing;
 mod recover;
+mod refresh;
 mod settle;
 mod sip;
 mod sleep;
+mod trickle;
 mod upstream;
 mod waking;
 
@@ -162,6 +164,7 @@ impl Node {
             Owner::Call(session, subsession) => match name {
                 Name::Repeat2xx => self.repeat_answer(&session, &subsession),
                 Name::NoAck => self.on_no_ack(&session, &subsession),
+                Name::SessionTimer => self.on_session_timer(&session, &subsession),
                 Name::Update => self.on_update_deadline(&session, &subsession),
                 Name::Provisional => self.repeat_provisional(&session, &subsession),
                 _ => self.on_call_deadline(&session, &subsession),

@@ -7,8 +7,10 @@ use serde_json::{Map, Value};
 use super::Node;
 use super::entry::{Asked, Dirty, Promise, Purpose, Within};
 use crate::call::{ALLOW, Call};
+use crate::dialog::TRICKLE;
 use crate::io::{Flow, Output};
 use crate::record::{CallRecord, Dialog, Exchange, Phase, Raw, SessionId, Side, VERSION};
+use crate::session_timer;
 use crate::timer::{Name, Owner};
 use crate::transaction::{Act, InviteClient, InviteEvent};
 
@@ -58,7 +60,10 @@ impl Node {
             .with("CSeq", "1 INVITE")
             .with("Contact", format!("<{contact}>"))
             .with("Allow", ALLOW)
-            .with("Supported", "100rel");
+            .with("Supported", "100rel, timer")
+            .with("Session-Expires", format!("{};refresher=uas", self.config.session_timer_s))
+            .with("Min-SE", session_timer::LEAST_S.to_string())
+            .with("Recv-Info", TRICKLE);
         if let Some(credentials) = frame.header.authorization.as_ref().and_then(credentials) {
             invite.push("Authorization", &credentials);
             invite.push("Proxy-Authorization", &credentials);
@@ -365,6 +370,7 @@ impl Node {
         frame.control.correlation_id = Some(correlation);
         frame.header.response_code = Some(200);
         put_sdp(&mut frame, response);
+        self.agree(session, subsession, response, false);
         self.put_call(session, subsession, Dirty::Urgent);
         self.give(session, frame);
         self.arm_call(session, subsession, self.config.complete_ms);
@@ -453,6 +459,9 @@ impl Node {
             let wanted = !matches!(call.record.phase, Phase::Placed { cancelled: true, .. });
             wanted && !std::mem::replace(&mut call.authorised, true)
         });
+        if status == 422 && wanted && self.call_slower(place, invite, response) {
+            return;
+        }
         if matches!(status, 401 | 407) && wanted && self.call_again(place, invite, response) {
             return;
         }
@@ -474,8 +483,42 @@ impl Node {
         let (user, flow) =
             (entry.session.record.user.clone(), entry.calls[subsession].record.flow.clone());
         let Some(again) = self.authorised(&user, &flow, invite, response) else { return false };
+        self.place_again(session, subsession, again);
+        true
+    }
+
+    /// The session timer was too brief for somebody on the way (RFC 4028 section 7.3).
+    fn call_slower(
+        &mut self,
+        (session, subsession): &(SessionId, String),
+        invite: &Message,
+        response: &Message,
+    ) -> bool {
+        let least_s = response.header("Min-SE").and_then(|value| value.trim().parse::<u32>().ok());
+        let Some(least_s) = least_s else { return false };
+        let branch = format!("z9hG4bK{}", self.dice.hex(8));
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let Some(call) = call else { return false };
+        // Credentials may still be wanted.
+        call.authorised = false;
+        if std::mem::replace(&mut call.slowed, true) {
+            return false;
+        }
+        let transport = call.record.flow.transport;
+        let number = invite.cseq().map_or(1, |cseq| cseq.number) + 1;
+        let mut again = invite.clone();
+        again.set("Via", self.via(transport, &branch));
+        again.set("CSeq", format!("{number} INVITE"));
+        again.set("Min-SE", least_s.to_string());
+        again.set("Session-Expires", format!("{least_s};refresher=uas"));
+        self.place_again(session, subsession, again);
+        true
+    }
+
+    /// An INVITE takes the place of one that was refused, in the same call.
+    fn place_again(&mut self, session: &SessionId, subsession: &str, again: Message) {
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        let Some(call) = call else { return };
         let number = again.cseq().map_or(0, |cseq| cseq.number);
         let raw = Raw(again.to_bytes());
         match &mut call.record.phase {
@@ -492,8 +535,7 @@ impl Node {
             }
         }
         self.put_call(session, subsession, Dirty::Urgent);
-        self.promise(session, Promise::Invite { subsession: subsession.clone() });
-        true
+        self.promise(session, Promise::Invite { subsession: subsession.to_owned() });
     }
 
     /// A placed call came to nothing: the app is told, and the record goes.

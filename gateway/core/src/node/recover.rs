@@ -109,8 +109,12 @@ impl Node {
                 }
             }
             Phase::Placed { .. } => self.recover_placed(&session, &subsession),
-            Phase::Answered { .. } => self.recover_deadline(&session, &subsession),
+            Phase::Answered { .. } => {
+                self.recover_deadline(&session, &subsession);
+                self.arm_refresh(&session, &subsession);
+            }
             Phase::Confirmed { exchange, .. } => {
+                self.arm_refresh(&session, &subsession);
                 self.recover_exchange(&session, &subsession, exchange.as_deref());
             }
         }
@@ -152,7 +156,7 @@ impl Node {
                 self.repeat(session, Promise::Respond { key, status, bytes, subsession });
             }
             Some(Exchange::App { answered: true, .. }) => {
-                self.recover_deadline(session, subsession)
+                self.recover_deadline(session, subsession);
             }
             Some(Exchange::App { .. }) => {
                 let subsession = subsession.to_owned();

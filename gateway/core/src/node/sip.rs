@@ -7,6 +7,7 @@ use super::{Invite, Node};
 use crate::call::ALLOW;
 use crate::io::{Flow, Transport};
 use crate::record::{Phase, SessionId};
+use crate::session_timer;
 use crate::transaction::{InviteServer, Server, TransactionKey};
 
 /// Whom a Request-URI names.
@@ -56,6 +57,9 @@ impl Node {
             self.refuse(key, request, 482, &[]);
         } else if let Some(tags) = required(request) {
             self.refuse(key, request, 420, &[("Unsupported", tags)]);
+        } else if session_timer::is_too_brief(request) {
+            let least = session_timer::LEAST_S.to_string();
+            self.refuse(key, request, 422, &[("Min-SE", least)]);
         } else if self.draining {
             self.refuse(key, request, 503, &[("Retry-After", "5".to_owned())]);
         } else {
@@ -166,7 +170,8 @@ impl Node {
         let server = Server::new(flow.transport.is_reliable(), self.config.timers);
         self.servers.insert(key.clone(), (server, flow));
         let method = request.method().cloned().unwrap_or(Method::OPTIONS);
-        let is_served = [Method::BYE, Method::OPTIONS, Method::UPDATE].contains(&method);
+        let is_served =
+            [Method::BYE, Method::OPTIONS, Method::UPDATE, Method::INFO].contains(&method);
         if method == Method::CANCEL {
             self.on_cancel(key, request);
         } else if let Some(tags) = required(request).filter(|_| is_served) {
@@ -177,6 +182,8 @@ impl Node {
             self.on_options(key, request);
         } else if method == Method::UPDATE {
             self.on_update(key, request);
+        } else if method == Method::INFO {
+            self.on_info(key, request);
         } else if request.to().is_ok_and(|to| to.tag().is_some()) {
             self.on_mid_dialog(key, request);
         } else {
@@ -330,11 +337,11 @@ fn merged_identity(request: &Message) -> String {
     format!("{} {call_id} {cseq} {uri}", from_tag.unwrap_or_default())
 }
 
-/// Option tags that the request requires (RFC 3261 section 8.2.2.3). None is supported, so all of
-/// them are refused; in an ACK or a CANCEL they say nothing.
+/// Option tags that the request requires and that are not supported (RFC 3261 section 8.2.2.3): all
+/// but `timer`. In an ACK or a CANCEL they say nothing.
 pub(super) fn required(request: &Message) -> Option<String> {
     let mut tags = request.values("Require");
-    tags.retain(|tag| !tag.is_empty());
+    tags.retain(|tag| !tag.is_empty() && !tag.eq_ignore_ascii_case("timer"));
     (!tags.is_empty()).then(|| tags.join(", "))
 }
 

@@ -15,8 +15,14 @@ use crate::timer::{Name, Owner};
 use crate::transaction::{Act, Client, ClientEvent};
 
 /// Deadlines of a call, which go with it to another session.
-const MOVED: [Name; 5] =
-    [Name::CallDeadline, Name::Provisional, Name::Repeat2xx, Name::NoAck, Name::Update];
+const MOVED: [Name; 6] = [
+    Name::CallDeadline,
+    Name::Provisional,
+    Name::Repeat2xx,
+    Name::NoAck,
+    Name::Update,
+    Name::SessionTimer,
+];
 
 impl Node {
     /// Makes a session that the registrar has yet to take.

@@ -141,6 +141,10 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         hold_code: hold_code(review, call),
         provisional_every_ms: call.provisional_every.0,
         ring_deadline_ms: call.ring_deadline.0,
+        no_answer_ms: call.no_answer.0,
+        complete_ms: call.complete_wait.0,
+        update_ms: call.update_wait.0,
+        session_timer_s: u32::try_from(call.session_timer.seconds()).unwrap_or(u32::MAX),
         start_silence_ms: call.start_silence.0,
         grace_ms: session.grace.0,
         idle_limit_ms: (web.idle_limit.0, web.busy_limit.0),
@@ -166,6 +170,10 @@ fn check_times(review: &mut Review<'_>, file: &File) {
     review.within("call", "wake-budget", call.wake_budget, 5_000, 150_000);
     review.within("call", "provisional-every", call.provisional_every, 1_000, 60_000);
     review.within("call", "ring-deadline", call.ring_deadline, 5_000, 600_000);
+    review.within("call", "no-answer", call.no_answer, 180_001, 3_600_000);
+    review.within("call", "complete-wait", call.complete_wait, 1_000, 30_000);
+    review.within("call", "update-wait", call.update_wait, 1_000, 20_000);
+    review.within("call", "session-timer", call.session_timer, 90_000, DAY);
     review.within("call", "start-silence", call.start_silence, 500, 60_000);
     review.within("session", "grace", session.grace, 0, 3_600_000);
     review.within("session", "ttl-min", session.ttl_min, 1_000, 30 * DAY);

@@ -83,6 +83,13 @@ hold-code = 183
 provisional-every = "55s"
 # How long the app may ring.
 ring-deadline = "2m"
+# A call that an app placed is cancelled after this long without a sign of the one called (Timer C).
+no-answer = "185s"
+# How long an app may take to complete a call that was answered, and to answer an UPDATE.
+complete-wait = "20s"
+update-wait = "10s"
+# Session timer asked for, and granted at most (RFC 4028).
+session-timer = "1h"
 # An app that says nothing for this long after it was given a call is woken again.
 start-silence = "3s"
 # Undecided calls of one session; beyond: 503.

@@ -115,6 +115,10 @@ section!(Call {
     hold_code: HoldCode = HoldCode::Code(183),
     provisional_every: Span = Span(core().provisional_every_ms),
     ring_deadline: Span = Span(core().ring_deadline_ms),
+    no_answer: Span = Span(core().no_answer_ms),
+    complete_wait: Span = Span(core().complete_ms),
+    update_wait: Span = Span(core().update_ms),
+    session_timer: Span = Span(u64::from(core().session_timer_s) * 1_000),
     start_silence: Span = Span(core().start_silence_ms),
     most_pending: usize = core().most_pending,
 });
