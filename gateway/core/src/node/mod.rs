@@ -1,19 +1,23 @@
 //! The node: the only place that knows all the machines. It routes inputs to them, and their wishes
 //! to the outside; every promise passes the gate in [`settle`].
 
+mod answered;
 mod app;
+mod calling;
 mod calls;
-mod dialog;
 mod entry;
 mod outgoing;
 mod recover;
 mod refresh;
+mod reinvite;
 mod settle;
 mod sip;
 mod sleep;
 mod trickle;
+mod update;
 mod upstream;
 mod waking;
+mod within;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,8 +30,8 @@ use crate::io::{Flow, Input, Output, Sink, SocketId};
 use crate::record::SessionId;
 use crate::timer::{Name, Owner, Timers};
 use crate::transaction::{Act, Client, InviteServer, Server, TransactionKey};
+use calling::Calling;
 use entry::{Entry, Promise, Purpose};
-use outgoing::Calling;
 
 /// A WebSocket, from upgrade to close.
 #[derive(Debug, Clone)]

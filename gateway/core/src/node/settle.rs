@@ -120,7 +120,7 @@ impl Node {
             Promise::Push { wake, attempt } => self.keep_push(session, wake, attempt),
             Promise::Invite { subsession } => self.keep_invite(session, &subsession),
             Promise::Ask { flow, within } => {
-                let branch = super::outgoing::branch_of(&within.request).unwrap_or_default();
+                let branch = super::calling::branch_of(&within.request).unwrap_or_default();
                 let bytes = within.request.to_bytes();
                 self.start_client(&branch, flow, bytes, Purpose::Within(within));
             }
