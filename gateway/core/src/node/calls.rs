@@ -13,8 +13,13 @@ use crate::transaction::TransactionKey;
 
 impl Node {
     /// Takes a call for a session: from here on it is either answered for, or on record.
-    pub(super) fn accept(&mut self, session: &SessionId, flow: Flow, invite: &Message) {
-        let to_tag = self.dice.hex(8);
+    pub(super) fn accept(
+        &mut self,
+        session: &SessionId,
+        flow: Flow,
+        invite: &Message,
+        to_tag: String,
+    ) {
         let subsession = self.dice.uuid();
         let now_wall_us = self.now.wall_us;
         let Some(entry) = self.entries.get_mut(session) else { return };
@@ -62,7 +67,7 @@ impl Node {
     ) {
         let place = (session.clone(), subsession.to_owned());
         if let Some(invite) = self.invites.get_mut(key) {
-            invite.call = Some(place.clone());
+            invite.legs.push(place.clone());
         }
         self.dialogs.entry(call_id.to_owned()).or_default().insert(place);
     }
@@ -187,14 +192,15 @@ impl Node {
     /// Decides a call: the final response is stored, then sent.
     pub(super) fn decide(&mut self, session: &SessionId, subsession: &str, response: &Message) {
         let now_wall_us = self.now.wall_us;
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        let Some(call) = call.filter(|call| call.is_undecided()) else { return };
+        let (key, place) = (call.key.clone(), (session.clone(), subsession.to_owned()));
+        let Some(response) = self.settle_leg(&key, &place, response) else { return };
         let Some(status) = response.status() else { return };
         let bytes = response.to_bytes();
         let Some(entry) = self.entries.get_mut(session) else { return };
-        let Some(call) = entry.calls.get_mut(subsession).filter(|call| call.is_undecided()) else {
-            return;
-        };
+        let Some(call) = entry.calls.get_mut(subsession) else { return };
         call.decide(status, bytes.clone(), now_wall_us);
-        let key = call.key.clone();
         if planted!(self.config, ClearsRecordAt200) && status == 200 {
             entry.changes.push(Change::DropCall { subsession: subsession.to_owned() });
             self.touch(session, Dirty::Urgent);

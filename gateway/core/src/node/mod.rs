@@ -6,6 +6,7 @@ mod app;
 mod calling;
 mod calls;
 mod entry;
+mod fork;
 mod outgoing;
 mod recover;
 mod refresh;
@@ -32,6 +33,7 @@ use crate::timer::{Name, Owner, Timers};
 use crate::transaction::{Act, Client, InviteServer, Server, TransactionKey};
 use calling::Calling;
 use entry::{Entry, Promise, Purpose};
+use fork::Place;
 
 /// A WebSocket, from upgrade to close.
 #[derive(Debug, Clone)]
@@ -49,7 +51,11 @@ struct Socket {
 struct Invite {
     machine: InviteServer,
     flow: Flow,
-    call: Option<(SessionId, String)>,
+    /// The calls that it is for: one for each device that is called.
+    legs: Vec<Place>,
+    /// The best failure that a leg came to so far. It dies with the process: then the caller of a
+    /// call that nobody takes hears that of the last leg.
+    best: Option<u16>,
     /// Finds a merged request: the same one by another path (RFC 3261 section 8.2.2.2).
     identity: String,
 }
@@ -64,6 +70,8 @@ pub struct Node {
     entries: BTreeMap<SessionId, Entry>,
     /// Sessions by the user part of their Contact.
     contacts: BTreeMap<String, SessionId>,
+    /// Sessions by their address of record.
+    addresses: BTreeMap<String, BTreeSet<SessionId>>,
     sockets: BTreeMap<SocketId, Socket>,
     invites: BTreeMap<TransactionKey, Invite>,
     identities: BTreeMap<String, TransactionKey>,
@@ -95,6 +103,7 @@ impl Node {
             timers: Timers::default(),
             entries: BTreeMap::new(),
             contacts: BTreeMap::new(),
+            addresses: BTreeMap::new(),
             sockets: BTreeMap::new(),
             invites: BTreeMap::new(),
             identities: BTreeMap::new(),
@@ -234,7 +243,7 @@ impl Node {
     fn forget_invite(&mut self, key: &TransactionKey) {
         if let Some(invite) = self.invites.remove(key) {
             self.identities.remove(&invite.identity);
-            if let Some((session, subsession)) = invite.call {
+            for (session, subsession) in invite.legs {
                 self.on_transaction_over(&session, &subsession);
             }
         }

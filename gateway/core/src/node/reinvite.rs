@@ -60,7 +60,7 @@ impl Node {
         let wait_ms = self.config.wake_budget_ms;
         let deadline_wall_us = self.now.wall_us + wait_ms * 1_000;
         if let Some(invite) = self.invites.get_mut(key) {
-            invite.call = Some(place.clone());
+            invite.legs = vec![place.clone()];
         }
         let Some(entry) = self.entries.get_mut(session) else { return };
         let aor = entry.session.record.aor.clone();

@@ -143,8 +143,9 @@ impl Node {
         }
         let call_id = call.map(|call| call.call_id.clone());
         let mut acts = Vec::new();
+        let is_said = self.is_said(key, status);
         let Some(invite) = self.invites.get_mut(key) else { return };
-        if invite.machine.stage() != Stage::Proceeding {
+        if invite.machine.stage() != Stage::Proceeding || is_said {
             return;
         }
         invite.machine.respond(status, bytes, &mut acts);

@@ -197,6 +197,8 @@ impl Node {
         let waits = entry.registration.is_some() || entry.dirty != Dirty::Clean;
         if entry.over && !waits && entry.gate.is_settled() {
             self.contacts.remove(&entry.session.record.contact);
+            self.forget_address(session);
+            let Some(entry) = self.entries.get(session) else { return };
             let calls: Vec<_> = entry.calls.values().map(Call::place).collect();
             for (call_id, place) in calls {
                 if let Some(places) = self.dialogs.get_mut(&call_id) {
@@ -207,18 +209,34 @@ impl Node {
         }
     }
 
+    fn forget_address(&mut self, session: &SessionId) {
+        let Some(entry) = self.entries.get(session) else { return };
+        let aor = &entry.session.record.aor;
+        if let Some(sessions) = self.addresses.get_mut(aor) {
+            sessions.remove(session);
+            if sessions.is_empty() {
+                self.addresses.remove(aor);
+            }
+        }
+    }
+
     /// Another node owns the session now: this one must not say another word for it.
     pub(super) fn on_fenced(&mut self, session: &SessionId) {
         let draft = Draft::new(Kind::StoreFailed).with("session", session.0.as_str());
         self.trace(draft.with("what", "fenced: another node owns the session"));
+        self.forget_address(session);
         let Some(entry) = self.entries.remove(session) else { return };
         if let Some(socket) = entry.session.socket() {
             self.close(socket, close::NODE_STOPS, "another node has the session");
             self.forget_socket(socket);
         }
         self.contacts.remove(&entry.session.record.contact);
-        self.invites
-            .retain(|_, invite| invite.call.as_ref().is_none_or(|(owner, _)| owner != session));
+        self.invites.retain(|_, invite| {
+            invite.legs.is_empty() || {
+                invite.legs.retain(|(owner, _)| owner != session);
+                !invite.legs.is_empty()
+            }
+        });
         self.dialogs.retain(|_, places| {
             places.retain(|(owner, _)| owner != session);
             !places.is_empty()

@@ -42,7 +42,7 @@ impl Node {
             owner: self.config.node.clone(),
             epoch: 1,
             user: user.to_owned(),
-            aor,
+            aor: aor.clone(),
             app: app.to_owned(),
             contact: contact.clone(),
             instance: format!("urn:uuid:{}", self.dice.uuid()),
@@ -60,6 +60,7 @@ impl Node {
         let session = Session::new(record, Link::Attached(socket));
         self.entries.insert(id.clone(), Entry::new(session, self.born));
         self.contacts.insert(contact, id.clone());
+        self.addresses.entry(aor).or_default().insert(id.clone());
         id
     }
 
@@ -237,7 +238,11 @@ impl Node {
             places.remove(&(old.clone(), subsession.clone()));
             places.insert(place.clone());
             if let Some(invite) = self.invites.get_mut(&call.key) {
-                invite.call = Some(place.clone());
+                for leg in &mut invite.legs {
+                    if *leg == (old.clone(), subsession.clone()) {
+                        *leg = place.clone();
+                    }
+                }
             }
             for calling in self.calling.values_mut() {
                 if calling.place == (old.clone(), subsession.clone()) {
