@@ -58,7 +58,7 @@ fn a_sleeper_that_is_not_reached_in_time_does_not_mask_a_busy_tablet() {
     refuse(&mut rig, 2, &start, 2, 486);
     assert!(rig.statuses("one").iter().all(|status| *status < 200), "the phone may still come");
     rig.wait_ms(30_001);
-    assert_eq!(rig.statuses("one").iter().filter(|status| **status >= 200).next(), Some(&486));
+    assert_eq!(rig.statuses("one").iter().find(|status| **status >= 200), Some(&486));
 }
 
 #[test]
