@@ -26,6 +26,7 @@ mod dialog;
 mod dice;
 mod digest;
 mod gate;
+pub mod headers;
 pub mod io;
 #[cfg(feature = "mutants")]
 pub mod mutant;

@@ -56,6 +56,8 @@ pub enum Name {
     SleepEnd,
     /// The app did not close after a granted hibernate.
     CloseWait,
+    /// An idle app is asked to sleep.
+    AskSleep,
     /// Unacknowledged client frames, or lazily changed records, waited long enough.
     Acknowledge,
     /// Registration upstream is due again.
@@ -90,6 +92,7 @@ impl Name {
             Self::Grace => "grace",
             Self::SleepEnd => "sleep-end",
             Self::CloseWait => "close-wait",
+            Self::AskSleep => "ask-sleep",
             Self::Acknowledge => "acknowledge",
             Self::Register => "register",
             Self::Idle => "idle",

@@ -6,6 +6,7 @@ use reveille_wire::sip::{Message, Method};
 use super::Node;
 use super::entry::{Dirty, Promise, Purpose};
 use super::within::put_sdp;
+use crate::headers;
 use crate::io::{Flow, Output};
 use crate::record::{Dialog, Exchange, Phase, Raw, SessionId};
 use crate::timer::{Name, Owner};
@@ -53,7 +54,7 @@ impl Node {
     ) {
         let deadline_wall_us = self.now.wall_us + self.config.complete_ms * 1_000;
         let Some(entry) = self.entries.get_mut(session) else { return };
-        let aor = entry.session.record.aor.clone();
+        let (aor, app) = (entry.session.record.aor.clone(), entry.session.record.app.clone());
         let Some(call) = entry.calls.get_mut(subsession) else { return };
         let correlation = call.correlation().unwrap_or_default().to_owned();
         let early = call.early.iter().find(|e| e.dialog.remote_tag == dialog.remote_tag);
@@ -70,6 +71,7 @@ impl Node {
         frame.control.correlation_id = Some(correlation);
         frame.header.response_code = Some(200);
         put_sdp(&mut frame, response);
+        headers::to_app(&self.config.headers, &app, response, &mut frame);
         self.agree(session, subsession, response, false);
         self.put_call(session, subsession, Dirty::Urgent);
         self.give(session, frame);

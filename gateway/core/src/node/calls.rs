@@ -6,6 +6,7 @@ use reveille_wire::sip::{Message, Method};
 use super::Node;
 use super::entry::{Asked, Dirty, Promise};
 use crate::call::Call;
+use crate::headers;
 use crate::io::{Change, Flow, Output};
 use crate::record::{CallRecord, Phase, Raw, SessionId, Side, VERSION};
 use crate::timer::{Name, Owner};
@@ -133,7 +134,8 @@ impl Node {
         let Some(entry) = self.entries.get_mut(session) else { return };
         let Some(socket) = entry.session.attached() else { return };
         let Some(call) = entry.calls.get_mut(subsession) else { return };
-        let frame = call.start(&entry.session.record.aor);
+        let mut frame = call.start(&entry.session.record.aor);
+        headers::to_app(&self.config.headers, &entry.session.record.app, &call.invite, &mut frame);
         let correlation = frame.control.correlation_id.clone();
         let (sequence, text) = entry.session.number(frame, defect);
         let correlation = correlation.unwrap_or_else(|| format!("s{sequence}"));

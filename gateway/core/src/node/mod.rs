@@ -42,6 +42,8 @@ struct Socket {
     app: String,
     session: Option<SessionId>,
     bad_texts: u32,
+    /// Connects that were refused for want of credentials (D-47).
+    refused: u32,
     /// When it last said something, in monotonic microseconds.
     heard_us: u64,
 }
@@ -153,6 +155,7 @@ impl Node {
             Input::Stored { session, token } => self.on_stored(&session, token),
             Input::Fenced { session } => self.on_fenced(&session),
             Input::Pushed { push, outcome } => self.on_pushed(push, &outcome),
+            Input::AskSleep { session } => self.ask_to_sleep(&session),
             Input::Tick => {}
             Input::Drain => self.on_drain(),
         }
@@ -188,6 +191,7 @@ impl Node {
                 Name::Grace => self.on_grace_over(&session),
                 Name::SleepEnd => self.on_sleep_end(&session),
                 Name::CloseWait => self.on_close_wait(&session),
+                Name::AskSleep => self.ask_to_sleep(&session),
                 Name::Acknowledge => self.on_acknowledge_due(&session),
                 _ => self.register(&session),
             },

@@ -10,6 +10,7 @@ use super::entry::{Dirty, Promise, Purpose};
 use super::within::{put_sdp, told_code};
 use crate::call::{ALLOW, Call};
 use crate::dialog::TRICKLE;
+use crate::headers;
 use crate::io::Flow;
 use crate::record::{CallRecord, Exchange, Phase, Raw, SessionId, Side, VERSION};
 use crate::session_timer;
@@ -37,8 +38,8 @@ impl Node {
     fn place(&mut self, session: &SessionId, subsession: &str, frame: &Frame) {
         let Some((flow, target)) = self.way_out(session, frame) else { return };
         let Some(entry) = self.entries.get(session) else { return };
-        let (aor, contact) =
-            (entry.session.record.aor.clone(), entry.session.record.contact.clone());
+        let record = &entry.session.record;
+        let (aor, contact, app) = (record.aor.clone(), record.contact.clone(), record.app.clone());
         let local_tag = self.dice.hex(8);
         let branch = format!("z9hG4bK{}", self.dice.hex(8));
         let call_id = self.dice.hex(16);
@@ -60,6 +61,7 @@ impl Node {
             invite.push("Authorization", &credentials);
             invite.push("Proxy-Authorization", &credentials);
         }
+        headers::to_sip(&self.config.headers, &app, frame, &mut invite);
         invite.set_body("application/sdp", frame.sdp().unwrap_or_default().as_bytes());
         let now_wall_us = self.now.wall_us;
         let correlation = frame.control.correlation_id.clone().unwrap_or_default();
@@ -321,7 +323,7 @@ fn target(frame: &Frame, domains: &[String]) -> Result<Uri, String> {
 }
 
 /// The app's answer to a challenge, member by member, as a Digest.
-fn credentials(value: &Value) -> Option<String> {
+pub(super) fn credentials(value: &Value) -> Option<String> {
     const NAMES: [&str; 9] =
         ["username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "opaque", "qop"];
     let map = value.as_object()?;
@@ -340,7 +342,7 @@ fn credentials(value: &Value) -> Option<String> {
 }
 
 /// The challenge that the app is asked to answer.
-fn authenticate(response: &Message) -> Option<Value> {
+pub(super) fn authenticate(response: &Message) -> Option<Value> {
     let challenges = response.challenges().ok()?;
     let challenge = challenges.first()?;
     let mut map = Map::new();

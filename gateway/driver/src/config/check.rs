@@ -1,6 +1,7 @@
 //! From the file as written to settings that hold together.
 
 use reveille_gateway_core::config::{self as core, Secret, SipTimers};
+use reveille_gateway_core::headers::fault;
 use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
@@ -160,8 +161,33 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         most_pending: call.most_pending,
         timers: SipTimers { t1_ms: file.sip.t1.0, t2_ms: file.sip.t2.0, t4_ms: file.sip.t4.0 },
         sleep_without_token: session.sleep_without_token,
+        ask_sleep_after_ms: session.ask_sleep_after.0,
+        headers: headers(review, &file.header),
         ..core::Config::new("", &file.node.advertised)
     }
+}
+
+fn headers(review: &mut Review<'_>, rules: &[file::Header]) -> Vec<core::HeaderRule> {
+    let mut read = Vec::new();
+    for (nth, rule) in rules.iter().enumerate() {
+        let (to_sip, to_app) = match rule.direction.as_str() {
+            "both" => (true, true),
+            "to-sip" => (true, false),
+            "to-app" => (false, true),
+            odd => {
+                let what = format!("`{odd}` is no direction; write both, to-sip or to-app");
+                review.fault("header", nth, "direction", what);
+                continue;
+            }
+        };
+        let (app, member, header) = (rule.app.clone(), rule.member.clone(), rule.sip.clone());
+        let rule = core::HeaderRule { app, member, header, to_sip, to_app };
+        if let Some(what) = fault(&rule) {
+            review.fault("header", nth, "sip", what);
+        }
+        read.push(rule);
+    }
+    read
 }
 
 fn check_times(review: &mut Review<'_>, file: &File) {
@@ -181,6 +207,9 @@ fn check_times(review: &mut Review<'_>, file: &File) {
     if session.ttl_min <= session.ttl_max {
         let (least, most) = (session.ttl_min.0, session.ttl_max.0);
         review.within("session", "ttl-default", session.ttl_default, least, most);
+    }
+    if session.ask_sleep_after.0 > 0 {
+        review.within("session", "ask-sleep-after", session.ask_sleep_after, 1_000, DAY);
     }
     review.within("session", "acknowledge-after", session.acknowledge_after, 10, 60_000);
     review.within("websocket", "idle-limit", web.idle_limit, 10_000, 3_600_000);
