@@ -5,12 +5,14 @@ use reveille_wire::jsonrtc::Frame;
 use reveille_wire::sip::Message;
 use serde_json::Value;
 
+use crate::dialog::TRICKLE;
 use crate::io::Flow;
 use crate::record::{CallRecord, Dialog, Exchange, Phase, Raw, Side};
+use crate::session_timer;
 use crate::transaction::TransactionKey;
 
 /// Methods that this gateway takes, as Allow says them.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
@@ -26,6 +28,8 @@ pub(crate) struct Call {
     pub(crate) early: Vec<Early>,
     /// Outgoing: the registrar's secret was shown; it is not shown twice for one refusal.
     pub(crate) authorised: bool,
+    /// Outgoing: it was placed again with a longer session timer.
+    pub(crate) slowed: bool,
     /// The UPDATE of the peer that the app has yet to answer.
     pub(crate) update: Option<Update>,
 }
@@ -92,6 +96,7 @@ impl Call {
             repeat_ms: 0,
             early: Vec::new(),
             authorised: false,
+            slowed: false,
             update: None,
         })
     }
@@ -136,13 +141,19 @@ impl Call {
         if status > 100 && status < 300 {
             response.push("Contact", format!("<{contact}>"));
             response.push("Allow", ALLOW);
+            if self.invite.values("Recv-Info").contains(&TRICKLE) {
+                response.push("Recv-Info", TRICKLE);
+            }
         }
         response
     }
 
-    /// The answer of the app as a 200.
-    pub(crate) fn answer(&self, sdp: &str, contact: &str) -> Message {
+    /// The answer of the app as a 200; `timer_s` is the longest session timer.
+    pub(crate) fn answer(&self, sdp: &str, contact: &str, timer_s: u32) -> Message {
         let mut response = self.response(200, "OK", contact);
+        for (name, value) in session_timer::answer(&self.invite, timer_s) {
+            response.push(name, value);
+        }
         response.set_body("application/sdp", sdp.as_bytes());
         response
     }
@@ -258,6 +269,14 @@ impl Call {
     pub(crate) const fn confirmed(&mut self) -> Option<&mut Dialog> {
         match &mut self.record.phase {
             Phase::Confirmed { dialog, .. } => Some(dialog),
+            _ => None,
+        }
+    }
+
+    /// The dialog of an answered call, to be changed.
+    pub(crate) const fn stands(&mut self) -> Option<&mut Dialog> {
+        match &mut self.record.phase {
+            Phase::Answered { dialog, .. } | Phase::Confirmed { dialog, .. } => Some(dialog),
             _ => None,
         }
     }

@@ -25,6 +25,8 @@ pub struct Config {
     /// How long a call that an app placed may go without a sign of the one called before it is
     /// cancelled: Timer C of RFC 3261 section 16.6, more than 180,000.
     pub no_answer_ms: u64,
+    /// Session timer asked for and granted at most, in seconds, at least 90 (RFC 4028).
+    pub session_timer_s: u32,
     /// How long an app may take to `complete` an answered call before it is hung up.
     pub complete_ms: u64,
     /// How long an app may take to answer an UPDATE, well under 64*T1.
@@ -51,9 +53,34 @@ pub struct Config {
     pub timers: SipTimers,
     /// Sleep without a device token is allowed (D-21).
     pub sleep_without_token: bool,
+    /// An app that says nothing for this long and has no call is asked to sleep; 0: never.
+    pub ask_sleep_after_ms: u64,
+    /// Extension headers that travel as SIP headers.
+    pub headers: Vec<HeaderRule>,
     /// The defect planted in this node.
     #[cfg(feature = "mutants")]
     pub defect: Option<crate::mutant::Defect>,
+}
+
+/// One extension header, and the SIP header that it travels as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderRule {
+    /// The application that it is for; `None`: all of them.
+    pub app: Option<String>,
+    /// The member of a frame's header.
+    pub member: String,
+    /// The SIP header.
+    pub header: String,
+    /// What the app says goes to the network.
+    pub to_sip: bool,
+    /// What the network says goes to the app.
+    pub to_app: bool,
+}
+
+impl HeaderRule {
+    pub(crate) fn is_for(&self, app: &str) -> bool {
+        self.app.as_deref().is_none_or(|of| of == app)
+    }
 }
 
 /// A user of the gateway.
@@ -120,6 +147,7 @@ impl Config {
             provisional_every_ms: 55_000,
             ring_deadline_ms: 120_000,
             no_answer_ms: 185_000,
+            session_timer_s: 3_600,
             complete_ms: 20_000,
             update_ms: 10_000,
             start_silence_ms: 3_000,
@@ -133,6 +161,8 @@ impl Config {
             most_pending: 64,
             timers: SipTimers::default(),
             sleep_without_token: false,
+            ask_sleep_after_ms: 0,
+            headers: Vec::new(),
             #[cfg(feature = "mutants")]
             defect: None,
         }

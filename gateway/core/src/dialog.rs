@@ -5,7 +5,10 @@ use reveille_wire::sip::{Message, Method, NameAddr, Uri};
 use crate::record::Dialog;
 
 /// Methods that the peer's Allow may name, and that this gateway asks for.
-const ASKED: [&str; 3] = ["UPDATE", "INFO", "INVITE"];
+const ASKED: [&str; 2] = ["UPDATE", "INFO"];
+
+/// The Info package for candidates that come late (RFC 8840 section 4.4).
+pub(crate) const TRICKLE: &str = "trickle-ice";
 
 impl Dialog {
     /// The dialog of a call that came in: the caller's Record-Route is our route set, in the same
@@ -23,6 +26,7 @@ impl Dialog {
             local_cseq: 0,
             remote_cseq: invite.cseq().map_or(0, |cseq| cseq.number),
             allows: allows(invite),
+            refresh: None,
         }
     }
 
@@ -43,6 +47,7 @@ impl Dialog {
             local_cseq: invite.cseq().map_or(0, |cseq| cseq.number),
             remote_cseq: 0,
             allows: allows(response),
+            refresh: None,
         }
     }
 
@@ -106,7 +111,7 @@ impl Dialog {
 
     /// INVITE and UPDATE, and what answers them, tell where the peer is now (RFC 3261 section
     /// 12.2.1.2).
-    pub(crate) fn refresh(&mut self, message: &Message) {
+    pub(crate) fn learn(&mut self, message: &Message) {
         if let Some(target) = contact(message) {
             self.target = target;
         }
@@ -138,7 +143,9 @@ fn contact(message: &Message) -> Option<String> {
 
 fn allows(message: &Message) -> Vec<String> {
     let named = message.values("Allow");
-    ASKED.iter().filter(|name| named.contains(name)).map(|name| (*name).to_owned()).collect()
+    let methods = ASKED.iter().filter(|name| named.contains(name)).copied();
+    let trickles = message.values("Recv-Info").contains(&TRICKLE);
+    methods.chain(trickles.then_some(TRICKLE)).map(ToOwned::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -131,6 +131,11 @@ pub enum Input {
         /// What came of it.
         outcome: PushOutcome,
     },
+    /// The operator wishes that this app sleeps; it is asked, if it could.
+    AskSleep {
+        /// The session.
+        session: SessionId,
+    },
     /// The deadline that [`Node::next_deadline_us`](crate::node::Node::next_deadline_us) named has
     /// come, or the driver woke for no reason; both are fine.
     Tick,

@@ -26,6 +26,7 @@ mod dialog;
 mod dice;
 mod digest;
 mod gate;
+pub mod headers;
 pub mod io;
 #[cfg(feature = "mutants")]
 pub mod mutant;
@@ -33,6 +34,7 @@ pub mod node;
 pub mod record;
 mod registration;
 mod session;
+mod session_timer;
 mod timer;
 pub mod transaction;
 mod wake;

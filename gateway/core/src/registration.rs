@@ -1,6 +1,8 @@
 //! Keeps one session registered upstream, awake or asleep (RFC 3261 section 10.2). It decides when
 //! a REGISTER is due and what an answer means; it sends nothing itself.
 
+use serde_json::Value;
+
 use crate::digest::Ask;
 
 /// What came back for a REGISTER.
@@ -41,6 +43,8 @@ pub(crate) struct Registration {
     /// The challenge that the next request answers, and how often its nonce was used.
     pub(crate) ask: Option<Ask>,
     pub(crate) nonce_count: u32,
+    /// The last challenge as an app would be given it.
+    pub(crate) challenge: Option<Value>,
     answered: bool,
     failures: u32,
 }
@@ -58,6 +62,7 @@ impl Registration {
             leaving: false,
             ask: None,
             nonce_count: 0,
+            challenge: None,
             answered: false,
             failures: 0,
         }

@@ -40,6 +40,8 @@ pub enum Name {
     /// End of the wake budget, later of the ring deadline; of a placed call: of the wait for an
     /// answer, later for the app's `complete`.
     CallDeadline,
+    /// RFC 4028 section 10: a session is to be refreshed, or was not.
+    SessionTimer,
     /// RFC 3311 5.2: an UPDATE that was given to the app is answered.
     Update,
     /// RFC 3261 13.3.1.1: repeats the provisional of a held call.
@@ -54,6 +56,8 @@ pub enum Name {
     SleepEnd,
     /// The app did not close after a granted hibernate.
     CloseWait,
+    /// An idle app is asked to sleep.
+    AskSleep,
     /// Unacknowledged client frames, or lazily changed records, waited long enough.
     Acknowledge,
     /// Registration upstream is due again.
@@ -80,6 +84,7 @@ impl Name {
             Self::Repeat2xx => "repeat-2xx",
             Self::NoAck => "no-ack",
             Self::CallDeadline => "call-deadline",
+            Self::SessionTimer => "session-timer",
             Self::Update => "update",
             Self::Provisional => "provisional",
             Self::WakeAttempt => "wake-attempt",
@@ -87,6 +92,7 @@ impl Name {
             Self::Grace => "grace",
             Self::SleepEnd => "sleep-end",
             Self::CloseWait => "close-wait",
+            Self::AskSleep => "ask-sleep",
             Self::Acknowledge => "acknowledge",
             Self::Register => "register",
             Self::Idle => "idle",

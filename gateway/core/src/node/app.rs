@@ -4,7 +4,9 @@ use reveille_trace::{Draft, Kind};
 use reveille_wire::jsonrtc::{self, Bad, BadKind, Frame, FrameType, Inbound, MessageState, close};
 
 use super::entry::{Dirty, Promise};
+use super::outgoing::credentials;
 use super::{Node, Socket};
+use crate::headers;
 use crate::io::{Output, SocketId};
 use crate::record::{Device, Phase, SessionId};
 use crate::session::{Link, Order};
@@ -16,7 +18,10 @@ const MOST_UNACKNOWLEDGED: usize = 256;
 impl Node {
     pub(super) fn on_opened(&mut self, socket: SocketId, user: String, app: String) {
         let heard_us = self.now.mono_us;
-        self.sockets.insert(socket, Socket { user, app, session: None, bad_texts: 0, heard_us });
+        self.sockets.insert(
+            socket,
+            Socket { user, app, session: None, bad_texts: 0, refused: 0, heard_us },
+        );
         self.arm(Name::Idle, Owner::Socket(socket), self.config.idle_limit_ms.0);
     }
 
@@ -73,6 +78,10 @@ impl Node {
             }
             Ok(Inbound::Pong) => {}
             Ok(Inbound::Frame(frame)) => match session {
+                Some(session) if self.config.ask_sleep_after_ms > 0 => {
+                    self.arm_ask_sleep(&session);
+                    self.on_frame(&session, socket, &frame);
+                }
                 Some(session) => self.on_frame(&session, socket, &frame),
                 None => self.on_first_frame(socket, &frame),
             },
@@ -176,6 +185,7 @@ impl Node {
         if let Some(entry) = self.entries.get_mut(session) {
             entry.session.link = Link::Attached(socket);
         }
+        self.arm_ask_sleep(session);
         self.trace_state(session, "resumed");
     }
 
@@ -260,6 +270,7 @@ impl Node {
             entry.joining = Some(super::entry::Joining {
                 socket,
                 correlation: frame.control.correlation_id.clone(),
+                credentials: frame.header.authorization.as_ref().and_then(credentials),
             });
         }
         self.take_device(&session, frame);
@@ -336,6 +347,9 @@ impl Node {
     fn on_new_frame(&mut self, session: &SessionId, frame: &Frame) {
         let action = frame.header.action.as_deref().unwrap_or_default();
         match (frame.control.package.as_str(), action) {
+            ("register", "hibernate") if frame.control.kind != FrameType::Request => {
+                self.on_sleep_answer(session, frame);
+            }
             ("register", "hibernate") => self.on_hibernate(session, frame),
             ("register", "connect") => {
                 self.refuse_frame(session, frame, 400, "this socket has its session already");
@@ -344,7 +358,7 @@ impl Node {
             ("call", "shutdown") => self.on_shutdown(session, frame),
             ("call", "complete") => self.on_complete(session, frame),
             ("call", "prack") => self.on_prack(session, frame),
-            ("call", "trickle") => {}
+            ("call", "trickle") => self.on_trickle(session, frame),
             (package, action) => {
                 let short = |text: &str| text.chars().take(40).collect::<String>();
                 let (package, action) = (short(package), short(action));
@@ -373,7 +387,10 @@ impl Node {
                 let response = call.response(code, reason, "");
                 self.decide(session, &subsession, &response);
             }
-            (_, Some(_)) if !frame.is_final() => self.ring(session, &subsession),
+            (_, Some(_)) if !frame.is_final() => {
+                self.ring(session, &subsession);
+                self.early_media(session, &subsession, frame.sdp().unwrap_or_default());
+            }
             (_, Some(call)) => {
                 let Some(sdp) = frame.sdp().filter(|sdp| !sdp.is_empty()) else {
                     self.refuse_frame(session, frame, 400, "a final start needs payload.sdp");
@@ -384,7 +401,9 @@ impl Node {
                 }
                 let token = &self.entries[session].session.record.contact;
                 let contact = self.contact_uri(token, call.record.flow.transport);
-                let response = call.answer(sdp, &contact);
+                let mut response = call.answer(sdp, &contact, self.config.session_timer_s);
+                let app = &self.entries[session].session.record.app;
+                headers::to_sip(&self.config.headers, app, frame, &mut response);
                 self.decide(session, &subsession, &response);
             }
         }

@@ -6,6 +6,7 @@ use reveille_wire::sip::{Message, Method};
 use super::Node;
 use super::entry::{Asked, Dirty, Promise};
 use crate::call::Call;
+use crate::headers;
 use crate::io::{Change, Flow, Output};
 use crate::record::{CallRecord, Phase, Raw, SessionId, Side, VERSION};
 use crate::timer::{Name, Owner};
@@ -13,8 +14,13 @@ use crate::transaction::TransactionKey;
 
 impl Node {
     /// Takes a call for a session: from here on it is either answered for, or on record.
-    pub(super) fn accept(&mut self, session: &SessionId, flow: Flow, invite: &Message) {
-        let to_tag = self.dice.hex(8);
+    pub(super) fn accept(
+        &mut self,
+        session: &SessionId,
+        flow: Flow,
+        invite: &Message,
+        to_tag: String,
+    ) {
         let subsession = self.dice.uuid();
         let now_wall_us = self.now.wall_us;
         let Some(entry) = self.entries.get_mut(session) else { return };
@@ -62,7 +68,7 @@ impl Node {
     ) {
         let place = (session.clone(), subsession.to_owned());
         if let Some(invite) = self.invites.get_mut(key) {
-            invite.call = Some(place.clone());
+            invite.legs.push(place.clone());
         }
         self.dialogs.entry(call_id.to_owned()).or_default().insert(place);
     }
@@ -128,7 +134,8 @@ impl Node {
         let Some(entry) = self.entries.get_mut(session) else { return };
         let Some(socket) = entry.session.attached() else { return };
         let Some(call) = entry.calls.get_mut(subsession) else { return };
-        let frame = call.start(&entry.session.record.aor);
+        let mut frame = call.start(&entry.session.record.aor);
+        headers::to_app(&self.config.headers, &entry.session.record.app, &call.invite, &mut frame);
         let correlation = frame.control.correlation_id.clone();
         let (sequence, text) = entry.session.number(frame, defect);
         let correlation = correlation.unwrap_or_else(|| format!("s{sequence}"));
@@ -158,6 +165,24 @@ impl Node {
         self.tell_ringing(session, subsession);
     }
 
+    /// The app sends media before it answers: 183 with its SDP, which is the answer to the caller's
+    /// offer and comes again with the 200.
+    pub(super) fn early_media(&mut self, session: &SessionId, subsession: &str, sdp: &str) {
+        let Some(entry) = self.entries.get(session) else { return };
+        let Some(call) = entry.calls.get(subsession).filter(|call| call.is_undecided()) else {
+            return;
+        };
+        if sdp.is_empty() {
+            return;
+        }
+        let contact = self.contact_uri(&entry.session.record.contact, call.record.flow.transport);
+        let mut response = call.response(183, Message::reason_phrase(183), &contact);
+        response.set_body("application/sdp", sdp.as_bytes());
+        let (key, bytes) = (call.key.clone(), response.to_bytes());
+        let subsession = subsession.to_owned();
+        self.repeat(session, Promise::Respond { key, status: 183, bytes, subsession });
+    }
+
     /// Tells the caller that the phone rings, and goes on telling. 180 rests on the accept record,
     /// which is durable since the app has its start.
     pub(super) fn tell_ringing(&mut self, session: &SessionId, subsession: &str) {
@@ -169,14 +194,15 @@ impl Node {
     /// Decides a call: the final response is stored, then sent.
     pub(super) fn decide(&mut self, session: &SessionId, subsession: &str, response: &Message) {
         let now_wall_us = self.now.wall_us;
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        let Some(call) = call.filter(|call| call.is_undecided()) else { return };
+        let (key, place) = (call.key.clone(), (session.clone(), subsession.to_owned()));
+        let Some(response) = self.settle_leg(&key, &place, response) else { return };
         let Some(status) = response.status() else { return };
         let bytes = response.to_bytes();
         let Some(entry) = self.entries.get_mut(session) else { return };
-        let Some(call) = entry.calls.get_mut(subsession).filter(|call| call.is_undecided()) else {
-            return;
-        };
+        let Some(call) = entry.calls.get_mut(subsession) else { return };
         call.decide(status, bytes.clone(), now_wall_us);
-        let key = call.key.clone();
         if planted!(self.config, ClearsRecordAt200) && status == 200 {
             entry.changes.push(Change::DropCall { subsession: subsession.to_owned() });
             self.touch(session, Dirty::Urgent);
@@ -311,6 +337,10 @@ impl Node {
             return;
         }
         let Some(dialog) = call.dialog().map(Box::new) else { return };
+        let agreed = match &call.record.phase {
+            Phase::Decided { response, .. } => Message::parse(&response.0).ok(),
+            _ => None,
+        };
         let sdp = (!ack.body.is_empty()).then(|| String::from_utf8_lossy(&ack.body).into_owned());
         self.stop_repeating(session, subsession);
         self.tell_app(session, subsession, "complete", sdp.as_deref());
@@ -318,6 +348,9 @@ impl Node {
             self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession))
         {
             call.record.phase = Phase::Confirmed { dialog, ack: None, exchange: None };
+        }
+        if let Some(response) = agreed {
+            self.agree(session, subsession, &response, true);
         }
         self.put_call(session, subsession, Dirty::Urgent);
     }
@@ -365,6 +398,7 @@ impl Node {
         self.timers.clear(Name::CallDeadline, &owner);
         self.timers.clear(Name::Provisional, &owner);
         self.timers.clear(Name::Update, &owner);
+        self.timers.clear(Name::SessionTimer, &owner);
         let Some(entry) = self.entries.get_mut(session) else { return };
         let Some(call) = entry.calls.remove(subsession) else { return };
         entry.changes.push(Change::DropCall { subsession: subsession.to_owned() });

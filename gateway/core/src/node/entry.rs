@@ -62,6 +62,10 @@ pub(super) struct Within {
 pub(super) enum Asked {
     /// The end.
     Bye,
+    /// A refresh of the session.
+    Refresh,
+    /// Something that nobody waits for.
+    Info,
     /// An UPDATE of the app.
     Update { correlation: Option<String> },
     /// A PRACK, for the app or in its place.
@@ -86,6 +90,8 @@ pub(super) enum Dirty {
 pub(super) struct Joining {
     pub(super) socket: SocketId,
     pub(super) correlation: Option<String>,
+    /// The app's own answer to the registrar's challenge, which goes before the user's secret.
+    pub(super) credentials: Option<String>,
 }
 
 /// A session and all that belongs to it.
@@ -97,6 +103,8 @@ pub(super) struct Entry {
     /// When the last wake began, in monotonic microseconds.
     pub(super) woken_us: Option<u64>,
     pub(super) registration: Option<Registration>,
+    /// The app was asked to sleep under this correlation id, and has not answered.
+    pub(super) asked_sleep: Option<String>,
     /// Set until the first registration of a fresh connect succeeded.
     pub(super) joining: Option<Joining>,
     pub(super) gate: Gate<Promise>,
@@ -117,6 +125,7 @@ impl Entry {
             wake: None,
             woken_us: None,
             registration: None,
+            asked_sleep: None,
             joining: None,
             gate: Gate::new(durable_in),
             dirty: Dirty::Clean,

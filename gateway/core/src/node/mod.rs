@@ -1,17 +1,24 @@
 //! The node: the only place that knows all the machines. It routes inputs to them, and their wishes
 //! to the outside; every promise passes the gate in [`settle`].
 
+mod answered;
 mod app;
+mod calling;
 mod calls;
-mod dialog;
 mod entry;
+mod fork;
 mod outgoing;
 mod recover;
+mod refresh;
+mod reinvite;
 mod settle;
 mod sip;
 mod sleep;
+mod trickle;
+mod update;
 mod upstream;
 mod waking;
+mod within;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,8 +31,9 @@ use crate::io::{Flow, Input, Output, Sink, SocketId};
 use crate::record::SessionId;
 use crate::timer::{Name, Owner, Timers};
 use crate::transaction::{Act, Client, InviteServer, Server, TransactionKey};
+use calling::Calling;
 use entry::{Entry, Promise, Purpose};
-use outgoing::Calling;
+use fork::Place;
 
 /// A WebSocket, from upgrade to close.
 #[derive(Debug, Clone)]
@@ -34,6 +42,8 @@ struct Socket {
     app: String,
     session: Option<SessionId>,
     bad_texts: u32,
+    /// Connects that were refused for want of credentials (D-47).
+    refused: u32,
     /// When it last said something, in monotonic microseconds.
     heard_us: u64,
 }
@@ -43,7 +53,11 @@ struct Socket {
 struct Invite {
     machine: InviteServer,
     flow: Flow,
-    call: Option<(SessionId, String)>,
+    /// The calls that it is for: one for each device that is called.
+    legs: Vec<Place>,
+    /// The best failure that a leg came to so far. It dies with the process: then the caller of a
+    /// call that nobody takes hears that of the last leg.
+    best: Option<u16>,
     /// Finds a merged request: the same one by another path (RFC 3261 section 8.2.2.2).
     identity: String,
 }
@@ -58,6 +72,8 @@ pub struct Node {
     entries: BTreeMap<SessionId, Entry>,
     /// Sessions by the user part of their Contact.
     contacts: BTreeMap<String, SessionId>,
+    /// Sessions by their address of record.
+    addresses: BTreeMap<String, BTreeSet<SessionId>>,
     sockets: BTreeMap<SocketId, Socket>,
     invites: BTreeMap<TransactionKey, Invite>,
     identities: BTreeMap<String, TransactionKey>,
@@ -89,6 +105,7 @@ impl Node {
             timers: Timers::default(),
             entries: BTreeMap::new(),
             contacts: BTreeMap::new(),
+            addresses: BTreeMap::new(),
             sockets: BTreeMap::new(),
             invites: BTreeMap::new(),
             identities: BTreeMap::new(),
@@ -138,6 +155,7 @@ impl Node {
             Input::Stored { session, token } => self.on_stored(&session, token),
             Input::Fenced { session } => self.on_fenced(&session),
             Input::Pushed { push, outcome } => self.on_pushed(push, &outcome),
+            Input::AskSleep { session } => self.ask_to_sleep(&session),
             Input::Tick => {}
             Input::Drain => self.on_drain(),
         }
@@ -162,6 +180,7 @@ impl Node {
             Owner::Call(session, subsession) => match name {
                 Name::Repeat2xx => self.repeat_answer(&session, &subsession),
                 Name::NoAck => self.on_no_ack(&session, &subsession),
+                Name::SessionTimer => self.on_session_timer(&session, &subsession),
                 Name::Update => self.on_update_deadline(&session, &subsession),
                 Name::Provisional => self.repeat_provisional(&session, &subsession),
                 _ => self.on_call_deadline(&session, &subsession),
@@ -172,6 +191,7 @@ impl Node {
                 Name::Grace => self.on_grace_over(&session),
                 Name::SleepEnd => self.on_sleep_end(&session),
                 Name::CloseWait => self.on_close_wait(&session),
+                Name::AskSleep => self.ask_to_sleep(&session),
                 Name::Acknowledge => self.on_acknowledge_due(&session),
                 _ => self.register(&session),
             },
@@ -227,7 +247,7 @@ impl Node {
     fn forget_invite(&mut self, key: &TransactionKey) {
         if let Some(invite) = self.invites.remove(key) {
             self.identities.remove(&invite.identity);
-            if let Some((session, subsession)) = invite.call {
+            for (session, subsession) in invite.legs {
                 self.on_transaction_over(&session, &subsession);
             }
         }

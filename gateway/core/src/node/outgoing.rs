@@ -1,27 +1,22 @@
-//! Calls that an app places: from its `start` to the ACK that its `complete` brings.
+//! Calls that an app places, until they are answered or fail.
 
 use reveille_wire::jsonrtc::{Frame, MessageState};
 use reveille_wire::sip::{Message, Method, Uri};
 use serde_json::{Map, Value};
 
 use super::Node;
-use super::entry::{Asked, Dirty, Promise, Purpose, Within};
+use super::calling::branch_of;
+use super::entry::{Dirty, Promise, Purpose};
+use super::within::{put_sdp, told_code};
 use crate::call::{ALLOW, Call};
-use crate::io::{Flow, Output};
-use crate::record::{CallRecord, Dialog, Exchange, Phase, Raw, SessionId, Side, VERSION};
-use crate::timer::{Name, Owner};
-use crate::transaction::{Act, InviteClient, InviteEvent};
+use crate::dialog::TRICKLE;
+use crate::headers;
+use crate::io::Flow;
+use crate::record::{CallRecord, Exchange, Phase, Raw, SessionId, Side, VERSION};
+use crate::session_timer;
 
 /// Longest subsession id that an app may choose, in bytes.
 const MOST_SUBSESSION: usize = 128;
-
-/// An INVITE client transaction and the call that it belongs to.
-#[derive(Debug, Clone)]
-pub(super) struct Calling {
-    pub(super) machine: InviteClient,
-    pub(super) flow: Flow,
-    pub(super) place: (SessionId, String),
-}
 
 impl Node {
     /// The app's `start`: a new call, or a renegotiation of one that stands.
@@ -43,8 +38,8 @@ impl Node {
     fn place(&mut self, session: &SessionId, subsession: &str, frame: &Frame) {
         let Some((flow, target)) = self.way_out(session, frame) else { return };
         let Some(entry) = self.entries.get(session) else { return };
-        let (aor, contact) =
-            (entry.session.record.aor.clone(), entry.session.record.contact.clone());
+        let record = &entry.session.record;
+        let (aor, contact, app) = (record.aor.clone(), record.contact.clone(), record.app.clone());
         let local_tag = self.dice.hex(8);
         let branch = format!("z9hG4bK{}", self.dice.hex(8));
         let call_id = self.dice.hex(16);
@@ -58,11 +53,15 @@ impl Node {
             .with("CSeq", "1 INVITE")
             .with("Contact", format!("<{contact}>"))
             .with("Allow", ALLOW)
-            .with("Supported", "100rel");
+            .with("Supported", "100rel, timer")
+            .with("Session-Expires", format!("{};refresher=uas", self.config.session_timer_s))
+            .with("Min-SE", session_timer::LEAST_S.to_string())
+            .with("Recv-Info", TRICKLE);
         if let Some(credentials) = frame.header.authorization.as_ref().and_then(credentials) {
             invite.push("Authorization", &credentials);
             invite.push("Proxy-Authorization", &credentials);
         }
+        headers::to_sip(&self.config.headers, &app, frame, &mut invite);
         invite.set_body("application/sdp", frame.sdp().unwrap_or_default().as_bytes());
         let now_wall_us = self.now.wall_us;
         let correlation = frame.control.correlation_id.clone().unwrap_or_default();
@@ -112,135 +111,8 @@ impl Node {
         None
     }
 
-    /// The call, or its re-INVITE, is on record: the INVITE leaves, unless the app thought better.
-    pub(super) fn keep_invite(&mut self, session: &SessionId, subsession: &str) {
-        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
-        let Some(call) = call else { return };
-        let invite = match (&call.record.phase, call.exchange()) {
-            (Phase::Placed { cancelled: true, .. }, _) => {
-                self.fail_placed(session, subsession, 487, "Request Terminated", None);
-                return;
-            }
-            (Phase::Placed { .. }, _) => call.invite.clone(),
-            (_, Some(Exchange::App { invite, answered: false, .. })) => {
-                let Ok(invite) = Message::parse(&invite.0) else { return };
-                invite
-            }
-            _ => return,
-        };
-        let flow = call.record.flow.clone();
-        self.begin_calling((session.clone(), subsession.to_owned()), flow, invite);
-    }
-
-    fn begin_calling(&mut self, place: (SessionId, String), flow: Flow, invite: Message) {
-        let Some(branch) = branch_of(&invite) else { return };
-        let mut acts = Vec::new();
-        let reliable = flow.transport.is_reliable();
-        let machine = InviteClient::start(invite, reliable, self.config.timers, &mut acts);
-        self.calling.insert(branch.clone(), Calling { machine, flow, place });
-        self.act_calling(&branch, acts);
-    }
-
-    fn act_calling(&mut self, branch: &str, acts: Vec<Act>) {
-        let Some(flow) = self.calling.get(branch).map(|calling| calling.flow.clone()) else {
-            return;
-        };
-        let owner = Owner::Client(branch.to_owned());
-        for act in acts {
-            match act {
-                Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
-                Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
-                Act::Disarm(name) => self.timers.clear(name, &owner),
-                Act::Over => self.drop_calling(branch),
-            }
-        }
-    }
-
-    fn drop_calling(&mut self, branch: &str) {
-        let owner = Owner::Client(branch.to_owned());
-        for name in [Name::A, Name::B, Name::D, Name::M] {
-            self.timers.clear(name, &owner);
-        }
-        self.calling.remove(branch);
-    }
-
-    /// A response to an INVITE of ours.
-    pub(super) fn on_invite_response(&mut self, branch: &str, response: &Message) {
-        let Some(calling) = self.calling.get_mut(branch) else {
-            self.on_repeated_success(response);
-            return;
-        };
-        let (mut acts, place) = (Vec::new(), calling.place.clone());
-        let event = calling.machine.response(response, &mut acts);
-        let (invite, flow) = (calling.machine.invite().clone(), calling.flow.clone());
-        self.act_calling(branch, acts);
-        match event {
-            Some(InviteEvent::Provisional { cancel }) => {
-                if let Some(cancel) = cancel {
-                    self.start_client(branch, flow, cancel.to_bytes(), Purpose::Unheard);
-                }
-                self.on_provisional(&place, &invite, response);
-            }
-            Some(InviteEvent::Success) => self.on_success(&place, &invite, &flow, response),
-            Some(InviteEvent::Failure) => self.on_failure(&place, &invite, response),
-            Some(InviteEvent::Timeout | InviteEvent::Unsent) | None => {}
-        }
-    }
-
-    pub(super) fn on_calling_timer(&mut self, name: Name, branch: &str) {
-        let Some(calling) = self.calling.get_mut(branch) else { return };
-        let (mut acts, place) = (Vec::new(), calling.place.clone());
-        let event = calling.machine.timer(name, &mut acts);
-        let invite = calling.machine.invite().clone();
-        self.act_calling(branch, acts);
-        if event.is_some() {
-            self.on_unanswered(&place, &invite, 408, "Request Timeout");
-        }
-    }
-
-    /// The INVITEs that were to go this way did not.
-    pub(super) fn on_calling_unsent(&mut self, flow: &Flow) {
-        let hit = self.calling.iter().filter(|(_, calling)| calling.flow == *flow);
-        let hit: Vec<_> = hit.map(|(branch, _)| branch.clone()).collect();
-        for branch in hit {
-            let Some(calling) = self.calling.get_mut(&branch) else { continue };
-            let (mut acts, place) = (Vec::new(), calling.place.clone());
-            let event = calling.machine.unsent(&mut acts);
-            let invite = calling.machine.invite().clone();
-            self.act_calling(&branch, acts);
-            if event == Some(InviteEvent::Unsent) {
-                self.on_unanswered(&place, &invite, 503, "no way to the network");
-            }
-        }
-    }
-
-    fn on_unanswered(
-        &mut self,
-        (session, subsession): &(SessionId, String),
-        invite: &Message,
-        code: u16,
-        reason: &str,
-    ) {
-        if self.is_exchange(session, subsession, invite) {
-            self.fail_exchange(session, subsession, code, reason);
-        } else {
-            self.fail_placed(session, subsession, code, reason, None);
-        }
-    }
-
-    /// True if `invite` is the re-INVITE under way in this call.
-    fn is_exchange(&self, session: &SessionId, subsession: &str, invite: &Message) -> bool {
-        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
-        match call.and_then(Call::exchange) {
-            Some(Exchange::App { invite: sent, .. }) => {
-                Message::parse(&sent.0).is_ok_and(|sent| branch_of(&sent) == branch_of(invite))
-            }
-            _ => false,
-        }
-    }
-
     /// A provisional response: what an app can use of it is told, once.
-    fn on_provisional(
+    pub(super) fn on_provisional(
         &mut self,
         (session, subsession): &(SessionId, String),
         invite: &Message,
@@ -277,173 +149,12 @@ impl Node {
         }
     }
 
-    /// Sends the PRACK that is owed (RFC 3262 section 4). False if none is.
-    pub(super) fn prack(
-        &mut self,
-        session: &SessionId,
-        subsession: &str,
-        correlation: Option<String>,
-        sdp: Option<&str>,
-    ) -> bool {
-        let branch = format!("z9hG4bK{}", self.dice.hex(8));
-        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
-        let Some(flow) = call.as_ref().map(|call| call.record.flow.clone()) else { return false };
-        let via = self.via(flow.transport, &branch);
-        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
-        let Some(call) = call else { return false };
-        let number = call.invite.cseq().map_or(1, |cseq| cseq.number);
-        let call_id = call.call_id.clone();
-        let Some(early) = call.early.iter_mut().rev().find(|early| early.owed) else {
-            return false;
-        };
-        early.owed = false;
-        let rack = format!("{} {number} INVITE", early.rseq);
-        let mut request = early.dialog.request(Method::PRACK, &call_id, &via).with("RAck", rack);
-        if let Some(sdp) = sdp {
-            request.set_body("application/sdp", sdp.as_bytes());
-        }
-        self.ask_within(session, subsession, flow, request, Asked::Prack { correlation });
-        true
-    }
-
-    /// The one called took the call.
-    fn on_success(
+    pub(super) fn on_failure(
         &mut self,
         place: &(SessionId, String),
         invite: &Message,
-        flow: &Flow,
         response: &Message,
     ) {
-        let (session, subsession) = place;
-        if self.is_exchange(session, subsession, invite) {
-            self.on_exchange_success(session, subsession, response);
-            return;
-        }
-        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
-        let dialog = Dialog::outgoing(invite, response);
-        match call.map(|call| &call.record.phase) {
-            Some(Phase::Placed { cancelled: false, .. }) => {
-                self.take_answer(session, subsession, dialog, response);
-            }
-            Some(Phase::Placed { cancelled: true, .. }) => {
-                // The answer and our CANCEL crossed (RFC 3261 section 9.1).
-                self.hang_up_stray(invite, flow, dialog);
-                self.fail_placed(session, subsession, 487, "Request Terminated", None);
-            }
-            Some(Phase::Answered { dialog: ours, .. }) if ours.remote_tag == dialog.remote_tag => {}
-            Some(Phase::Confirmed { dialog: ours, .. }) if ours.remote_tag == dialog.remote_tag => {
-                self.on_repeated_success(response);
-            }
-            // A second one took a forked call: it is hung up (RFC 3261 section 13.2.2.4).
-            _ => self.hang_up_stray(invite, flow, dialog),
-        }
-    }
-
-    fn take_answer(
-        &mut self,
-        session: &SessionId,
-        subsession: &str,
-        mut dialog: Dialog,
-        response: &Message,
-    ) {
-        let deadline_wall_us = self.now.wall_us + self.config.complete_ms * 1_000;
-        let Some(entry) = self.entries.get_mut(session) else { return };
-        let aor = entry.session.record.aor.clone();
-        let Some(call) = entry.calls.get_mut(subsession) else { return };
-        let correlation = call.correlation().unwrap_or_default().to_owned();
-        let early = call.early.iter().find(|e| e.dialog.remote_tag == dialog.remote_tag);
-        if let Some(early) = early {
-            dialog.local_cseq = dialog.local_cseq.max(early.dialog.local_cseq);
-            dialog.remote_cseq = early.dialog.remote_cseq;
-        }
-        call.early.clear();
-        call.record.deadline_wall_us = deadline_wall_us;
-        call.record.phase =
-            Phase::Answered { correlation: correlation.clone(), dialog: Box::new(dialog) };
-        let mut frame = Frame::response("call", "start", MessageState::Final);
-        frame = call.named(frame, &aor);
-        frame.control.correlation_id = Some(correlation);
-        frame.header.response_code = Some(200);
-        put_sdp(&mut frame, response);
-        self.put_call(session, subsession, Dirty::Urgent);
-        self.give(session, frame);
-        self.arm_call(session, subsession, self.config.complete_ms);
-        self.wake_if_away(session);
-    }
-
-    /// The app's `complete`: the ACK leaves when the dialog is on record.
-    pub(super) fn on_complete(&mut self, session: &SessionId, frame: &Frame) {
-        let subsession = frame.control.subsession_id.clone().unwrap_or_default();
-        self.complete(session, &subsession, frame.sdp());
-    }
-
-    fn complete(&mut self, session: &SessionId, subsession: &str, sdp: Option<&str>) {
-        let branch = format!("z9hG4bK{}", self.dice.hex(8));
-        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
-        let Some(flow) = call.map(|call| call.record.flow.clone()) else { return };
-        let via = self.via(flow.transport, &branch);
-        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
-        let Some(call) = call else { return };
-        let (dialog, invite) = match &call.record.phase {
-            Phase::Answered { dialog, .. } => (dialog.clone(), call.invite.clone()),
-            Phase::Confirmed { dialog, exchange: Some(exchange), .. } => match &**exchange {
-                Exchange::App { invite, answered: true, .. } => {
-                    let Ok(invite) = Message::parse(&invite.0) else { return };
-                    (dialog.clone(), invite)
-                }
-                Exchange::App { .. } | Exchange::Peer { .. } => return,
-            },
-            _ => return,
-        };
-        let mut ack = dialog.ack(&invite, &via);
-        if let Some(sdp) = sdp.filter(|sdp| !sdp.is_empty()) {
-            ack.set_body("application/sdp", sdp.as_bytes());
-        }
-        let bytes = ack.to_bytes();
-        call.record.phase =
-            Phase::Confirmed { dialog, ack: Some(Raw(bytes.clone())), exchange: None };
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
-        self.timers.clear(Name::CallDeadline, &owner);
-        self.put_call(session, subsession, Dirty::Urgent);
-        self.promise(session, Promise::Sip { flow, bytes });
-    }
-
-    /// A 2xx that was acknowledged came again, perhaps after a restart: so does its ACK.
-    fn on_repeated_success(&mut self, response: &Message) {
-        if !response.status().is_some_and(|status| (200..300).contains(&status)) {
-            return;
-        }
-        let places = response.call_id().ok().and_then(|call_id| self.dialogs.get(call_id));
-        let tag = |side: Option<&str>| side.unwrap_or_default().to_owned();
-        let to = response.to().map(|to| tag(to.tag())).unwrap_or_default();
-        let from = response.from().map(|from| tag(from.tag())).unwrap_or_default();
-        let number = response.cseq().map_or(0, |cseq| cseq.number);
-        let ack = places.into_iter().flatten().find_map(|(session, subsession)| {
-            let call = self.entries.get(session)?.calls.get(subsession)?;
-            let Phase::Confirmed { dialog, ack: Some(ack), .. } = &call.record.phase else {
-                return None;
-            };
-            let of = Message::parse(&ack.0).ok()?.cseq().ok()?.number;
-            let ours = dialog.is_of(&from, &to) && of == number;
-            ours.then(|| (call.record.flow.clone(), ack.0.clone()))
-        });
-        if let Some((flow, bytes)) = ack {
-            self.out.push(Output::Sip { flow, bytes });
-        }
-    }
-
-    /// A dialog that nobody wants: acknowledged and ended at once.
-    fn hang_up_stray(&mut self, invite: &Message, flow: &Flow, mut dialog: Dialog) {
-        let branches = [self.dice.hex(8), self.dice.hex(8)].map(|hex| format!("z9hG4bK{hex}"));
-        let [ack_via, bye_via] = branches.each_ref().map(|b| self.via(flow.transport, b));
-        let ack = dialog.ack(invite, &ack_via).to_bytes();
-        let call_id = invite.call_id().unwrap_or_default();
-        let bye = dialog.request(Method::BYE, call_id, &bye_via).to_bytes();
-        self.out.push(Output::Sip { flow: flow.clone(), bytes: ack });
-        self.start_client(&branches[1], flow.clone(), bye, Purpose::Unheard);
-    }
-
-    fn on_failure(&mut self, place: &(SessionId, String), invite: &Message, response: &Message) {
         let (session, subsession) = place;
         let status = response.status().unwrap_or(480);
         let reason: String = response.reason().unwrap_or_default().chars().take(120).collect();
@@ -453,6 +164,9 @@ impl Node {
             let wanted = !matches!(call.record.phase, Phase::Placed { cancelled: true, .. });
             wanted && !std::mem::replace(&mut call.authorised, true)
         });
+        if status == 422 && wanted && self.call_slower(place, invite, response) {
+            return;
+        }
         if matches!(status, 401 | 407) && wanted && self.call_again(place, invite, response) {
             return;
         }
@@ -474,8 +188,42 @@ impl Node {
         let (user, flow) =
             (entry.session.record.user.clone(), entry.calls[subsession].record.flow.clone());
         let Some(again) = self.authorised(&user, &flow, invite, response) else { return false };
+        self.place_again(session, subsession, again);
+        true
+    }
+
+    /// The session timer was too brief for somebody on the way (RFC 4028 section 7.3).
+    fn call_slower(
+        &mut self,
+        (session, subsession): &(SessionId, String),
+        invite: &Message,
+        response: &Message,
+    ) -> bool {
+        let least_s = response.header("Min-SE").and_then(|value| value.trim().parse::<u32>().ok());
+        let Some(least_s) = least_s else { return false };
+        let branch = format!("z9hG4bK{}", self.dice.hex(8));
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let Some(call) = call else { return false };
+        // Credentials may still be wanted.
+        call.authorised = false;
+        if std::mem::replace(&mut call.slowed, true) {
+            return false;
+        }
+        let transport = call.record.flow.transport;
+        let number = invite.cseq().map_or(1, |cseq| cseq.number) + 1;
+        let mut again = invite.clone();
+        again.set("Via", self.via(transport, &branch));
+        again.set("CSeq", format!("{number} INVITE"));
+        again.set("Min-SE", least_s.to_string());
+        again.set("Session-Expires", format!("{least_s};refresher=uas"));
+        self.place_again(session, subsession, again);
+        true
+    }
+
+    /// An INVITE takes the place of one that was refused, in the same call.
+    pub(super) fn place_again(&mut self, session: &SessionId, subsession: &str, again: Message) {
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        let Some(call) = call else { return };
         let number = again.cseq().map_or(0, |cseq| cseq.number);
         let raw = Raw(again.to_bytes());
         match &mut call.record.phase {
@@ -492,12 +240,11 @@ impl Node {
             }
         }
         self.put_call(session, subsession, Dirty::Urgent);
-        self.promise(session, Promise::Invite { subsession: subsession.clone() });
-        true
+        self.promise(session, Promise::Invite { subsession: subsession.to_owned() });
     }
 
     /// A placed call came to nothing: the app is told, and the record goes.
-    fn fail_placed(
+    pub(super) fn fail_placed(
         &mut self,
         session: &SessionId,
         subsession: &str,
@@ -549,78 +296,6 @@ impl Node {
         self.fail_placed(session, subsession, 487, "Request Terminated", None);
         self.drop_calling(&branch);
     }
-
-    /// The app never completed a call that was answered: it is acknowledged and ended.
-    pub(super) fn on_no_complete(&mut self, session: &SessionId, subsession: &str) {
-        self.tell_app(session, subsession, "shutdown", None);
-        self.hang_up_answered(session, subsession);
-    }
-
-    /// Ends an answered call whose `complete` is missing: a 2xx is always acknowledged
-    /// (RFC 3261 section 13.2.2.4).
-    pub(super) fn hang_up_answered(&mut self, session: &SessionId, subsession: &str) {
-        self.complete(session, subsession, None);
-        self.hang_up(session, subsession);
-    }
-
-    /// A placed call goes on after a restart: its INVITE goes again, under the same branch.
-    pub(super) fn recover_placed(&mut self, session: &SessionId, subsession: &str) {
-        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
-        let Some(call) = call else { return };
-        let (place, flow, invite) = (
-            (session.clone(), subsession.to_owned()),
-            call.record.flow.clone(),
-            call.invite.clone(),
-        );
-        let cancelled = matches!(call.record.phase, Phase::Placed { cancelled: true, .. });
-        let at_us = self.mono_of_wall(call.record.deadline_wall_us, self.config.no_answer_ms);
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
-        self.timers.set(Name::CallDeadline, owner, at_us);
-        let branch = branch_of(&invite).unwrap_or_default();
-        self.begin_calling(place, flow, invite);
-        if cancelled && let Some(calling) = self.calling.get_mut(&branch) {
-            // Before a provisional it is a wish, kept by the transaction.
-            let _early = calling.machine.cancel();
-        }
-    }
-
-    /// A request within the call's dialog, for an answer that somebody waits for.
-    pub(super) fn ask_within(
-        &mut self,
-        session: &SessionId,
-        subsession: &str,
-        flow: Flow,
-        request: Message,
-        asked: Asked,
-    ) {
-        let user = self.entries.get(session).map(|entry| entry.session.record.user.clone());
-        let within = Within {
-            place: (session.clone(), subsession.to_owned()),
-            user: user.unwrap_or_default(),
-            request,
-            asked,
-            authorised: false,
-        };
-        self.promise(session, Promise::Ask { flow, within: Box::new(within) });
-    }
-}
-
-/// The branch of a message's topmost Via.
-pub(super) fn branch_of(message: &Message) -> Option<String> {
-    message.via().ok()?.branch
-}
-
-/// The body of a SIP message as `payload.sdp`.
-pub(super) fn put_sdp(frame: &mut Frame, message: &Message) {
-    if !message.body.is_empty() {
-        let sdp = String::from_utf8_lossy(&message.body).into_owned();
-        frame.payload.insert("sdp".to_owned(), Value::String(sdp));
-    }
-}
-
-/// A SIP status as the app hears it. 500 would end the app's whole session (D-13).
-pub(super) const fn told_code(status: u16) -> u16 {
-    if status == 500 { 480 } else { status }
 }
 
 /// Whom the app calls: a URI, a telephone number, `user@host`, or a user of our first domain.
@@ -648,7 +323,7 @@ fn target(frame: &Frame, domains: &[String]) -> Result<Uri, String> {
 }
 
 /// The app's answer to a challenge, member by member, as a Digest.
-fn credentials(value: &Value) -> Option<String> {
+pub(super) fn credentials(value: &Value) -> Option<String> {
     const NAMES: [&str; 9] =
         ["username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "opaque", "qop"];
     let map = value.as_object()?;
@@ -667,7 +342,7 @@ fn credentials(value: &Value) -> Option<String> {
 }
 
 /// The challenge that the app is asked to answer.
-fn authenticate(response: &Message) -> Option<Value> {
+pub(super) fn authenticate(response: &Message) -> Option<Value> {
     let challenges = response.challenges().ok()?;
     let challenge = challenges.first()?;
     let mut map = Map::new();

@@ -35,6 +35,7 @@ impl Node {
                 self.recover_call(record);
             }
         }
+        self.recover_legs();
         for old in superseded {
             self.end_session(&old);
         }
@@ -52,6 +53,7 @@ impl Node {
         let most_ms = self.config.ttl_s.2 * 1_000;
         self.born += 1;
         self.contacts.insert(record.contact.clone(), id.clone());
+        self.addresses.entry(record.aor.clone()).or_default().insert(id.clone());
         self.entries.insert(id.clone(), Entry::new(Session::new(record, Link::None), self.born));
         if is_old {
             return;
@@ -91,8 +93,14 @@ impl Node {
         if waits_here {
             let machine = InviteServer::new(flow.transport.is_reliable(), self.config.timers);
             let identity = format!("recovered {session} {subsession}");
-            let invite = Invite { machine, flow, call: None, identity };
-            self.invites.insert(key.clone(), invite);
+            // The legs of one INVITE meet in one transaction again.
+            self.invites.entry(key.clone()).or_insert_with(|| Invite {
+                machine,
+                flow,
+                legs: Vec::new(),
+                best: None,
+                identity,
+            });
         }
         self.index(&session, &subsession, &call_id, &key);
         match phase {
@@ -109,8 +117,12 @@ impl Node {
                 }
             }
             Phase::Placed { .. } => self.recover_placed(&session, &subsession),
-            Phase::Answered { .. } => self.recover_deadline(&session, &subsession),
+            Phase::Answered { .. } => {
+                self.recover_deadline(&session, &subsession);
+                self.arm_refresh(&session, &subsession);
+            }
             Phase::Confirmed { exchange, .. } => {
+                self.arm_refresh(&session, &subsession);
                 self.recover_exchange(&session, &subsession, exchange.as_deref());
             }
         }
@@ -137,10 +149,11 @@ impl Node {
                 let Ok(invite) = Message::parse(&invite.0) else { return };
                 let Some(key) = TransactionKey::of(&invite) else { return };
                 let machine = InviteServer::new(flow.transport.is_reliable(), self.config.timers);
-                let call = Some((session.clone(), subsession.to_owned()));
+                let legs = vec![(session.clone(), subsession.to_owned())];
                 let identity = format!("recovered again {session} {subsession}");
                 let flow = Flow { connection: None, ..flow.clone() };
-                self.invites.insert(key.clone(), Invite { machine, flow, call, identity });
+                self.invites
+                    .insert(key.clone(), Invite { machine, flow, legs, best: None, identity });
                 let (status, bytes) = match decided {
                     Some(decided) => (200, decided.response.0.clone()),
                     None => (100, invite.reply(100, "Trying", None).to_bytes()),
@@ -152,7 +165,7 @@ impl Node {
                 self.repeat(session, Promise::Respond { key, status, bytes, subsession });
             }
             Some(Exchange::App { answered: true, .. }) => {
-                self.recover_deadline(session, subsession)
+                self.recover_deadline(session, subsession);
             }
             Some(Exchange::App { .. }) => {
                 let subsession = subsession.to_owned();

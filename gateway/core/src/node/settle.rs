@@ -120,7 +120,7 @@ impl Node {
             Promise::Push { wake, attempt } => self.keep_push(session, wake, attempt),
             Promise::Invite { subsession } => self.keep_invite(session, &subsession),
             Promise::Ask { flow, within } => {
-                let branch = super::outgoing::branch_of(&within.request).unwrap_or_default();
+                let branch = super::calling::branch_of(&within.request).unwrap_or_default();
                 let bytes = within.request.to_bytes();
                 self.start_client(&branch, flow, bytes, Purpose::Within(within));
             }
@@ -143,8 +143,9 @@ impl Node {
         }
         let call_id = call.map(|call| call.call_id.clone());
         let mut acts = Vec::new();
+        let is_said = self.is_said(key, status);
         let Some(invite) = self.invites.get_mut(key) else { return };
-        if invite.machine.stage() != Stage::Proceeding {
+        if invite.machine.stage() != Stage::Proceeding || is_said {
             return;
         }
         invite.machine.respond(status, bytes, &mut acts);

@@ -3,15 +3,18 @@
 use reveille_wire::sip::{Message, Method, Uri};
 
 use super::entry::{Dirty, Promise};
+use super::fork::{MOST_LEGS, Place};
 use super::{Invite, Node};
 use crate::call::ALLOW;
 use crate::io::{Flow, Transport};
 use crate::record::{Phase, SessionId};
+use crate::session_timer;
 use crate::transaction::{InviteServer, Server, TransactionKey};
 
 /// Whom a Request-URI names.
 enum Target {
-    Session(SessionId),
+    /// The sessions of one user, the newest first.
+    Sessions(Vec<SessionId>),
     /// A user of ours without a session.
     Absent,
     Unknown,
@@ -56,39 +59,63 @@ impl Node {
             self.refuse(key, request, 482, &[]);
         } else if let Some(tags) = required(request) {
             self.refuse(key, request, 420, &[("Unsupported", tags)]);
+        } else if session_timer::is_too_brief(request) {
+            let least = session_timer::LEAST_S.to_string();
+            self.refuse(key, request, 422, &[("Min-SE", least)]);
         } else if self.draining {
             self.refuse(key, request, 503, &[("Retry-After", "5".to_owned())]);
         } else {
-            self.admit(key, flow, request);
+            self.admit(key, &flow, request);
         }
     }
 
     fn begin_invite(&mut self, key: &TransactionKey, flow: Flow, identity: String) {
         let machine = InviteServer::new(flow.transport.is_reliable(), self.config.timers);
         self.identities.entry(identity.clone()).or_insert_with(|| key.clone());
-        self.invites.insert(key.clone(), Invite { machine, flow, call: None, identity });
+        self.invites
+            .insert(key.clone(), Invite { machine, flow, legs: Vec::new(), best: None, identity });
     }
 
-    fn admit(&mut self, key: &TransactionKey, flow: Flow, request: &Message) {
+    fn admit(&mut self, key: &TransactionKey, flow: &Flow, request: &Message) {
         match self.target(request) {
             Target::Unknown => self.refuse(key, request, 404, &[]),
             Target::Absent => self.refuse(key, request, 480, &[]),
-            Target::Session(session) => {
-                let most = self.config.most_pending;
-                let entry = &self.entries[&session];
-                if entry.pending().len() >= most {
-                    self.refuse(key, request, 503, &[("Retry-After", "10".to_owned())]);
-                } else if entry.session.is_asleep() && !entry.session.device_usable() {
+            Target::Sessions(mut sessions) => {
+                sessions.retain(|session| self.is_reachable(session));
+                if sessions.is_empty() {
                     self.refuse(key, request, 480, &[]);
-                } else {
-                    self.accept(&session, flow, request);
+                    return;
+                }
+                let most = self.config.most_pending;
+                sessions.retain(|session| self.entries[session].pending().len() < most);
+                if sessions.is_empty() {
+                    self.refuse(key, request, 503, &[("Retry-After", "10".to_owned())]);
+                    return;
+                }
+                let to_tag = self.dice.hex(8);
+                for session in sessions.into_iter().take(MOST_LEGS) {
+                    self.accept(&session, flow.clone(), request, to_tag.clone());
                 }
             }
         }
     }
 
+    /// True if a call for this session can come to something.
+    fn is_reachable(&self, session: &SessionId) -> bool {
+        let entry = &self.entries[session];
+        !entry.session.is_asleep() || entry.session.device_usable()
+    }
+
+    /// The leg of an INVITE that is decided, or the first that is open.
+    fn leg_of(&self, invite: &Invite) -> Option<Place> {
+        let is_there = |(session, subsession): &&Place| {
+            self.entries.get(session).is_some_and(|entry| entry.calls.contains_key(subsession))
+        };
+        invite.legs.iter().find(is_there).or(invite.legs.first()).cloned()
+    }
+
     /// A token of ours in the user part names one session; an address of record of a served domain,
-    /// or of our own address, names the user: the newest of the user's sessions.
+    /// or of our own address, names the user: all of the user's sessions.
     fn target(&self, request: &Message) -> Target {
         let Some(uri) = request.uri().and_then(|uri| Uri::parse(uri).ok()) else {
             return Target::Unknown;
@@ -96,21 +123,27 @@ impl Node {
         let user = uri.user.clone().unwrap_or_default();
         if let Some(session) = self.contacts.get(&user) {
             let live = self.entries.get(session).is_some_and(super::entry::Entry::is_live);
-            return if live { Target::Session(session.clone()) } else { Target::Absent };
+            return if live { Target::Sessions(vec![session.clone()]) } else { Target::Absent };
         }
         let host = uri.host.to_ascii_lowercase();
         let ours = self.config.domains.contains(&host) || self.is_own_address(&host, uri.port);
-        let known =
-            self.config.users.iter().find(|known| {
-                ours && known.aor.split_once('@').is_some_and(|(name, _)| name == user)
-            });
-        let Some(known) = known else { return Target::Unknown };
-        let newest = self
-            .entries
-            .values()
-            .filter(|entry| entry.is_live() && entry.session.record.aor == known.aor)
-            .max_by_key(|entry| entry.born);
-        newest.map_or(Target::Absent, |e| Target::Session(e.session.record.id.clone()))
+        if !ours {
+            return Target::Unknown;
+        }
+        let domains = self.config.domains.iter();
+        let found = domains.filter_map(|domain| self.addresses.get(&format!("{user}@{domain}")));
+        let mut live: Vec<_> = found
+            .flatten()
+            .filter_map(|session| self.entries.get(session).filter(|entry| entry.is_live()))
+            .collect();
+        live.sort_by_key(|entry| std::cmp::Reverse(entry.born));
+        if !live.is_empty() {
+            let ids = live.into_iter().map(|entry| entry.session.record.id.clone());
+            return Target::Sessions(ids.collect());
+        }
+        let is_it = |aor: &str| aor.split_once('@').is_some_and(|(name, _)| name == user);
+        let known = self.config.users.iter().any(|known| is_it(&known.aor));
+        if known { Target::Absent } else { Target::Unknown }
     }
 
     fn is_own_address(&self, host: &str, port: Option<u16>) -> bool {
@@ -146,9 +179,9 @@ impl Node {
         }
         if !acts.is_empty() {
             // The caller has its failure: the record has done its duty.
-            let call = self.invites.get(key).and_then(|invite| invite.call.clone());
+            let legs = self.invites.get(key).map(|invite| invite.legs.clone()).unwrap_or_default();
             self.act_invite(key, acts);
-            if let Some((session, subsession)) = call {
+            for (session, subsession) in legs {
                 self.on_transaction_over(&session, &subsession);
             }
         } else if let Some((session, subsession)) = self.dialog_of(ack) {
@@ -166,7 +199,8 @@ impl Node {
         let server = Server::new(flow.transport.is_reliable(), self.config.timers);
         self.servers.insert(key.clone(), (server, flow));
         let method = request.method().cloned().unwrap_or(Method::OPTIONS);
-        let is_served = [Method::BYE, Method::OPTIONS, Method::UPDATE].contains(&method);
+        let is_served =
+            [Method::BYE, Method::OPTIONS, Method::UPDATE, Method::INFO].contains(&method);
         if method == Method::CANCEL {
             self.on_cancel(key, request);
         } else if let Some(tags) = required(request).filter(|_| is_served) {
@@ -177,6 +211,8 @@ impl Node {
             self.on_options(key, request);
         } else if method == Method::UPDATE {
             self.on_update(key, request);
+        } else if method == Method::INFO {
+            self.on_info(key, request);
         } else if request.to().is_ok_and(|to| to.tag().is_some()) {
             self.on_mid_dialog(key, request);
         } else {
@@ -209,7 +245,7 @@ impl Node {
         });
         let status = match self.target(request) {
             _ if own => 200,
-            Target::Session(_) => 200,
+            Target::Sessions(_) => 200,
             Target::Absent => 480,
             Target::Unknown => 404,
         };
@@ -223,7 +259,7 @@ impl Node {
             self.reply(key, request, 481, &[]);
             return;
         };
-        let Some((session, subsession)) = invite.call.clone() else {
+        let Some((session, subsession)) = self.leg_of(invite) else {
             self.reply(key, request, 200, &[]);
             return;
         };
@@ -236,7 +272,12 @@ impl Node {
         let tag = self.entries.get(&session).and_then(|entry| {
             entry.calls.get(&subsession).map(|call| call.record.local_tag.clone())
         });
-        self.refuse_call(&session, &subsession, 487, "Request Terminated", true);
+        // RFC 3326: another device took the call.
+        let elsewhere = request.values("Reason").iter().any(|reason| reason.contains("cause=200"));
+        if elsewhere {
+            self.tell_elsewhere(&session, &subsession);
+        }
+        self.refuse_call(&session, &subsession, 487, "Request Terminated", !elsewhere);
         let reply = request.reply(200, "OK", tag.as_deref()).to_bytes();
         self.promise(&session, Promise::Reply { key: key.clone(), bytes: reply });
     }
@@ -330,11 +371,11 @@ fn merged_identity(request: &Message) -> String {
     format!("{} {call_id} {cseq} {uri}", from_tag.unwrap_or_default())
 }
 
-/// Option tags that the request requires (RFC 3261 section 8.2.2.3). None is supported, so all of
-/// them are refused; in an ACK or a CANCEL they say nothing.
+/// Option tags that the request requires and that are not supported (RFC 3261 section 8.2.2.3): all
+/// but `timer`. In an ACK or a CANCEL they say nothing.
 pub(super) fn required(request: &Message) -> Option<String> {
     let mut tags = request.values("Require");
-    tags.retain(|tag| !tag.is_empty());
+    tags.retain(|tag| !tag.is_empty() && !tag.eq_ignore_ascii_case("timer"));
     (!tags.is_empty()).then(|| tags.join(", "))
 }
 

@@ -11,6 +11,10 @@ use crate::record::{Phase, SessionId, SleepCause, Standing};
 use crate::session::Link;
 use crate::timer::{Name, Owner};
 
+/// Deadlines of a session that go when it ends.
+const ENDED: [Name; 5] =
+    [Name::Grace, Name::SleepEnd, Name::CloseWait, Name::StartSilence, Name::AskSleep];
+
 impl Node {
     /// The app asks to sleep. Granting it is a promise: it leaves when the record says asleep.
     pub(super) fn on_hibernate(&mut self, session: &SessionId, frame: &Frame) {
@@ -29,6 +33,68 @@ impl Node {
         let Some(entry) = self.entries.get_mut(session) else { return };
         if let Some(socket) = entry.session.socket() {
             entry.session.link = Link::Closing(socket);
+            self.arm(Name::CloseWait, Owner::Session(session.clone()), self.config.close_wait_ms);
+        }
+    }
+
+    /// The app is asked to sleep when it has said nothing for so long.
+    pub(super) fn arm_ask_sleep(&mut self, session: &SessionId) {
+        let after_ms = self.config.ask_sleep_after_ms;
+        if after_ms > 0 {
+            self.arm(Name::AskSleep, Owner::Session(session.clone()), after_ms);
+        }
+    }
+
+    /// Asks the app to sleep, if it could (D-19).
+    pub(super) fn ask_to_sleep(&mut self, session: &SessionId) {
+        let Some(entry) = self.entries.get(session) else { return };
+        let is_here = entry.session.attached().is_some() && entry.joining.is_none();
+        if !is_here || entry.asked_sleep.is_some() {
+            return;
+        }
+        if self.sleep_refusal(session).is_some() {
+            self.arm_ask_sleep(session);
+            return;
+        }
+        let correlation = self.give(session, Frame::request("register", "hibernate"));
+        if let Some(entry) = self.entries.get_mut(session) {
+            entry.asked_sleep = correlation;
+        }
+    }
+
+    /// The app grants sleep with a TTL, or does not. What came of it is told by `complete`, and then
+    /// the gateway closes.
+    pub(super) fn on_sleep_answer(&mut self, session: &SessionId, frame: &Frame) {
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        let of = frame.control.correlation_id.as_deref();
+        if entry.asked_sleep.is_none() || entry.asked_sleep.as_deref() != of {
+            return;
+        }
+        let correlation = entry.asked_sleep.take();
+        if frame.header.error_code.is_some() {
+            self.trace(Draft::new(Kind::Note).with("text", "the app will not sleep"));
+            return;
+        }
+        let mut complete = Frame::message("register", "hibernate");
+        complete.header.action = Some("complete".to_owned());
+        complete.control.correlation_id = correlation;
+        if let Some((code, reason)) = self.sleep_refusal(session) {
+            complete.header.response_code = Some(code);
+            complete.header.reason = Some(reason.to_owned());
+            self.give(session, complete);
+            return;
+        }
+        let (default_s, least_s, most_s) = self.config.ttl_s;
+        let ttl_s = frame.header.ttl.unwrap_or(default_s).clamp(least_s, most_s);
+        complete.header.response_code = Some(200);
+        complete.header.ttl = Some(ttl_s);
+        self.give(session, complete);
+        self.fall_asleep(session, SleepCause::Request, ttl_s);
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        if let Some(socket) = entry.session.socket() {
+            entry.session.link = Link::Closing(socket);
+            let code = close::HIBERNATE;
+            self.promise(session, Promise::Close { socket, code, reason: "hibernate" });
             self.arm(Name::CloseWait, Owner::Session(session.clone()), self.config.close_wait_ms);
         }
     }
@@ -107,6 +173,8 @@ impl Node {
         }
         let was_closing = matches!(entry.session.link, Link::Closing(_));
         entry.session.link = Link::None;
+        entry.asked_sleep = None;
+        self.timers.clear(Name::AskSleep, &Owner::Session(session.clone()));
         self.timers.clear(Name::CloseWait, &Owner::Session(session.clone()));
         match code {
             _ if was_closing => self.trace_state(&session, "request"),
@@ -158,7 +226,7 @@ impl Node {
             self.end_call_with_session(session, &subsession);
         }
         self.end_wake(session);
-        for name in [Name::Grace, Name::SleepEnd, Name::CloseWait, Name::StartSilence] {
+        for name in ENDED {
             self.timers.clear(name, &Owner::Session(session.clone()));
         }
         let Some(entry) = self.entries.get_mut(session) else { return };
@@ -197,6 +265,8 @@ impl Node {
         let waits = entry.registration.is_some() || entry.dirty != Dirty::Clean;
         if entry.over && !waits && entry.gate.is_settled() {
             self.contacts.remove(&entry.session.record.contact);
+            self.forget_address(session);
+            let Some(entry) = self.entries.get(session) else { return };
             let calls: Vec<_> = entry.calls.values().map(Call::place).collect();
             for (call_id, place) in calls {
                 if let Some(places) = self.dialogs.get_mut(&call_id) {
@@ -207,18 +277,34 @@ impl Node {
         }
     }
 
+    fn forget_address(&mut self, session: &SessionId) {
+        let Some(entry) = self.entries.get(session) else { return };
+        let aor = &entry.session.record.aor;
+        if let Some(sessions) = self.addresses.get_mut(aor) {
+            sessions.remove(session);
+            if sessions.is_empty() {
+                self.addresses.remove(aor);
+            }
+        }
+    }
+
     /// Another node owns the session now: this one must not say another word for it.
     pub(super) fn on_fenced(&mut self, session: &SessionId) {
         let draft = Draft::new(Kind::StoreFailed).with("session", session.0.as_str());
         self.trace(draft.with("what", "fenced: another node owns the session"));
+        self.forget_address(session);
         let Some(entry) = self.entries.remove(session) else { return };
         if let Some(socket) = entry.session.socket() {
             self.close(socket, close::NODE_STOPS, "another node has the session");
             self.forget_socket(socket);
         }
         self.contacts.remove(&entry.session.record.contact);
-        self.invites
-            .retain(|_, invite| invite.call.as_ref().is_none_or(|(owner, _)| owner != session));
+        self.invites.retain(|_, invite| {
+            invite.legs.is_empty() || {
+                invite.legs.retain(|(owner, _)| owner != session);
+                !invite.legs.is_empty()
+            }
+        });
         self.dialogs.retain(|_, places| {
             places.retain(|(owner, _)| owner != session);
             !places.is_empty()

@@ -1,10 +1,11 @@
 //! Towards the SIP network on the app's behalf: registrations, and requests of our own.
 
-use reveille_wire::jsonrtc::{Frame, MessageState};
+use reveille_wire::jsonrtc::{Frame, MessageState, close};
 use reveille_wire::sip::{Message, Method};
 
 use super::Node;
 use super::entry::{Dirty, Entry, Joining, Promise, Purpose};
+use super::outgoing::authenticate;
 use crate::config::Registrar;
 use crate::digest::{self, Ask};
 use crate::io::{Change, Flow, Output, SocketId};
@@ -14,9 +15,18 @@ use crate::session::{Link, Session};
 use crate::timer::{Name, Owner};
 use crate::transaction::{Act, Client, ClientEvent};
 
+/// Connects without the credentials that the registrar wants, on one socket (D-47).
+const MOST_REFUSED: u32 = 3;
+
 /// Deadlines of a call, which go with it to another session.
-const MOVED: [Name; 5] =
-    [Name::CallDeadline, Name::Provisional, Name::Repeat2xx, Name::NoAck, Name::Update];
+const MOVED: [Name; 6] = [
+    Name::CallDeadline,
+    Name::Provisional,
+    Name::Repeat2xx,
+    Name::NoAck,
+    Name::Update,
+    Name::SessionTimer,
+];
 
 impl Node {
     /// Makes a session that the registrar has yet to take.
@@ -36,7 +46,7 @@ impl Node {
             owner: self.config.node.clone(),
             epoch: 1,
             user: user.to_owned(),
-            aor,
+            aor: aor.clone(),
             app: app.to_owned(),
             contact: contact.clone(),
             instance: format!("urn:uuid:{}", self.dice.uuid()),
@@ -54,6 +64,7 @@ impl Node {
         let session = Session::new(record, Link::Attached(socket));
         self.entries.insert(id.clone(), Entry::new(session, self.born));
         self.contacts.insert(contact, id.clone());
+        self.addresses.entry(aor).or_default().insert(id.clone());
         id
     }
 
@@ -105,7 +116,11 @@ impl Node {
             .with("Expires", expires_s.to_string())
             .with("Supported", "path, outbound")
             .with("Content-Length", "0");
-        if let Some(ask) = &registration.ask {
+        let given = entry.joining.as_ref().and_then(|joining| joining.credentials.as_deref());
+        if let Some(given) = given.filter(|_| registration.ask.is_none()) {
+            request.push("Authorization", given);
+            request.push("Proxy-Authorization", given);
+        } else if let Some(ask) = &registration.ask {
             let secret = self.config.user(&record.user)?.secret.0.as_str();
             let value = digest::answer(
                 ask,
@@ -201,6 +216,7 @@ impl Node {
         let pending = entry.pending();
         answer.header.extra.insert("pending".to_owned(), pending.len().into());
         self.send(session, answer);
+        self.arm_ask_sleep(session);
         self.trace_state(session, "connect");
         for subsession in pending {
             self.offer(session, &subsession);
@@ -231,7 +247,11 @@ impl Node {
             places.remove(&(old.clone(), subsession.clone()));
             places.insert(place.clone());
             if let Some(invite) = self.invites.get_mut(&call.key) {
-                invite.call = Some(place.clone());
+                for leg in &mut invite.legs {
+                    if *leg == (old.clone(), subsession.clone()) {
+                        *leg = place.clone();
+                    }
+                }
             }
             for calling in self.calling.values_mut() {
                 if calling.place == (old.clone(), subsession.clone()) {
@@ -251,7 +271,7 @@ impl Node {
             entry.calls.insert(subsession, call);
         }
         if let Some(socket) = self.entries.get(&old).and_then(|old| old.session.socket()) {
-            self.close(socket, reveille_wire::jsonrtc::close::HANDOVER, "superseded");
+            self.close(socket, close::HANDOVER, "superseded");
             self.forget_socket(socket);
         }
         self.end_wake(&old);
@@ -263,14 +283,26 @@ impl Node {
         self.end_session(old);
     }
 
+    /// The registrar does not take the session. An app that is asked for credentials may try again
+    /// on its socket, twice.
     fn refuse_joining(&mut self, session: &SessionId, joining: &Joining, status: u16) {
         let code = if (400..500).contains(&status) && status != 408 { status } else { 480 };
         let reason = format!("the registrar answered {status}");
         let mut error = Frame::error("register", "connect", code, &reason);
         error.control.correlation_id.clone_from(&joining.correlation);
+        let is_challenge = matches!(status, 401 | 407);
+        let registration = self.entries.get(session).and_then(|entry| entry.registration.as_ref());
+        if let Some(challenge) = registration.and_then(|it| it.challenge.clone()) {
+            error.header.authenticate = Some(challenge).filter(|_| is_challenge);
+        }
         self.out.push(Output::Text { socket: joining.socket, text: error.to_text() });
         if let Some(socket) = self.sockets.get_mut(&joining.socket) {
             socket.session = None;
+            socket.refused += u32::from(is_challenge);
+            if socket.refused >= MOST_REFUSED {
+                self.close(joining.socket, close::CHALLENGES, "no credentials after three rounds");
+                self.forget_socket(joining.socket);
+            }
         }
         if let Some(entry) = self.entries.get_mut(session) {
             entry.registration = None;
@@ -327,6 +359,11 @@ impl Node {
         match (event, purpose) {
             (Some(ClientEvent::Final), Purpose::Register(session)) => {
                 let answer = self.read_register_answer(&session, status, response);
+                // Kept only while an app waits for it: a sleeper's is nobody's business.
+                let joining = self.entries.get_mut(&session).filter(|e| e.joining.is_some());
+                if let Some(registration) = joining.and_then(|entry| entry.registration.as_mut()) {
+                    registration.challenge = authenticate(response);
+                }
                 self.on_register_answer(&session, answer);
             }
             (Some(ClientEvent::Final), Purpose::Within(within)) => {

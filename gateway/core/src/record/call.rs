@@ -99,9 +99,23 @@ pub struct Dialog {
     pub local_cseq: u32,
     /// Highest CSeq number that the peer used; 0 before its first request.
     pub remote_cseq: u32,
-    /// What the peer allows us to ask, from its Allow.
+    /// What the peer takes, from its Allow and Recv-Info.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allows: Vec<String>,
+    /// The session timer agreed on (RFC 4028).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<Refresh>,
+}
+
+/// A session timer: the dialog ends unless it is refreshed in time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refresh {
+    /// The interval in seconds.
+    pub interval_s: u32,
+    /// We refresh it; else the peer does.
+    pub by_us: bool,
+    /// Wall time at which it ends unless it is refreshed.
+    pub until_wall_us: u64,
 }
 
 /// A final response that was decided.

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-pub use call::{CallRecord, Decision, Dialog, Exchange, Phase, Side};
+pub use call::{CallRecord, Decision, Dialog, Exchange, Phase, Refresh, Side};
 
 /// The version that this build writes. It reads this one and refuses any other by name.
 pub const VERSION: u16 = 2;

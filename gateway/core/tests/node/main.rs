@@ -1,6 +1,7 @@
 //! The node, one situation at a time: what goes in, what must come out, and what must not.
 
 mod calls;
+mod forks;
 mod frames;
 mod outgoing;
 mod rig;

@@ -36,7 +36,7 @@ impl Caller {
         caller
     }
 
-    fn say(&mut self, kind: &str, action: &str, correlation: &str, rest: Value) {
+    fn say(&mut self, kind: &str, action: &str, correlation: &str, rest: &Value) {
         self.sequence += 1;
         let mut frame = json!({"control": {"type": kind, "package_type": "call",
             "sequence": self.sequence, "session_id": self.session, "subsession_id": "sub",
@@ -51,7 +51,7 @@ impl Caller {
 
     fn start(&mut self, correlation: &str, target: &str) {
         let rest = json!({"header": {"target": target}, "payload": {"sdp": OFFER}});
-        self.say("request", "start", correlation, rest);
+        self.say("request", "start", correlation, &rest);
     }
 
     /// The latest request of this method that the gateway sent.
@@ -84,13 +84,21 @@ impl Caller {
         self.rig.feed(Input::Sip { flow: udp(), message: Box::new(response) });
     }
 
+    /// Seconds pass, and the app pings.
+    fn idle(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.rig.wait_ms(1_000);
+            self.rig.feed(Input::SocketText { socket: SocketId(1), text: "ping".to_owned() });
+        }
+    }
+
     /// Alice's answer to the INVITE, and the app's `complete`.
     fn up(&mut self) {
         self.start("c2", "alice@example.com");
         let invite = self.sent("INVITE").expect("an INVITE");
         let contact = [("Contact", "<sip:alice@192.0.2.7>"), ("Allow", "INVITE, UPDATE")];
         self.respond(&invite, 200, "a", &contact, "v=0\r\ns=answer\r\n");
-        self.say("message", "complete", "c2", json!({}));
+        self.say("message", "complete", "c2", &json!({}));
         assert_eq!(self.count("ACK"), 1);
     }
 
@@ -155,13 +163,13 @@ fn a_call_of_the_app_rings_is_answered_completed_and_hung_up() {
     let told = caller.told(before);
     assert_eq!(told, [line("response", "start", 180), line("response", "start", 200)]);
     assert_eq!(caller.rig.last_text(1)["payload"]["sdp"], "v=0\r\ns=x\r\n");
-    caller.say("message", "complete", "c2", json!({}));
+    caller.say("message", "complete", "c2", &json!({}));
     let ack = caller.sent("ACK").expect("the ACK");
     assert_eq!((ack.uri(), ack.header("CSeq")), (Some("sip:alice@192.0.2.7"), Some("1 ACK")));
     // The network lost the ACK and says so.
     caller.respond(&invite, 200, "a", &[("Contact", "<sip:alice@192.0.2.7>")], "v=0\r\ns=x\r\n");
     assert_eq!(caller.count("ACK"), 2);
-    caller.say("message", "shutdown", "c9", json!({}));
+    caller.say("message", "shutdown", "c9", &json!({}));
     let bye = caller.sent("BYE").expect("a BYE");
     assert_eq!((bye.uri(), bye.header("CSeq")), (Some("sip:alice@192.0.2.7"), Some("2 BYE")));
     caller.respond(&bye, 200, "", &[], "");
@@ -196,7 +204,7 @@ fn a_challenge_is_answered_once_and_then_the_app_is_asked() {
     let rest = json!({"header": {"target": "alice@example.com", "authorization": {
         "username": "b", "realm": "r", "nonce": "n", "uri": "sip:alice@example.com",
         "response": "00"}}, "payload": {"sdp": OFFER}});
-    caller.say("request", "start", "c3", rest);
+    caller.say("request", "start", "c3", &rest);
     let third = caller.sent("INVITE").expect("an INVITE");
     assert!(third.header("Proxy-Authorization").expect("the app's").contains("response=\"00\""));
     let before = caller.rig.texts.len();
@@ -238,7 +246,7 @@ fn a_hang_up_before_the_answer_is_a_cancel_that_waits_for_a_provisional() {
     let mut caller = Caller::new();
     caller.start("c2", "alice@example.com");
     let invite = caller.sent("INVITE").expect("an INVITE");
-    caller.say("message", "shutdown", "c2", json!({}));
+    caller.say("message", "shutdown", "c2", &json!({}));
     assert_eq!(caller.count("CANCEL"), 0, "RFC 3261 9.1: not before a provisional");
     caller.respond(&invite, 180, "a", &[], "");
     let cancel = caller.sent("CANCEL").expect("a CANCEL");
@@ -256,7 +264,7 @@ fn an_answer_that_crosses_the_cancel_is_acknowledged_and_hung_up() {
     caller.start("c2", "alice@example.com");
     let invite = caller.sent("INVITE").expect("an INVITE");
     caller.respond(&invite, 180, "a", &[], "");
-    caller.say("message", "shutdown", "c2", json!({}));
+    caller.say("message", "shutdown", "c2", &json!({}));
     caller.respond(&invite, 200, "a", &[("Contact", "<sip:alice@192.0.2.7>")], "v=0\r\n");
     assert_eq!((caller.count("ACK"), caller.count("BYE")), (1, 1));
 }
@@ -305,7 +313,7 @@ fn a_reliable_early_media_is_pracked_by_the_app_and_another_reliable_one_for_it(
     assert_eq!(caller.count("PRACK"), 1);
     caller.respond(&invite, 183, "a", &reliable("8"), "v=0\r\ns=early\r\n");
     let before = caller.rig.texts.len();
-    caller.say("request", "prack", "c2", json!({}));
+    caller.say("request", "prack", "c2", &json!({}));
     let prack = caller.sent("PRACK").expect("a PRACK");
     assert_eq!(prack.header("RAck"), Some("8 1 INVITE"));
     assert_eq!(prack.header("CSeq"), Some("3 PRACK"));
@@ -315,8 +323,8 @@ fn a_reliable_early_media_is_pracked_by_the_app_and_another_reliable_one_for_it(
     caller.respond(&invite, 183, "a", &reliable("11"), "v=0\r\ns=later\r\n");
     assert_eq!(caller.count("PRACK"), 2);
     caller.respond(&invite, 200, "a", &[("Contact", "<sip:alice@192.0.2.7>")], "");
-    caller.say("message", "complete", "c2", json!({}));
-    caller.say("message", "shutdown", "c9", json!({}));
+    caller.say("message", "complete", "c2", &json!({}));
+    caller.say("message", "shutdown", "c9", &json!({}));
     assert_eq!(caller.sent("BYE").expect("a BYE").header("CSeq"), Some("4 BYE"));
 }
 
@@ -327,7 +335,7 @@ fn the_prack_of_an_unreliable_183_is_answered_here() {
     let invite = caller.sent("INVITE").expect("an INVITE");
     caller.respond(&invite, 183, "a", &[], "");
     let before = caller.rig.texts.len();
-    caller.say("request", "prack", "c2", json!({}));
+    caller.say("request", "prack", "c2", &json!({}));
     assert_eq!(caller.told(before), [line("response", "prack", 200)]);
     assert_eq!(caller.count("PRACK"), 0);
 }
@@ -388,7 +396,7 @@ fn a_start_that_names_nobody_or_brings_no_offer_says_what_is_missing() {
         ("alice@example.com", "", "start needs payload.sdp"),
     ] {
         let rest = json!({"header": {"target": target}, "payload": {"sdp": sdp}});
-        caller.say("request", "start", "c2", rest);
+        caller.say("request", "start", "c2", &rest);
         let error = caller.rig.last_text(1);
         assert_eq!(error["header"]["error_code"], 400, "{error}");
         assert!(error["header"]["reason"].as_str().expect("a reason").starts_with(what), "{error}");
@@ -419,7 +427,7 @@ fn a_reinvite_of_the_peer_goes_to_the_app_and_back() {
     assert_eq!(caller.answers("INVITE", 6), [500], "one at a time");
     let answer =
         json!({"control": {"message_state": "final"}, "payload": {"sdp": "v=0\r\ns=held\r\n"}});
-    caller.say("response", "start", &correlation, answer);
+    caller.say("response", "start", &correlation, &answer);
     assert_eq!(caller.answers("INVITE", 5), [100, 200]);
     caller.rig.wait_ms(500);
     assert_eq!(caller.answers("INVITE", 5), [100, 200, 200], "repeated until the ACK");
@@ -440,10 +448,10 @@ fn an_error_of_the_app_ends_the_reinvite_and_not_the_call() {
         caller.alice_asks("INVITE", number, "");
         let correlation =
             caller.rig.last_text(1)["control"]["correlation_id"].as_str().expect("one").to_owned();
-        caller.say("error", "start", &correlation, json!({"header": {"error_code": code}}));
+        caller.say("error", "start", &correlation, &json!({"header": {"error_code": code}}));
         assert_eq!(caller.answers("INVITE", number), [100, status]);
     }
-    caller.say("message", "shutdown", "c9", json!({}));
+    caller.say("message", "shutdown", "c9", &json!({}));
     assert_eq!(caller.count("BYE"), 1);
 }
 
@@ -458,7 +466,7 @@ fn a_reinvite_that_the_peer_takes_back_leaves_the_call() {
     assert_eq!(caller.answers("CANCEL", 5), [200]);
     assert_eq!(caller.told(before), [line("message", "shutdown", 0)]);
     assert_eq!(caller.rig.last_text(1)["header"]["initiator"], "##re-invite_cancel@server##");
-    caller.say("message", "shutdown", "c9", json!({}));
+    caller.say("message", "shutdown", "c9", &json!({}));
     assert_eq!(caller.count("BYE"), 1);
 }
 
@@ -496,7 +504,7 @@ fn the_app_renegotiates_and_its_complete_is_the_ack() {
     caller.start("c6", "alice@example.com");
     assert_eq!(caller.told(before), [line("error", "start", 491)], "one at a time");
     caller.respond(&invite, 200, "", &[("Contact", "<sip:alice@192.0.2.8>")], "v=0\r\n");
-    caller.say("message", "complete", "c5", json!({}));
+    caller.say("message", "complete", "c5", &json!({}));
     let ack = caller.sent("ACK").expect("an ACK");
     assert_eq!((ack.uri(), ack.header("CSeq")), (Some("sip:alice@192.0.2.8"), Some("2 ACK")));
     caller.start("c7", "alice@example.com");
@@ -521,7 +529,7 @@ fn an_update_goes_both_ways_without_a_complete() {
     assert_eq!(start["header"]["sip_method"], "UPDATE");
     let correlation = start["control"]["correlation_id"].as_str().expect("one").to_owned();
     let answer = json!({"control": {"message_state": "final"}, "payload": {"sdp": "v=0\r\n"}});
-    caller.say("response", "start", &correlation, answer);
+    caller.say("response", "start", &correlation, &answer);
     assert_eq!(caller.answers("UPDATE", 5), [200]);
     caller.alice_asks("UPDATE", 6, "");
     assert_eq!(caller.answers("UPDATE", 6), [200], "a refresh asks the app nothing");
@@ -531,7 +539,7 @@ fn an_update_goes_both_ways_without_a_complete() {
     caller.rig.wait_ms(5_000);
     assert_eq!(caller.answers("UPDATE", 7), [504], "well before its sender gives up");
     let rest = json!({"header": {"sip_method": "UPDATE"}, "payload": {"sdp": OFFER}});
-    caller.say("request", "start", "c8", rest);
+    caller.say("request", "start", "c8", &rest);
     let update = caller.sent("UPDATE").expect("an UPDATE");
     let before = caller.rig.texts.len();
     caller.respond(&update, 200, "", &[], "v=0\r\ns=u2\r\n");
@@ -542,7 +550,7 @@ fn an_update_goes_both_ways_without_a_complete() {
 fn a_request_within_the_dialog_that_is_challenged_goes_once_more() {
     let mut caller = Caller::new();
     caller.up();
-    caller.say("message", "shutdown", "c9", json!({}));
+    caller.say("message", "shutdown", "c9", &json!({}));
     let bye = caller.sent("BYE").expect("a BYE");
     let challenge = [("Proxy-Authenticate", "Digest realm=\"r\", nonce=\"n\"")];
     caller.respond(&bye, 407, "", &challenge, "");
@@ -551,4 +559,204 @@ fn a_request_within_the_dialog_that_is_challenged_goes_once_more() {
     assert!(again.header("Proxy-Authorization").is_some());
     caller.respond(&again, 407, "", &challenge, "");
     assert_eq!(caller.count("BYE"), 2);
+}
+
+#[test]
+fn candidates_trickle_both_ways_to_a_peer_that_takes_them() {
+    let mut caller = Caller::new();
+    caller.start("c2", "alice@example.com");
+    let invite = caller.sent("INVITE").expect("an INVITE");
+    assert_eq!(invite.header("Recv-Info"), Some("trickle-ice"));
+    let fields = [("Contact", "<sip:alice@192.0.2.7>"), ("Recv-Info", "trickle-ice")];
+    caller.respond(&invite, 183, "a", &fields, "v=0\r\n");
+    let lines = "a=mid:1\r\na=end-of-candidates\r\n";
+    caller.say("message", "trickle", "c2", &json!({"payload": {"candidates": lines}}));
+    let info = caller.sent("INFO").expect("an INFO");
+    assert_eq!(
+        (info.header("Info-Package"), &info.body[..]),
+        (Some("trickle-ice"), lines.as_bytes())
+    );
+    caller.respond(&invite, 200, "a", &fields, "v=0\r\n");
+    caller.say("message", "complete", "c2", &json!({}));
+    caller.alice_asks("INFO", 5, "");
+    assert_eq!(caller.answers("INFO", 5), [200]);
+    let text = format!(
+        "INFO sip:bob@192.0.2.9 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bKin\r\n\
+         From: <sip:alice@example.com>;tag=a\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 6 INFO\r\n\
+         Max-Forwards: 70\r\nInfo-Package: trickle-ice\r\nContent-Length: {}\r\n\r\n{lines}",
+        invite.header("From").expect("a From"),
+        invite.header("Call-ID").expect("a Call-ID"),
+        lines.len()
+    );
+    for (package, status) in [("trickle-ice", 200), ("foo", 469)] {
+        let text = text.replace("Package: trickle-ice", &format!("Package: {package}"));
+        let text = text.replace("CSeq: 6", &format!("CSeq: {status}"));
+        let text = text.replace("bKin", &format!("bKin{package}"));
+        let message = Box::new(Message::parse(text.as_bytes()).expect("well-formed SIP"));
+        caller.rig.feed(Input::Sip { flow: udp(), message });
+        assert_eq!(caller.answers("INFO", status), [u16::try_from(status).expect("a status")]);
+    }
+    let frame = caller.rig.last_text(1);
+    assert_eq!(
+        (&frame["header"]["action"], &frame["payload"]["candidates"]),
+        (&json!("trickle"), &json!(lines))
+    );
+}
+
+#[test]
+fn a_session_that_the_peer_does_not_refresh_is_ended_before_its_time() {
+    let mut caller = Caller::new();
+    caller.start("c2", "alice@example.com");
+    let invite = caller.sent("INVITE").expect("an INVITE");
+    assert_eq!(invite.header("Session-Expires"), Some("3600;refresher=uas"));
+    caller.respond(&invite, 422, "a", &[("Min-SE", "7200")], "");
+    let slower = caller.sent("INVITE").expect("an INVITE");
+    assert_eq!(slower.header("Session-Expires"), Some("7200;refresher=uas"));
+    let fields = [
+        ("Contact", "<sip:alice@192.0.2.7>"),
+        ("Session-Expires", "120;refresher=uas"),
+        ("Allow", "INVITE, UPDATE"),
+    ];
+    caller.respond(&slower, 200, "a", &fields, "v=0\r\n");
+    caller.say("message", "complete", "c2", &json!({}));
+    caller.idle(60);
+    caller.alice_asks("UPDATE", 5, "");
+    assert_eq!(caller.answers("UPDATE", 5), [200]);
+    let refreshed = caller.rig.sip.iter().rev().find(|m| m.status() == Some(200));
+    let refreshed = refreshed.expect("the answer").header("Session-Expires").map(ToOwned::to_owned);
+    assert_eq!(refreshed.as_deref(), None, "Alice's UPDATE asked for no timer and allows none");
+    caller.idle(200);
+    assert_eq!(caller.count("BYE"), 0);
+}
+
+#[test]
+fn a_session_is_refreshed_by_us_where_that_was_agreed_and_dies_with_its_peer() {
+    let mut caller = Caller::new();
+    caller.start("c2", "alice@example.com");
+    let invite = caller.sent("INVITE").expect("an INVITE");
+    let fields = [
+        ("Contact", "<sip:alice@192.0.2.7>"),
+        ("Session-Expires", "120;refresher=uac"),
+        ("Allow", "INVITE, UPDATE"),
+    ];
+    caller.respond(&invite, 200, "a", &fields, "v=0\r\n");
+    caller.say("message", "complete", "c2", &json!({}));
+    caller.idle(59);
+    assert_eq!(caller.count("UPDATE"), 0);
+    caller.idle(1);
+    let update = caller.sent("UPDATE").expect("a refresh");
+    assert_eq!(update.header("Session-Expires"), Some("120;refresher=uac"));
+    caller.respond(&update, 200, "", &[("Session-Expires", "120;refresher=uac")], "");
+    caller.idle(60);
+    assert_eq!(caller.count("BYE"), 0);
+    caller.idle(33);
+    assert!(caller.count("BYE") > 0, "no answer to the second refresh");
+    let mut caller = Caller::new();
+    caller.start("c2", "alice@example.com");
+    let invite = caller.sent("INVITE").expect("an INVITE");
+    let fields = [("Contact", "<sip:alice@192.0.2.7>"), ("Session-Expires", "120;refresher=uas")];
+    caller.respond(&invite, 200, "a", &fields, "v=0\r\n");
+    caller.say("message", "complete", "c2", &json!({}));
+    caller.idle(87);
+    assert_eq!(caller.count("BYE"), 0);
+    caller.idle(2);
+    assert!(caller.count("BYE") > 0, "120 s less the margin of 32 s without a refresh");
+}
+
+/// The app comes back after a crash of the gateway, having taken everything.
+fn come_back(caller: &mut Caller) {
+    let numbers = caller.rig.texts.iter().filter_map(|(_, t)| t["control"]["sequence"].as_u64());
+    let last = numbers.max().unwrap_or(1);
+    let session = caller.session.clone();
+    caller.rig.resume(1, "bob", &session, &json!({"cslr": last, "subsessions": ["sub"]}));
+}
+
+#[test]
+fn a_placed_call_goes_on_after_a_crash_under_the_same_branch() {
+    let mut caller = Caller::new();
+    caller.start("c2", "alice@example.com");
+    let first = caller.sent("INVITE").expect("an INVITE");
+    caller.rig.crash();
+    let again = caller.sent("INVITE").expect("an INVITE");
+    assert_eq!(caller.count("INVITE"), 2);
+    assert_eq!(again.to_bytes(), first.to_bytes(), "a retransmission, not another call");
+    come_back(&mut caller);
+    caller.respond(&again, 200, "a", &[("Contact", "<sip:alice@192.0.2.7>")], "v=0\r\n");
+    let frame = caller.rig.last_text(1);
+    assert_eq!(
+        (&frame["header"]["response_code"], &frame["control"]["correlation_id"]),
+        (&json!(200), &json!("c2"))
+    );
+    caller.rig.crash();
+    come_back(&mut caller);
+    assert_eq!(caller.count("ACK"), 0);
+    caller.say("message", "complete", "c2", &json!({}));
+    assert_eq!(caller.count("ACK"), 1, "the answer was on record");
+    caller.rig.crash();
+    caller.respond(&again, 200, "a", &[("Contact", "<sip:alice@192.0.2.7>")], "v=0\r\n");
+    assert_eq!(caller.count("ACK"), 2, "so is the ACK");
+}
+
+#[test]
+fn a_call_whose_record_the_crash_took_was_never_placed() {
+    let mut caller = Caller::new();
+    caller.rig.hold_commits = true;
+    caller.start("c2", "alice@example.com");
+    caller.rig.hold_commits = false;
+    caller.rig.crash();
+    assert_eq!(caller.count("INVITE"), 0);
+    assert!(
+        caller.rig.texts.iter().all(|(_, t)| t["control"]["ack_sequence"] != 2),
+        "nor confirmed to the app"
+    );
+}
+
+#[test]
+fn a_cancelled_call_is_still_cancelled_after_a_crash() {
+    let mut caller = Caller::new();
+    caller.start("c2", "alice@example.com");
+    let invite = caller.sent("INVITE").expect("an INVITE");
+    caller.respond(&invite, 180, "a", &[], "");
+    caller.say("message", "shutdown", "c2", &json!({}));
+    assert_eq!(caller.count("CANCEL"), 1);
+    caller.rig.crash();
+    caller.respond(&invite, 180, "a", &[], "");
+    assert_eq!(caller.count("CANCEL"), 2);
+    caller.respond(&invite, 487, "a", &[], "");
+    assert_eq!(caller.count("ACK"), 1);
+}
+
+#[test]
+fn a_reinvite_of_the_peer_outlives_a_crash() {
+    let mut caller = Caller::new();
+    caller.up();
+    caller.alice_asks("INVITE", 5, "v=0\r\n");
+    let correlation =
+        caller.rig.last_text(1)["control"]["correlation_id"].as_str().expect("one").to_owned();
+    caller.rig.crash();
+    assert_eq!(caller.answers("INVITE", 5), [100, 100]);
+    come_back(&mut caller);
+    let answer = json!({"control": {"message_state": "final"}, "payload": {"sdp": "v=0\r\n"}});
+    caller.say("response", "start", &correlation, &answer);
+    assert_eq!(caller.answers("INVITE", 5), [100, 100, 200]);
+    caller.rig.crash();
+    assert_eq!(caller.answers("INVITE", 5), [100, 100, 200, 200]);
+    caller.alice_asks("ACK", 5, "");
+    caller.rig.wait_ms(9_000);
+    assert_eq!(caller.answers("INVITE", 5).len(), 4);
+}
+
+#[test]
+fn a_reinvite_of_the_app_outlives_a_crash() {
+    let mut caller = Caller::new();
+    caller.up();
+    caller.start("c5", "alice@example.com");
+    let invite = caller.sent("INVITE").expect("a re-INVITE");
+    caller.rig.crash();
+    assert_eq!(caller.sent("INVITE").expect("again").to_bytes(), invite.to_bytes());
+    caller.respond(&invite, 200, "", &[("Contact", "<sip:alice@192.0.2.7>")], "v=0\r\n");
+    caller.rig.crash();
+    come_back(&mut caller);
+    caller.say("message", "complete", "c5", &json!({}));
+    assert_eq!(caller.sent("ACK").expect("an ACK").header("CSeq"), Some("2 ACK"));
 }

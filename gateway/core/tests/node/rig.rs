@@ -1,10 +1,14 @@
 //! A node on the bench: what is fed to it, and what it says.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use reveille_gateway_core::config::{Config, Secret, User};
-use reveille_gateway_core::io::{Commit, Flow, Input, Output, PushRequest, SocketId, Transport};
+use reveille_gateway_core::io::{
+    Change, Commit, Flow, Input, Output, PushRequest, SocketId, Transport,
+};
 use reveille_gateway_core::node::Node;
+use reveille_gateway_core::record::{CallRecord, SessionId, SessionRecord};
 use reveille_trace::Timestamp;
 use reveille_wire::sip::Message;
 use serde_json::{Value, json};
@@ -19,6 +23,9 @@ pub(crate) struct Rig {
     pub(crate) closes: Vec<(u64, u16)>,
     pub(crate) pushes: Vec<PushRequest>,
     pub(crate) hold_commits: bool,
+    config: Arc<Config>,
+    sessions: BTreeMap<SessionId, SessionRecord>,
+    calls: BTreeMap<(SessionId, String), CallRecord>,
 }
 
 pub(crate) fn udp() -> Flow {
@@ -44,8 +51,9 @@ pub(crate) fn config() -> Config {
 
 impl Rig {
     pub(crate) fn new(config: Config) -> Self {
+        let config = Arc::new(config);
         let mut rig = Self {
-            node: Node::new(Arc::new(config), [7; 32]),
+            node: Node::new(Arc::clone(&config), [7; 32]),
             now: Timestamp { mono_us: 1, wall_us: 1_900_000_000_000_000 },
             commits: Vec::new(),
             sip: Vec::new(),
@@ -53,6 +61,9 @@ impl Rig {
             closes: Vec::new(),
             pushes: Vec::new(),
             hold_commits: false,
+            config,
+            sessions: BTreeMap::new(),
+            calls: BTreeMap::new(),
         };
         rig.feed(Input::Started { sessions: Vec::new(), calls: Vec::new() });
         rig
@@ -83,8 +94,39 @@ impl Rig {
 
     pub(crate) fn commit_all(&mut self) {
         for commit in std::mem::take(&mut self.commits) {
+            self.write(&commit);
             self.feed(Input::Stored { session: commit.session, token: commit.token });
         }
+    }
+
+    fn write(&mut self, commit: &Commit) {
+        let of = &commit.session;
+        for change in commit.changes.clone() {
+            match change {
+                Change::PutSession(record) => {
+                    self.sessions.insert(of.clone(), *record);
+                }
+                Change::DropSession => {
+                    self.sessions.remove(of);
+                    self.calls.retain(|(session, _), _| session != of);
+                }
+                Change::PutCall(record) => {
+                    self.calls.insert((of.clone(), record.subsession.clone()), *record);
+                }
+                Change::DropCall { subsession } => {
+                    self.calls.remove(&(of.clone(), subsession));
+                }
+            }
+        }
+    }
+
+    /// The process dies, and another recovers what was stored. What was not is gone.
+    pub(crate) fn crash(&mut self) {
+        self.commits.clear();
+        self.node = Node::new(Arc::clone(&self.config), [9; 32]);
+        let sessions = self.sessions.values().cloned().collect();
+        let calls = self.calls.values().cloned().collect();
+        self.feed(Input::Started { sessions, calls });
     }
 
     pub(crate) fn wait_ms(&mut self, ms: u64) {

@@ -156,3 +156,101 @@ fn registering_answers_the_challenge_and_the_app_hears_nothing_before() {
     assert!(rig.sip.len() > before, "the binding is refreshed while the app sleeps");
     assert!(rig.pushes.is_empty(), "and nobody is woken for it");
 }
+
+#[test]
+fn an_idle_app_is_asked_to_sleep_and_closed_when_it_grants_it() {
+    let mut config = config();
+    config.ask_sleep_after_ms = 20_000;
+    let mut rig = Rig::new(config);
+    let session = rig.connect(1, "bob", "tok");
+    rig.wait_ms(19_000);
+    rig.feed(Input::SocketText { socket: SocketId(1), text: "ping".to_owned() });
+    rig.wait_ms(1_000);
+    let asked = rig.last_text(1);
+    assert_eq!(
+        (&asked["header"]["action"], &asked["control"]["type"]),
+        (&json!("hibernate"), &json!("request"))
+    );
+    let correlation = asked["control"]["correlation_id"].clone();
+    let answer = |kind: &str, header: &Value, sequence: u64| {
+        json!({"control": {"type": kind, "package_type": "register", "sequence": sequence,
+            "session_id": session, "correlation_id": correlation}, "header": header})
+    };
+    rig.say(1, &answer("response", &json!({"action": "hibernate", "ttl": 600}), 2));
+    let complete = rig.last_text(1);
+    assert_eq!(
+        (&complete["header"]["action"], &complete["header"]["response_code"]),
+        (&json!("complete"), &json!(200))
+    );
+    assert_eq!(complete["header"]["ttl"], 600);
+    assert_eq!(rig.closes, [(1, 4001)]);
+    rig.feed(Input::SocketClosed { socket: SocketId(1), code: Some(4001) });
+    rig.request("INVITE", "one", "");
+    assert_eq!(rig.pushes.len(), 1);
+}
+
+#[test]
+fn an_app_that_refuses_or_has_a_call_is_not_put_to_sleep() {
+    let mut rig = Rig::new(config());
+    let session = rig.connect(1, "bob", "tok");
+    let ask =
+        || Input::AskSleep { session: reveille_gateway_core::record::SessionId(session.clone()) };
+    rig.feed(ask());
+    let correlation = rig.last_text(1)["control"]["correlation_id"].clone();
+    rig.request("INVITE", "one", "");
+    let frame = |kind: &str, header: &Value, sequence: u64| {
+        json!({"control": {"type": kind, "package_type": "register", "sequence": sequence,
+            "session_id": session, "correlation_id": correlation}, "header": header})
+    };
+    rig.say(1, &frame("response", &json!({"action": "hibernate", "ttl": 600}), 2));
+    assert_eq!(rig.last_text(1)["header"]["response_code"], 491, "a call came meanwhile");
+    assert!(rig.closes.is_empty());
+    rig.feed(ask());
+    assert_eq!(rig.last_text(1)["header"]["action"], "complete", "not asked during a call");
+    rig.request("CANCEL", "one", "");
+    rig.feed(ask());
+    let asked = rig.last_text(1);
+    assert_eq!(asked["header"]["action"], "hibernate");
+    let mut refusal = frame("error", &json!({"action": "hibernate", "error_code": 403}), 3);
+    refusal["control"]["correlation_id"] = asked["control"]["correlation_id"].clone();
+    rig.say(1, &refusal);
+    assert!(rig.closes.is_empty());
+    assert_eq!(
+        rig.last_text(1)["header"]["action"],
+        "hibernate",
+        "a refusal is answered by nothing"
+    );
+}
+
+#[test]
+fn an_app_without_the_registrars_credentials_is_closed_after_three_rounds() {
+    let mut config = config();
+    config.registrar =
+        Some(Registrar { uri: "sip:example.com".to_owned(), flow: udp(), expires_s: 3_600 });
+    let mut rig = Rig::new(config);
+    rig.open(1, "bob");
+    for round in 1..=3_u64 {
+        rig.say(
+            1,
+            &json!({"control": {"type": "request", "sequence": round}, "header": {"action": "connect",
+                "authorization": {"username": "b", "realm": "r", "nonce": "n", "uri": "sip:e",
+                    "response": format!("0{round}")}}}),
+        );
+        for _ in 0..2 {
+            let register = rig.sip.last().expect("a REGISTER").clone();
+            let refused = register
+                .reply(401, "Unauthorized", Some("t"))
+                .with("WWW-Authenticate", "Digest realm=\"r\", nonce=\"n2\"");
+            rig.feed(Input::Sip { flow: udp(), message: Box::new(refused) });
+        }
+        let registers = rig.sip.iter().filter(|m| {
+            m.header("Authorization").is_some_and(|v| v.contains(&format!("response=\"0{round}\"")))
+        });
+        assert_eq!(registers.count(), 1, "the app's own answer goes first, once");
+        let error = rig.last_text(1);
+        assert_eq!(error["header"]["error_code"], 401);
+        assert_eq!(error["header"]["authenticate"]["nonce"], "n2");
+        let closed = if round < 3 { Vec::new() } else { vec![(1, 1008)] };
+        assert_eq!(rig.closes, closed);
+    }
+}

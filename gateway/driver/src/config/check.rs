@@ -1,6 +1,7 @@
 //! From the file as written to settings that hold together.
 
 use reveille_gateway_core::config::{self as core, Secret, SipTimers};
+use reveille_gateway_core::headers::fault;
 use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
@@ -141,6 +142,10 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         hold_code: hold_code(review, call),
         provisional_every_ms: call.provisional_every.0,
         ring_deadline_ms: call.ring_deadline.0,
+        no_answer_ms: call.no_answer.0,
+        complete_ms: call.complete_wait.0,
+        update_ms: call.update_wait.0,
+        session_timer_s: u32::try_from(call.session_timer.seconds()).unwrap_or(u32::MAX),
         start_silence_ms: call.start_silence.0,
         grace_ms: session.grace.0,
         idle_limit_ms: (web.idle_limit.0, web.busy_limit.0),
@@ -156,8 +161,33 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         most_pending: call.most_pending,
         timers: SipTimers { t1_ms: file.sip.t1.0, t2_ms: file.sip.t2.0, t4_ms: file.sip.t4.0 },
         sleep_without_token: session.sleep_without_token,
+        ask_sleep_after_ms: session.ask_sleep_after.0,
+        headers: headers(review, &file.header),
         ..core::Config::new("", &file.node.advertised)
     }
+}
+
+fn headers(review: &mut Review<'_>, rules: &[file::Header]) -> Vec<core::HeaderRule> {
+    let mut read = Vec::new();
+    for (nth, rule) in rules.iter().enumerate() {
+        let (to_sip, to_app) = match rule.direction.as_str() {
+            "both" => (true, true),
+            "to-sip" => (true, false),
+            "to-app" => (false, true),
+            odd => {
+                let what = format!("`{odd}` is no direction; write both, to-sip or to-app");
+                review.fault("header", nth, "direction", what);
+                continue;
+            }
+        };
+        let (app, member, header) = (rule.app.clone(), rule.member.clone(), rule.sip.clone());
+        let rule = core::HeaderRule { app, member, header, to_sip, to_app };
+        if let Some(what) = fault(&rule) {
+            review.fault("header", nth, "sip", what);
+        }
+        read.push(rule);
+    }
+    read
 }
 
 fn check_times(review: &mut Review<'_>, file: &File) {
@@ -166,6 +196,10 @@ fn check_times(review: &mut Review<'_>, file: &File) {
     review.within("call", "wake-budget", call.wake_budget, 5_000, 150_000);
     review.within("call", "provisional-every", call.provisional_every, 1_000, 60_000);
     review.within("call", "ring-deadline", call.ring_deadline, 5_000, 600_000);
+    review.within("call", "no-answer", call.no_answer, 180_001, 3_600_000);
+    review.within("call", "complete-wait", call.complete_wait, 1_000, 30_000);
+    review.within("call", "update-wait", call.update_wait, 1_000, 20_000);
+    review.within("call", "session-timer", call.session_timer, 90_000, DAY);
     review.within("call", "start-silence", call.start_silence, 500, 60_000);
     review.within("session", "grace", session.grace, 0, 3_600_000);
     review.within("session", "ttl-min", session.ttl_min, 1_000, 30 * DAY);
@@ -173,6 +207,9 @@ fn check_times(review: &mut Review<'_>, file: &File) {
     if session.ttl_min <= session.ttl_max {
         let (least, most) = (session.ttl_min.0, session.ttl_max.0);
         review.within("session", "ttl-default", session.ttl_default, least, most);
+    }
+    if session.ask_sleep_after.0 > 0 {
+        review.within("session", "ask-sleep-after", session.ask_sleep_after, 1_000, DAY);
     }
     review.within("session", "acknowledge-after", session.acknowledge_after, 10, 60_000);
     review.within("websocket", "idle-limit", web.idle_limit, 10_000, 3_600_000);

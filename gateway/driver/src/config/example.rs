@@ -83,6 +83,13 @@ hold-code = 183
 provisional-every = "55s"
 # How long the app may ring.
 ring-deadline = "2m"
+# A call that an app placed is cancelled after this long without a sign of the one called (Timer C).
+no-answer = "185s"
+# How long an app may take to complete a call that was answered, and to answer an UPDATE.
+complete-wait = "20s"
+update-wait = "10s"
+# Session timer asked for, and granted at most (RFC 4028).
+session-timer = "1h"
 # An app that says nothing for this long after it was given a call is woken again.
 start-silence = "3s"
 # Undecided calls of one session; beyond: 503.
@@ -99,6 +106,8 @@ ttl-max = "7d"
 most-sessions = 100000
 # Allow sleep to an app that has no device token and cannot be woken.
 sleep-without-token = false
+# An app that says nothing for this long and has no call is asked to sleep; "0s": never.
+ask-sleep-after = "0s"
 # Frames of the app, and time, after which it is sent an acknowledgement.
 acknowledge-frames = 8
 acknowledge-after = "1s"
@@ -122,6 +131,15 @@ acknowledge-after = "1s"
 #username = "bob"
 # A file that holds the secret; or secret-env, a variable; or secret, the secret itself.
 #secret-file = "/etc/reveille/bob.secret"
+
+# An extension header of apps that travels as a SIP header, once for each.
+#[[header]]
+# The member of a frame's header, and the SIP header.
+#member = "customer"
+#sip = "X-Customer"
+# "both", "to-sip" or "to-app"; and the one application that it is for, if not all.
+#direction = "both"
+#app = "phone"
 
 # An application that can be woken, once for each.
 #[[application]]

@@ -17,6 +17,22 @@ pub struct File {
     pub(super) session: Session,
     pub(super) user: Vec<User>,
     pub(super) application: Vec<Application>,
+    pub(super) header: Vec<Header>,
+}
+
+/// An extension header of apps, and the SIP header that it travels as.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Header {
+    pub(super) member: String,
+    pub(super) sip: String,
+    pub(super) app: Option<String>,
+    #[serde(default = "both")]
+    pub(super) direction: String,
+}
+
+fn both() -> String {
+    "both".to_owned()
 }
 
 /// A time, written as `"30s"`; kept in milliseconds.
@@ -115,6 +131,10 @@ section!(Call {
     hold_code: HoldCode = HoldCode::Code(183),
     provisional_every: Span = Span(core().provisional_every_ms),
     ring_deadline: Span = Span(core().ring_deadline_ms),
+    no_answer: Span = Span(core().no_answer_ms),
+    complete_wait: Span = Span(core().complete_ms),
+    update_wait: Span = Span(core().update_ms),
+    session_timer: Span = Span(u64::from(core().session_timer_s) * 1_000),
     start_silence: Span = Span(core().start_silence_ms),
     most_pending: usize = core().most_pending,
 });
@@ -125,6 +145,7 @@ section!(Session {
     ttl_max: Span = Span(core().ttl_s.2 * 1_000),
     most_sessions: usize = core().most_sessions,
     sleep_without_token: bool = core().sleep_without_token,
+    ask_sleep_after: Span = Span(core().ask_sleep_after_ms),
     acknowledge_frames: u32 = core().acknowledge_after.0,
     acknowledge_after: Span = Span(core().acknowledge_after.1),
 });

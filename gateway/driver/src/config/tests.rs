@@ -48,6 +48,14 @@ fn every_error_names_line_key_and_remedy() {
     let table: &[(&str, &str)] = &[
         ("[node\n", "gateway.toml:1: "),
         (
+            "[[header]]\nmember = \"a\"\nsip = \"Route\"",
+            "gateway.toml:3: header.sip: `Route` is the gateway's own; choose a header that routes",
+        ),
+        (
+            "[[header]]\nmember = \"a\"\nsip = \"X-A\"\ndirection = \"up\"",
+            "gateway.toml:4: header.direction: `up` is no direction; write both, to-sip or to-app",
+        ),
+        (
             "[node]\nnam = \"x\"",
             "gateway.toml:2: node.nam: there is no `nam`; did you mean `name`? write one of: name, \
                 domains, advertised",

@@ -2,7 +2,7 @@
 
 use reveille_gateway_core::io::{Change, Commit, Flow, Transport};
 use reveille_gateway_core::record::{
-    CallRecord, Phase, Raw, SessionId, SessionRecord, Standing, VERSION,
+    CallRecord, Phase, Raw, SessionId, SessionRecord, Side, Standing, VERSION,
 };
 
 use super::{CommitResult, ENGINES, Fabric, FabricSettings, open};

@@ -1,12 +1,12 @@
-//! Within a dialog: renegotiation from either side, and the requests that change nothing.
+//! re-INVITE within a call, from either side.
 
-use reveille_wire::jsonrtc::{Frame, MessageState};
+use reveille_wire::jsonrtc::Frame;
 use reveille_wire::sip::{Message, Method};
 
 use super::Node;
-use super::entry::{Asked, Dirty, Promise, Within};
-use super::outgoing::{put_sdp, told_code};
+use super::entry::{Asked, Dirty, Promise};
 use super::sip::required;
+use super::within::{answer_code, error_answer, final_answer, put_sdp};
 use crate::call::{Call, Update};
 use crate::io::Flow;
 use crate::record::{Decision, Exchange, Phase, Raw, SessionId};
@@ -17,7 +17,7 @@ use crate::transaction::TransactionKey;
 const REINVITE_CANCELLED: &str = "##re-invite_cancel@server##";
 
 /// A code that ends the transaction and leaves the dialog alone (RFC 5057 section 5.1).
-const NOT_NOW: u16 = 504;
+pub(super) const NOT_NOW: u16 = 504;
 
 impl Node {
     /// A re-INVITE of the peer goes to the app as a `start` in the same subsession.
@@ -60,7 +60,7 @@ impl Node {
         let wait_ms = self.config.wake_budget_ms;
         let deadline_wall_us = self.now.wall_us + wait_ms * 1_000;
         if let Some(invite) = self.invites.get_mut(key) {
-            invite.call = Some(place.clone());
+            invite.legs = vec![place.clone()];
         }
         let Some(entry) = self.entries.get_mut(session) else { return };
         let aor = entry.session.record.aor.clone();
@@ -73,7 +73,7 @@ impl Node {
         else {
             return;
         };
-        dialog.refresh(request);
+        dialog.learn(request);
         dialog.remote_cseq = request.cseq().map_or(dialog.remote_cseq, |cseq| cseq.number);
         let invite = Raw(request.to_bytes());
         *exchange = Some(Box::new(Exchange::Peer { invite, flow, correlation, decided: None }));
@@ -119,19 +119,15 @@ impl Node {
     fn answer_reinvite(&mut self, session: &SessionId, subsession: &str, frame: &Frame) {
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
         let Some(call) = call else { return };
-        let Some(Exchange::Peer { invite, flow, decided: None, .. }) = call.exchange() else {
+        let Some(Exchange::Peer { invite, decided: None, .. }) = call.exchange() else {
             return;
         };
         let Ok(invite) = Message::parse(&invite.0) else { return };
-        let transport = flow.transport;
         match answer_code(frame) {
             Ok(sdp) => {
-                let contact =
-                    self.contact_uri(&self.entries[session].session.record.contact, transport);
-                let mut response = invite.reply(200, "OK", None);
-                response.push("Contact", format!("<{contact}>"));
-                response.push("Allow", crate::call::ALLOW);
-                response.set_body("application/sdp", sdp.as_bytes());
+                let response = self.accepting(session, subsession, &invite, Some(sdp));
+                let Some(response) = response else { return };
+                self.agree(session, subsession, &response, true);
                 self.decide_reinvite(session, subsession, &invite, &response);
             }
             Err(code) => {
@@ -252,6 +248,7 @@ impl Node {
             self.refuse_frame(session, frame, 491, "Glare: the other side renegotiates");
             return;
         }
+        let most_s = self.config.session_timer_s;
         let is_update = frame.header.sip_method.as_deref() == Some("UPDATE");
         let flow = call.record.flow.clone();
         let contact = self.contact_uri(&entry.session.record.contact, flow.transport);
@@ -261,11 +258,15 @@ impl Node {
         let Some(call) = call else { return };
         let call_id = call.call_id.clone();
         let Some(dialog) = call.confirmed() else { return };
+        let timer = dialog.refreshing(most_s);
         let method = if is_update { Method::UPDATE } else { Method::INVITE };
         let mut request = dialog
             .request(method, &call_id, &via)
             .with("Contact", format!("<{contact}>"))
             .with("Allow", crate::call::ALLOW);
+        for (name, value) in timer {
+            request.push(name, value);
+        }
         request.set_body("application/sdp", sdp.as_bytes());
         let correlation = frame.control.correlation_id.clone();
         call.authorised = false;
@@ -304,9 +305,10 @@ impl Node {
             return;
         }
         let correlation = correlation.clone();
-        dialog.refresh(response);
+        dialog.learn(response);
         call.record.deadline_wall_us = deadline_wall_us;
         let frame = final_answer(call, &aor, "start", Some(correlation), response);
+        self.agree(session, subsession, response, false);
         self.put_call(session, subsession, Dirty::Urgent);
         self.give(session, frame);
         self.arm_call(session, subsession, wait_ms);
@@ -336,170 +338,10 @@ impl Node {
         self.end_if_gone(session, subsession, status);
     }
 
-    fn end_if_gone(&mut self, session: &SessionId, subsession: &str, status: u16) {
+    pub(super) fn end_if_gone(&mut self, session: &SessionId, subsession: &str, status: u16) {
         if matches!(status, 408 | 481) {
             self.tell_app(session, subsession, "shutdown", None);
             self.hang_up(session, subsession);
-        }
-    }
-
-    /// An UPDATE of the peer (RFC 3311 section 5.2).
-    pub(super) fn on_update(&mut self, key: &TransactionKey, request: &Message) {
-        let Some(place) = self.dialog_of(request) else {
-            self.reply(key, request, 481, &[]);
-            return;
-        };
-        if self.is_old_cseq(&place, request) {
-            self.reply(key, request, 500, &[]);
-            return;
-        }
-        let (session, subsession) = &place;
-        let wait_s = self.dice.between(0, 10).to_string();
-        let entry = &self.entries[session];
-        let call = &entry.calls[subsession];
-        let is_attached = entry.session.attached().is_some();
-        let is_up = matches!(call.record.phase, Phase::Confirmed { .. } | Phase::Placed { .. });
-        if request.body.is_empty() {
-            self.note_peer(&place, request);
-            self.reply(key, request, 200, &[]);
-        } else if matches!(call.exchange(), Some(Exchange::App { .. })) {
-            self.reply(key, request, 491, &[]);
-        } else if !is_up || call.exchange().is_some() || call.update.is_some() {
-            self.reply(key, request, 500, &[("Retry-After", wait_s)]);
-        } else if !is_attached {
-            self.reply(key, request, NOT_NOW, &[]);
-        } else {
-            self.give_update(key, &place, request);
-        }
-    }
-
-    fn give_update(
-        &mut self,
-        key: &TransactionKey,
-        place: &(SessionId, String),
-        request: &Message,
-    ) {
-        let (session, subsession) = place;
-        self.note_peer(place, request);
-        let Some(entry) = self.entries.get(session) else { return };
-        let aor = entry.session.record.aor.clone();
-        let Some(call) = entry.calls.get(subsession) else { return };
-        let mut frame = renegotiation(call, &aor, request);
-        frame.header.sip_method = Some("UPDATE".to_owned());
-        let correlation = self.give(session, frame).unwrap_or_default();
-        let owner = Owner::Call(session.clone(), subsession.clone());
-        self.arm(Name::Update, owner, self.config.update_ms);
-        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
-        if let Some(call) = call {
-            call.update = Some(Update { key: key.clone(), request: request.clone(), correlation });
-        }
-    }
-
-    fn answer_update(&mut self, session: &SessionId, subsession: &str, frame: &Frame) {
-        self.timers.clear(Name::Update, &Owner::Call(session.clone(), subsession.to_owned()));
-        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
-        let Some(call) = call else { return };
-        let Some(Update { key, request, .. }) = call.update.take() else { return };
-        let transport = call.record.flow.transport;
-        match answer_code(frame) {
-            Ok(sdp) => {
-                let contact =
-                    self.contact_uri(&self.entries[session].session.record.contact, transport);
-                let mut response = request.reply(200, "OK", None);
-                response.push("Contact", format!("<{contact}>"));
-                response.push("Allow", crate::call::ALLOW);
-                response.set_body("application/sdp", sdp.as_bytes());
-                let bytes = response.to_bytes();
-                self.promise(session, Promise::Reply { key, bytes });
-            }
-            Err(code) => self.reply(&key, &request, code, &[]),
-        }
-    }
-
-    /// The app did not answer an UPDATE while its sender still waits.
-    pub(super) fn on_update_deadline(&mut self, session: &SessionId, subsession: &str) {
-        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
-        if let Some(Update { key, request, .. }) = call.and_then(|call| call.update.take()) {
-            self.reply(&key, &request, NOT_NOW, &[]);
-        }
-    }
-
-    /// Keeps what a request of the peer tells about it.
-    pub(super) fn note_peer(
-        &mut self,
-        (session, subsession): &(SessionId, String),
-        request: &Message,
-    ) {
-        let number = request.cseq().map_or(0, |cseq| cseq.number);
-        let refreshes =
-            matches!(request.method(), Some(m) if [Method::UPDATE, Method::INVITE].contains(m));
-        let Some(entry) = self.entries.get_mut(session) else { return };
-        let Some(call) = entry.calls.get_mut(subsession) else { return };
-        if let Some(dialog) = call.confirmed() {
-            dialog.remote_cseq = number;
-            if refreshes {
-                dialog.refresh(request);
-            }
-            self.put_call(session, subsession, Dirty::Lazy);
-        }
-    }
-
-    /// The answer to a request of ours within a dialog.
-    pub(super) fn on_within(&mut self, flow: &Flow, within: Within, response: &Message) {
-        let status = response.status().unwrap_or(408);
-        let (session, subsession) = within.place.clone();
-        if matches!(status, 401 | 407) && !within.authorised {
-            let again = self.authorised(&within.user, flow, &within.request, response);
-            if let Some(request) = again {
-                let number = request.cseq().map_or(0, |cseq| cseq.number);
-                let entry = self.entries.get_mut(&session);
-                if let Some(call) = entry.and_then(|entry| entry.calls.get_mut(&subsession)) {
-                    call.spend(number);
-                }
-                let within = Within { request, authorised: true, ..within };
-                self.promise(
-                    &session,
-                    Promise::Ask { flow: flow.clone(), within: Box::new(within) },
-                );
-                return;
-            }
-        }
-        self.on_within_final(&session, &subsession, within.asked, Ok(response));
-    }
-
-    /// What a request of ours within a dialog led to; `Err` is the code of no answer.
-    pub(super) fn on_within_final(
-        &mut self,
-        session: &SessionId,
-        subsession: &str,
-        asked: Asked,
-        answer: Result<&Message, u16>,
-    ) {
-        let (action, correlation) = match asked {
-            Asked::Bye | Asked::Prack { correlation: None } => return,
-            Asked::Prack { correlation } => ("prack", correlation),
-            Asked::Update { correlation } => ("start", correlation),
-        };
-        let Some(entry) = self.entries.get_mut(session) else { return };
-        let aor = entry.session.record.aor.clone();
-        let Some(call) = entry.calls.get_mut(subsession) else { return };
-        let status = answer.map_or_else(|code| code, |message| message.status().unwrap_or(408));
-        let frame = match answer {
-            Ok(response) if status < 300 => {
-                if let Some(dialog) = call.confirmed() {
-                    dialog.refresh(response);
-                }
-                final_answer(call, &aor, action, correlation, response)
-            }
-            _ => {
-                let reason = Message::reason_phrase(status);
-                error_answer(call, &aor, (action, correlation), status, reason)
-            }
-        };
-        self.put_call(session, subsession, Dirty::Urgent);
-        self.give(session, frame);
-        if action == "start" {
-            self.end_if_gone(session, subsession, status);
         }
     }
 
@@ -521,68 +363,11 @@ impl Node {
             self.decide_reinvite(session, subsession, &invite, &response);
         }
     }
-
-    /// The app's `prack`: a PRACK where the network asked for one, else answered here (D-08).
-    pub(super) fn on_prack(&mut self, session: &SessionId, frame: &Frame) {
-        let subsession = frame.control.subsession_id.clone().unwrap_or_default();
-        let correlation = frame.control.correlation_id.clone();
-        let sdp = frame.sdp().map(ToOwned::to_owned);
-        if self.prack(session, &subsession, correlation.clone(), sdp.as_deref()) {
-            return;
-        }
-        let Some(entry) = self.entries.get(session) else { return };
-        let Some(call) = entry.calls.get(&subsession) else {
-            self.refuse_frame(session, frame, 404, "no such call");
-            return;
-        };
-        let mut answer = Frame::response("call", "prack", MessageState::Final);
-        answer = call.named(answer, &entry.session.record.aor);
-        answer.control.correlation_id = correlation;
-        answer.header.response_code = Some(200);
-        self.give(session, answer);
-    }
 }
 
 /// The `start` that brings the app what a peer wants changed.
-fn renegotiation(call: &Call, aor: &str, request: &Message) -> Frame {
+pub(super) fn renegotiation(call: &Call, aor: &str, request: &Message) -> Frame {
     let mut frame = call.named(Frame::request("call", "start"), aor);
     put_sdp(&mut frame, request);
     frame
-}
-
-fn final_answer(
-    call: &Call,
-    aor: &str,
-    action: &str,
-    correlation: Option<String>,
-    response: &Message,
-) -> Frame {
-    let mut frame = call.named(Frame::response("call", action, MessageState::Final), aor);
-    frame.control.correlation_id = correlation;
-    frame.header.response_code = Some(200);
-    put_sdp(&mut frame, response);
-    frame
-}
-
-fn error_answer(
-    call: &Call,
-    aor: &str,
-    (action, correlation): (&str, Option<String>),
-    status: u16,
-    reason: &str,
-) -> Frame {
-    let frame = Frame::error("call", action, told_code(status), reason);
-    let mut frame = call.named(frame, aor);
-    frame.control.correlation_id = correlation;
-    frame
-}
-
-/// The SDP of the app's answer, or the code that it means. An app that cannot take an offerless
-/// request says 403: that is 488 to SIP (O-15).
-fn answer_code(frame: &Frame) -> Result<&str, u16> {
-    if let Some(code) = frame.header.error_code {
-        let known = (300..700).contains(&code) && ![401, 403, 407].contains(&code);
-        return Err(if known { code } else { 488 });
-    }
-    frame.sdp().filter(|sdp| !sdp.is_empty()).ok_or(488)
 }

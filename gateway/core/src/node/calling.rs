@@ -1,0 +1,184 @@
+//! The INVITE client transactions of a node, and the call that each belongs to.
+
+use reveille_wire::sip::Message;
+
+use super::Node;
+use super::entry::Purpose;
+use crate::call::Call;
+use crate::io::{Flow, Output};
+use crate::record::{Exchange, Phase, SessionId};
+use crate::timer::{Name, Owner};
+use crate::transaction::{Act, InviteClient, InviteEvent};
+
+/// An INVITE client transaction and the call that it belongs to.
+#[derive(Debug, Clone)]
+pub(super) struct Calling {
+    pub(super) machine: InviteClient,
+    pub(super) flow: Flow,
+    pub(super) place: (SessionId, String),
+}
+
+impl Node {
+    /// The call, or its re-INVITE, is on record: the INVITE leaves, unless the app thought better.
+    pub(super) fn keep_invite(&mut self, session: &SessionId, subsession: &str) {
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        let Some(call) = call else { return };
+        let invite = match (&call.record.phase, call.exchange()) {
+            (Phase::Placed { cancelled: true, .. }, _) => {
+                self.fail_placed(session, subsession, 487, "Request Terminated", None);
+                return;
+            }
+            (Phase::Placed { .. }, _) => call.invite.clone(),
+            (_, Some(Exchange::App { invite, answered: false, .. })) => {
+                let Ok(invite) = Message::parse(&invite.0) else { return };
+                invite
+            }
+            _ => return,
+        };
+        let flow = call.record.flow.clone();
+        self.begin_calling((session.clone(), subsession.to_owned()), flow, invite);
+    }
+
+    pub(super) fn begin_calling(
+        &mut self,
+        place: (SessionId, String),
+        flow: Flow,
+        invite: Message,
+    ) {
+        let Some(branch) = branch_of(&invite) else { return };
+        let mut acts = Vec::new();
+        let reliable = flow.transport.is_reliable();
+        let machine = InviteClient::start(invite, reliable, self.config.timers, &mut acts);
+        self.calling.insert(branch.clone(), Calling { machine, flow, place });
+        self.act_calling(&branch, acts);
+    }
+
+    fn act_calling(&mut self, branch: &str, acts: Vec<Act>) {
+        let Some(flow) = self.calling.get(branch).map(|calling| calling.flow.clone()) else {
+            return;
+        };
+        let owner = Owner::Client(branch.to_owned());
+        for act in acts {
+            match act {
+                Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
+                Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
+                Act::Disarm(name) => self.timers.clear(name, &owner),
+                Act::Over => self.drop_calling(branch),
+            }
+        }
+    }
+
+    pub(super) fn drop_calling(&mut self, branch: &str) {
+        let owner = Owner::Client(branch.to_owned());
+        for name in [Name::A, Name::B, Name::D, Name::M] {
+            self.timers.clear(name, &owner);
+        }
+        self.calling.remove(branch);
+    }
+
+    /// A response to an INVITE of ours.
+    pub(super) fn on_invite_response(&mut self, branch: &str, response: &Message) {
+        let Some(calling) = self.calling.get_mut(branch) else {
+            self.on_repeated_success(response);
+            return;
+        };
+        let (mut acts, place) = (Vec::new(), calling.place.clone());
+        let event = calling.machine.response(response, &mut acts);
+        let (invite, flow) = (calling.machine.invite().clone(), calling.flow.clone());
+        self.act_calling(branch, acts);
+        match event {
+            Some(InviteEvent::Provisional { cancel }) => {
+                if let Some(cancel) = cancel {
+                    self.start_client(branch, flow, cancel.to_bytes(), Purpose::Unheard);
+                }
+                self.on_provisional(&place, &invite, response);
+            }
+            Some(InviteEvent::Success) => self.on_success(&place, &invite, &flow, response),
+            Some(InviteEvent::Failure) => self.on_failure(&place, &invite, response),
+            Some(InviteEvent::Timeout | InviteEvent::Unsent) | None => {}
+        }
+    }
+
+    pub(super) fn on_calling_timer(&mut self, name: Name, branch: &str) {
+        let Some(calling) = self.calling.get_mut(branch) else { return };
+        let (mut acts, place) = (Vec::new(), calling.place.clone());
+        let event = calling.machine.timer(name, &mut acts);
+        let invite = calling.machine.invite().clone();
+        self.act_calling(branch, acts);
+        if event.is_some() {
+            self.on_unanswered(&place, &invite, 408, "Request Timeout");
+        }
+    }
+
+    /// The INVITEs that were to go this way did not.
+    pub(super) fn on_calling_unsent(&mut self, flow: &Flow) {
+        let hit = self.calling.iter().filter(|(_, calling)| calling.flow == *flow);
+        let hit: Vec<_> = hit.map(|(branch, _)| branch.clone()).collect();
+        for branch in hit {
+            let Some(calling) = self.calling.get_mut(&branch) else { continue };
+            let (mut acts, place) = (Vec::new(), calling.place.clone());
+            let event = calling.machine.unsent(&mut acts);
+            let invite = calling.machine.invite().clone();
+            self.act_calling(&branch, acts);
+            if event == Some(InviteEvent::Unsent) {
+                self.on_unanswered(&place, &invite, 503, "no way to the network");
+            }
+        }
+    }
+
+    pub(super) fn on_unanswered(
+        &mut self,
+        (session, subsession): &(SessionId, String),
+        invite: &Message,
+        code: u16,
+        reason: &str,
+    ) {
+        if self.is_exchange(session, subsession, invite) {
+            self.fail_exchange(session, subsession, code, reason);
+        } else {
+            self.fail_placed(session, subsession, code, reason, None);
+        }
+    }
+
+    /// True if `invite` is the re-INVITE under way in this call.
+    pub(super) fn is_exchange(
+        &self,
+        session: &SessionId,
+        subsession: &str,
+        invite: &Message,
+    ) -> bool {
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        match call.and_then(Call::exchange) {
+            Some(Exchange::App { invite: sent, .. }) => {
+                Message::parse(&sent.0).is_ok_and(|sent| branch_of(&sent) == branch_of(invite))
+            }
+            _ => false,
+        }
+    }
+
+    /// A placed call goes on after a restart: its INVITE goes again, under the same branch.
+    pub(super) fn recover_placed(&mut self, session: &SessionId, subsession: &str) {
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        let Some(call) = call else { return };
+        let (place, flow, invite) = (
+            (session.clone(), subsession.to_owned()),
+            call.record.flow.clone(),
+            call.invite.clone(),
+        );
+        let cancelled = matches!(call.record.phase, Phase::Placed { cancelled: true, .. });
+        let at_us = self.mono_of_wall(call.record.deadline_wall_us, self.config.no_answer_ms);
+        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        self.timers.set(Name::CallDeadline, owner, at_us);
+        let branch = branch_of(&invite).unwrap_or_default();
+        self.begin_calling(place, flow, invite);
+        if cancelled && let Some(calling) = self.calling.get_mut(&branch) {
+            // Before a provisional it is a wish, kept by the transaction.
+            let _early = calling.machine.cancel();
+        }
+    }
+}
+
+/// The branch of a message's topmost Via.
+pub(super) fn branch_of(message: &Message) -> Option<String> {
+    message.via().ok()?.branch
+}

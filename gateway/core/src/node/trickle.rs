@@ -1,0 +1,86 @@
+//! Candidates that come late (RFC 8840), as INFO towards the network.
+
+use reveille_wire::jsonrtc::Frame;
+use reveille_wire::sip::{Message, Method};
+use serde_json::Value;
+
+use super::Node;
+use super::entry::{Asked, Dirty};
+use crate::call::Call;
+use crate::dialog::TRICKLE;
+use crate::record::{Dialog, SessionId};
+use crate::transaction::TransactionKey;
+
+/// The body of an INFO of this package (RFC 8840 section 9).
+const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+
+impl Node {
+    /// The app's candidates go to a peer that takes them; another has them in the next offer.
+    pub(super) fn on_trickle(&mut self, session: &SessionId, frame: &Frame) {
+        let subsession = frame.control.subsession_id.clone().unwrap_or_default();
+        let candidates = frame.payload.get("candidates").and_then(Value::as_str);
+        let Some(candidates) = candidates.filter(|lines| !lines.is_empty()) else {
+            self.refuse_frame(session, frame, 400, "trickle needs payload.candidates");
+            return;
+        };
+        let branch = format!("z9hG4bK{}", self.dice.hex(8));
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(&subsession));
+        let Some(flow) = call.map(|call| call.record.flow.clone()) else { return };
+        let via = self.via(flow.transport, &branch);
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(&subsession));
+        let Some(call) = call else { return };
+        let call_id = call.call_id.clone();
+        let Some(dialog) = call.first_dialog().filter(|dialog| dialog.allows(TRICKLE)) else {
+            return;
+        };
+        let mut info = dialog
+            .request(Method::INFO, &call_id, &via)
+            .with("Info-Package", TRICKLE)
+            .with("Content-Disposition", "Info-Package");
+        info.set_body(SDP_FRAGMENT, candidates.as_bytes());
+        self.put_call(session, &subsession, Dirty::Soon);
+        self.ask_within(session, &subsession, flow, info, Asked::Info);
+    }
+
+    /// INFO within a dialog: candidates for the app; any other package is refused by name (RFC 6086
+    /// section 4.2.2).
+    pub(super) fn on_info(&mut self, key: &TransactionKey, request: &Message) {
+        let Some(place) = self.dialog_of(request) else {
+            self.reply(key, request, 481, &[]);
+            return;
+        };
+        if self.is_old_cseq(&place, request) {
+            self.reply(key, request, 500, &[]);
+            return;
+        }
+        self.note_peer(&place, request);
+        match request.header("Info-Package").map(|package| package.trim().to_ascii_lowercase()) {
+            Some(package) if package == TRICKLE => {
+                self.give_candidates(&place, request);
+                self.reply(key, request, 200, &[]);
+            }
+            Some(_) => self.reply(key, request, 469, &[("Recv-Info", TRICKLE.to_owned())]),
+            None if request.body.is_empty() => self.reply(key, request, 200, &[]),
+            None => self.reply(key, request, 415, &[("Accept", SDP_FRAGMENT.to_owned())]),
+        }
+    }
+
+    fn give_candidates(&mut self, (session, subsession): &(SessionId, String), request: &Message) {
+        let Some(entry) = self.entries.get(session) else { return };
+        let Some(call) = entry.calls.get(subsession) else { return };
+        let mut frame = call.message("trickle", &entry.session.record.aor);
+        let lines = String::from_utf8_lossy(&request.body).into_owned();
+        frame.payload.insert("candidates".to_owned(), lines.into());
+        self.give(session, frame);
+    }
+}
+
+impl Call {
+    /// The dialog, or the first that an unanswered call of ours has.
+    fn first_dialog(&mut self) -> Option<&mut Dialog> {
+        if self.dialog().is_some() {
+            return self.stands();
+        }
+        self.early.first_mut().map(|early| &mut early.dialog)
+    }
+}

@@ -1,0 +1,115 @@
+//! UPDATE of the peer (RFC 3311).
+
+use reveille_wire::jsonrtc::Frame;
+use reveille_wire::sip::Message;
+
+use super::Node;
+use super::entry::{Dirty, Promise};
+use super::reinvite::NOT_NOW;
+use super::reinvite::renegotiation;
+use super::within::answer_code;
+use crate::call::Update;
+use crate::record::{Exchange, Phase, SessionId};
+use crate::session_timer;
+use crate::timer::{Name, Owner};
+use crate::transaction::TransactionKey;
+
+impl Node {
+    /// An UPDATE of the peer (RFC 3311 section 5.2).
+    pub(super) fn on_update(&mut self, key: &TransactionKey, request: &Message) {
+        let Some(place) = self.dialog_of(request) else {
+            self.reply(key, request, 481, &[]);
+            return;
+        };
+        if self.is_old_cseq(&place, request) {
+            self.reply(key, request, 500, &[]);
+            return;
+        }
+        let (session, subsession) = &place;
+        let wait_s = self.dice.between(0, 10).to_string();
+        let entry = &self.entries[session];
+        let call = &entry.calls[subsession];
+        let is_attached = entry.session.attached().is_some();
+        let is_up = matches!(call.record.phase, Phase::Confirmed { .. } | Phase::Placed { .. });
+        if session_timer::is_too_brief(request) {
+            let least = session_timer::LEAST_S.to_string();
+            self.reply(key, request, 422, &[("Min-SE", least)]);
+        } else if request.body.is_empty() {
+            self.take_refresh(key, &place, request);
+        } else if matches!(call.exchange(), Some(Exchange::App { .. })) {
+            self.reply(key, request, 491, &[]);
+        } else if !is_up || call.exchange().is_some() || call.update.is_some() {
+            self.reply(key, request, 500, &[("Retry-After", wait_s)]);
+        } else if !is_attached {
+            self.reply(key, request, NOT_NOW, &[]);
+        } else {
+            self.give_update(key, &place, request);
+        }
+    }
+
+    /// An UPDATE without an offer asks the app nothing: the session lives, and the peer may have
+    /// moved.
+    fn take_refresh(
+        &mut self,
+        key: &TransactionKey,
+        place: &(SessionId, String),
+        request: &Message,
+    ) {
+        let (session, subsession) = place;
+        self.note_peer(place, request);
+        let response = self.accepting(session, subsession, request, None);
+        let Some(response) = response else { return };
+        self.agree(session, subsession, &response, true);
+        self.put_call(session, subsession, Dirty::Soon);
+        let reply = Promise::Reply { key: key.clone(), bytes: response.to_bytes() };
+        self.promise(session, reply);
+    }
+
+    fn give_update(
+        &mut self,
+        key: &TransactionKey,
+        place: &(SessionId, String),
+        request: &Message,
+    ) {
+        let (session, subsession) = place;
+        self.note_peer(place, request);
+        let Some(entry) = self.entries.get(session) else { return };
+        let aor = entry.session.record.aor.clone();
+        let Some(call) = entry.calls.get(subsession) else { return };
+        let mut frame = renegotiation(call, &aor, request);
+        frame.header.sip_method = Some("UPDATE".to_owned());
+        let correlation = self.give(session, frame).unwrap_or_default();
+        let owner = Owner::Call(session.clone(), subsession.clone());
+        self.arm(Name::Update, owner, self.config.update_ms);
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        if let Some(call) = call {
+            call.update = Some(Update { key: key.clone(), request: request.clone(), correlation });
+        }
+    }
+
+    pub(super) fn answer_update(&mut self, session: &SessionId, subsession: &str, frame: &Frame) {
+        self.timers.clear(Name::Update, &Owner::Call(session.clone(), subsession.to_owned()));
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        let Some(call) = call else { return };
+        let Some(Update { key, request, .. }) = call.update.take() else { return };
+        match answer_code(frame) {
+            Ok(sdp) => {
+                let response = self.accepting(session, subsession, &request, Some(sdp));
+                let Some(response) = response else { return };
+                self.agree(session, subsession, &response, true);
+                self.put_call(session, subsession, Dirty::Soon);
+                let bytes = response.to_bytes();
+                self.promise(session, Promise::Reply { key, bytes });
+            }
+            Err(code) => self.reply(&key, &request, code, &[]),
+        }
+    }
+
+    /// The app did not answer an UPDATE while its sender still waits.
+    pub(super) fn on_update_deadline(&mut self, session: &SessionId, subsession: &str) {
+        let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
+        if let Some(Update { key, request, .. }) = call.and_then(|call| call.update.take()) {
+            self.reply(&key, &request, NOT_NOW, &[]);
+        }
+    }
+}
