@@ -5,6 +5,7 @@
 mod faults;
 mod jsonrtc_session;
 mod patent;
+mod placed;
 mod push_common;
 mod security_general;
 mod session_sleep;

@@ -76,7 +76,8 @@ pub(super) fn names_session_and_call(view: &View<'_>) -> Outcome {
             return broken(format!("{actor} is pushed for session {session:?}"), event.seq);
         }
         let id = payload["call_id"].as_str().unwrap_or_default();
-        if id.is_empty() || !view.calls.iter().any(|call| call.id() == id) {
+        let mut known = view.calls.iter().chain(&view.called);
+        if id.is_empty() || !known.any(|call| call.id() == id) {
             return broken(format!("a push names the call {id:?}"), event.seq);
         }
         Outcome::Met

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use reveille_trace::{Event, Kind, Trace};
 use serde_json::Value;
 
+use super::placed::{self, Placed};
 use crate::cast::mark;
 use crate::cast::scan::{Scanned, param, scan, uri};
 
@@ -51,21 +52,23 @@ impl Said {
     }
 }
 
-/// What a caller said and heard of one call.
+/// What a SIP user agent said and heard of one call.
 pub struct Call {
-    /// Who.
+    /// Who: the caller, or in [`View::called`] the one called.
     pub caller: String,
-    /// The mark in the From user.
+    /// The mark in the From user, or in the SDP.
     pub mark: String,
-    /// In order.
+    /// In order, without what is about changes.
     pub said: Vec<Said>,
+    /// What either side wanted changed, and what came of it: re-INVITE and UPDATE.
+    pub changes: Vec<Said>,
 }
 
 impl Call {
     /// The first INVITE.
     #[must_use]
     pub fn invite(&self) -> Option<&Said> {
-        self.said.iter().find(|said| said.asks("INVITE"))
+        self.said.iter().find(|said| said.message.method() == Some("INVITE"))
     }
 
     /// The first 100: the gateway took the call on.
@@ -120,13 +123,16 @@ pub struct Framed {
     pub sent: bool,
     /// The frame.
     pub json: Value,
+    /// It is a `start` that wants a call changed.
+    pub is_change: bool,
 }
 
 impl Framed {
     pub(super) fn of(event: &Event) -> Option<Self> {
         let json = serde_json::from_slice(event.bytes()).ok()?;
         let (seq, t_us, actor) = (event.seq, event.t_us, event.actor.clone());
-        Some(Self { seq, t_us, actor, sent: event.kind == Kind::RtcSent, json })
+        let sent = event.kind == Kind::RtcSent;
+        Some(Self { seq, t_us, actor, sent, json, is_change: false })
     }
 
     /// A member of `control` or `header`, as text.
@@ -163,7 +169,7 @@ impl Framed {
     /// True for a `start` that gives an app a call.
     #[must_use]
     pub fn is_start(&self) -> bool {
-        !self.sent && self.is("start", "request")
+        !self.sent && !self.is_change && self.is("start", "request")
     }
 
     /// The mark of the call that a `start` gives.
@@ -211,8 +217,12 @@ pub struct Sleep {
 pub struct View<'a> {
     /// Every event.
     pub events: &'a [Event],
-    /// Calls, by caller and mark.
+    /// Calls that SIP user agents placed, by caller and mark.
     pub calls: Vec<Call>,
+    /// Calls that reached SIP user agents, by the one called and mark.
+    pub called: Vec<Call>,
+    /// Calls that apps placed, in order.
+    pub placed: Vec<Placed>,
     /// What apps said and heard, in order.
     pub frames: Vec<Framed>,
     /// What the push service was asked, in order.
@@ -229,14 +239,14 @@ impl<'a> View<'a> {
     /// Sorts a trace.
     #[must_use]
     pub fn new(trace: &'a Trace) -> Self {
-        let mut calls: BTreeMap<(String, String), Vec<Said>> = BTreeMap::new();
+        let mut said: BTreeMap<(&str, String), Vec<Said>> = BTreeMap::new();
         let mut frames = Vec::new();
         for event in &trace.events {
             match event.kind {
                 Kind::SipSent | Kind::SipReceived if is_caller(&event.actor) => {
-                    let Some(said) = Said::of(event) else { continue };
-                    let Some(user) = from_user(&said) else { continue };
-                    calls.entry((event.actor.clone(), user)).or_default().push(said);
+                    let Some(one) = Said::of(event) else { continue };
+                    let call_id = one.message.call_id().to_owned();
+                    said.entry((&event.actor, call_id)).or_default().push(one);
                 }
                 Kind::RtcSent | Kind::RtcReceived if event.actor != "gateway" => {
                     frames.extend(Framed::of(event));
@@ -244,10 +254,13 @@ impl<'a> View<'a> {
                 _ => {}
             }
         }
-        let call = |((caller, mark), said)| Call { caller, mark, said };
+        let (calls, called) = placed::calls(said);
+        placed::mark_changes(&mut frames);
         Self {
             events: &trace.events,
-            calls: calls.into_iter().map(call).collect(),
+            placed: placed::placed(&frames, &called),
+            calls,
+            called,
             frames,
             pushes: pushes(&trace.events),
             sleeps: sleeps(&trace.events),
@@ -343,11 +356,6 @@ impl<'a> View<'a> {
             event.seq > seq && event.kind == Kind::WsOpened && apps.contains(&event.actor.as_str())
         })
     }
-}
-
-fn from_user(said: &Said) -> Option<String> {
-    let (_, user) = said.message.header("from")?.split_once("sip:")?;
-    Some(user.split('@').next().unwrap_or_default().to_owned())
 }
 
 fn pushes(events: &[Event]) -> Vec<Push> {
