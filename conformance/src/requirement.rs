@@ -48,6 +48,7 @@ pub struct Requirement {
 }
 
 const FILES: &[(&str, &str)] = &[
+    ("jsonrtc-call", include_str!("../requirements/jsonrtc-call.toml")),
     ("jsonrtc-session", include_str!("../requirements/jsonrtc-session.toml")),
     ("patent", include_str!("../requirements/patent.toml")),
     ("push-common", include_str!("../requirements/push-common.toml")),
@@ -56,6 +57,7 @@ const FILES: &[(&str, &str)] = &[
     ("sip-end", include_str!("../requirements/sip-end.toml")),
     ("sip-hold", include_str!("../requirements/sip-hold.toml")),
     ("sip-keepalive", include_str!("../requirements/sip-keepalive.toml")),
+    ("sip-network", include_str!("../requirements/sip-network.toml")),
     ("sip-wake", include_str!("../requirements/sip-wake.toml")),
 ];
 

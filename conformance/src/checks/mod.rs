@@ -3,6 +3,8 @@
 //! `wire`, and without the gateway's own events unless marked `sim`.
 
 mod faults;
+mod jsonrtc_call;
+mod jsonrtc_change;
 mod jsonrtc_session;
 mod patent;
 mod placed;
@@ -12,6 +14,7 @@ mod session_sleep;
 mod sip_end;
 mod sip_hold;
 mod sip_keepalive;
+mod sip_network;
 mod sip_wake;
 mod view;
 
@@ -98,6 +101,21 @@ pub const CHECKS: &[Check] = &[
     seen("sip.end.hold-expiry-480-once", sip_end::one_final),
     seen("sip.end.nothing-leaks-after-final", sip_end::nothing_leaks),
     seen("sip.end.client-watchdog-gets-terminal", sip_end::woken_is_told),
+    seen("sip.network.sleep-after-own-invite", sip_network::own_call_is_kept),
+    seen("sip.network.outbound-during-replay", sip_network::both_complete),
+    seen("sip.network.branch-unique-per-hop", sip_network::branches_are_unique),
+    seen("jsonrtc.call.start-becomes-invite", jsonrtc_call::start_becomes_invite),
+    seen("jsonrtc.call.progress-is-told", jsonrtc_call::progress_is_told),
+    seen("jsonrtc.call.prack-is-answered", jsonrtc_call::prack_is_answered),
+    seen("jsonrtc.call.outcome-is-told", jsonrtc_call::outcome_is_told),
+    seen("jsonrtc.call.complete-becomes-ack", jsonrtc_call::complete_becomes_ack),
+    seen("jsonrtc.call.shutdown-becomes-cancel-or-bye", jsonrtc_call::shutdown_ends_call),
+    seen("jsonrtc.call.bye-becomes-shutdown", jsonrtc_call::bye_ends_call),
+    seen("jsonrtc.call.shutdown-keeps-session", jsonrtc_call::shutdown_keeps_session),
+    seen("jsonrtc.call.change-is-start", jsonrtc_change::change_is_start),
+    seen("jsonrtc.call.change-is-answered", jsonrtc_change::change_is_answered),
+    seen("jsonrtc.call.change-leaves-call", jsonrtc_change::change_leaves_call),
+    seen("jsonrtc.call.change-taken-back", jsonrtc_change::change_is_taken_back),
     seen("jsonrtc.session.token-acknowledged-before-sleep", jsonrtc_session::token_before_sleep),
     seen("jsonrtc.session.old-session-id-rehydrates", jsonrtc_session::rehydrates),
     seen("jsonrtc.session.held-call-is-start", jsonrtc_session::held_call_is_start),

@@ -48,6 +48,11 @@ impl Placed {
         self.told(view).find(|f| f.code() >= 200)
     }
 
+    /// The `shutdown` by which its app ended it.
+    pub fn gave_up<'a>(&'a self, view: &'a View<'_>) -> Option<&'a Framed> {
+        self.frames(view).find(|f| f.sent && f.text("header", "action") == "shutdown")
+    }
+
     fn is_of(&self, frame: &Framed) -> bool {
         frame.text("control", "correlation_id") == self.correlation
     }

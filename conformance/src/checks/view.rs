@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use reveille_trace::{Event, Kind, Trace};
 use serde_json::Value;
@@ -36,6 +37,26 @@ impl Said {
     #[must_use]
     pub fn asks(&self, method: &str) -> bool {
         self.sent && self.message.method() == Some(method)
+    }
+
+    /// True for a request of this method that reached the actor.
+    #[must_use]
+    pub fn hears(&self, method: &str) -> bool {
+        !self.sent && self.message.method() == Some(method)
+    }
+
+    /// True for a response of the actor's to a request of this method, with such a status.
+    #[must_use]
+    pub fn says(&self, method: &str, status: RangeInclusive<u16>) -> bool {
+        self.sent
+            && self.is_of(method)
+            && self.message.status().is_some_and(|s| status.contains(&s))
+    }
+
+    /// True for a request of this method, and for responses to one.
+    #[must_use]
+    pub fn is_of(&self, method: &str) -> bool {
+        self.message.cseq_method() == Some(method)
     }
 
     /// True if it went by a stream: nobody sends a request again there.
