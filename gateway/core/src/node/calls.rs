@@ -38,6 +38,7 @@ impl Node {
             deadline_wall_us: now_wall_us + self.config.wake_budget_ms * 1_000,
             accepted_wall_us: now_wall_us,
             phase: Phase::Held,
+            bye: None,
         };
         let Some(call) = Call::new(record) else { return };
         let (call_id, key) = (call.call_id.clone(), call.key.clone());
@@ -386,7 +387,13 @@ impl Node {
         let flow = call.record.flow.clone();
         let via = self.via(flow.transport, &branch);
         let bye = dialog.request(Method::BYE, &call.call_id, &via);
+        let mut record = call.record.clone();
+        record.bye = Some(Raw(bye.to_bytes()));
         self.end_call(session, subsession, Dirty::Urgent);
+        // A peer that never hears of the end would keep half a call.
+        if let Some(entry) = self.entries.get_mut(session) {
+            entry.changes.push(Change::PutCall(Box::new(record)));
+        }
         self.ask_within(session, subsession, flow, bye, Asked::Bye);
     }
 

@@ -80,6 +80,7 @@ impl Node {
             deadline_wall_us: now_wall_us + self.config.no_answer_ms * 1_000,
             accepted_wall_us: now_wall_us,
             phase: Phase::Placed { correlation, cancelled: false },
+            bye: None,
         };
         let Some(mut call) = Call::new(record) else { return };
         call.authorised = frame.header.authorization.is_some();

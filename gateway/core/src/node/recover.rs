@@ -85,6 +85,10 @@ impl Node {
         call.record.flow = call.return_flow();
         let (call_id, key) = (call.call_id.clone(), call.key.clone());
         let flow = call.record.flow.clone();
+        if let Some(bye) = &call.record.bye {
+            self.recover_bye(&session, &subsession, flow, bye);
+            return;
+        }
         let phase = call.record.phase.clone();
         let Some(entry) = self.entries.get_mut(&session) else { return };
         entry.calls.insert(subsession.clone(), call);

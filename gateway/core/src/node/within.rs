@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::Node;
 use super::entry::{Asked, Dirty, Promise, Within};
 use crate::call::Call;
-use crate::io::Flow;
-use crate::record::SessionId;
+use crate::io::{Change, Flow};
+use crate::record::{Raw, SessionId};
 
 impl Node {
     /// A request within the call's dialog, for an answer that somebody waits for.
@@ -63,7 +63,11 @@ impl Node {
         answer: Result<&Message, u16>,
     ) {
         let (action, correlation) = match asked {
-            Asked::Bye | Asked::Info | Asked::Prack { correlation: None } => return,
+            Asked::Bye => {
+                self.forget_bye(session, subsession);
+                return;
+            }
+            Asked::Info | Asked::Prack { correlation: None } => return,
             Asked::Refresh => {
                 self.on_refreshed(session, subsession, answer);
                 return;
@@ -95,6 +99,36 @@ impl Node {
         if action == "start" {
             self.end_if_gone(session, subsession, status);
         }
+    }
+
+    /// The peer knows that the call is over, or cannot be told: its record goes.
+    fn forget_bye(&mut self, session: &SessionId, subsession: &str) {
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        // The app may have named another call so meanwhile.
+        if !entry.over && !entry.calls.contains_key(subsession) {
+            entry.changes.push(Change::DropCall { subsession: subsession.to_owned() });
+            self.touch(session, Dirty::Lazy);
+        }
+    }
+
+    /// A call that ended before a restart: its BYE goes again, under the same branch.
+    pub(super) fn recover_bye(
+        &mut self,
+        session: &SessionId,
+        subsession: &str,
+        flow: Flow,
+        bye: &Raw,
+    ) {
+        let Ok(request) = Message::parse(&bye.0) else { return };
+        let Some(entry) = self.entries.get(session) else { return };
+        let within = Within {
+            place: (session.clone(), subsession.to_owned()),
+            user: entry.session.record.user.clone(),
+            request,
+            asked: Asked::Bye,
+            authorised: false,
+        };
+        self.repeat(session, Promise::Ask { flow, within: Box::new(within) });
     }
 
     /// Sends the PRACK that is owed (RFC 3262 section 4). False if none is.

@@ -183,4 +183,7 @@ pub struct CallRecord {
     pub accepted_wall_us: u64,
     /// How far it has come.
     pub phase: Phase,
+    /// The call is over but for this BYE, which goes until it is answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bye: Option<Raw>,
 }

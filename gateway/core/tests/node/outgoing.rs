@@ -259,6 +259,22 @@ fn a_hang_up_before_the_answer_is_a_cancel_that_waits_for_a_provisional() {
 }
 
 #[test]
+fn a_bye_that_a_crash_took_goes_again_until_it_is_answered() {
+    let mut caller = Caller::new();
+    caller.up();
+    caller.say("message", "shutdown", "c9", &json!({}));
+    let bye = caller.sent("BYE").expect("a BYE");
+    caller.rig.crash();
+    assert_eq!(caller.count("BYE"), 2, "the peer may not have heard of it");
+    let again = caller.sent("BYE").expect("a BYE");
+    assert_eq!(again.to_bytes(), bye.to_bytes(), "one transaction");
+    caller.respond(&again, 200, "", &[], "");
+    caller.rig.wait_ms(1_500);
+    caller.rig.crash();
+    assert_eq!(caller.count("BYE"), 2, "the call is over and forgotten");
+}
+
+#[test]
 fn an_answer_that_crosses_the_cancel_is_acknowledged_and_hung_up() {
     let mut caller = Caller::new();
     caller.start("c2", "alice@example.com");

@@ -61,6 +61,7 @@ fn call(of: &str, subsession: &str, arrival: u64) -> CallRecord {
         deadline_wall_us: 9,
         accepted_wall_us: 8,
         phase: Phase::Held,
+        bye: None,
     }
 }
 
