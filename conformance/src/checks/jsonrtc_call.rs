@@ -26,7 +26,7 @@ fn is_calm(view: &View<'_>, placed: &Placed) -> bool {
             && event.actor == placed.app
             && (placed.seq..until).contains(&event.seq)
     });
-    !lost && !view.is_disturbed() && placed.gave_up(view).is_none()
+    !lost && !view.is_disturbed() && placed.withdrew(view).is_none()
 }
 
 fn sdp(frame: &Framed) -> &str {
@@ -42,7 +42,7 @@ pub(super) fn start_becomes_invite(view: &View<'_>) -> Outcome {
     each(&view.placed, |placed| {
         let mark = &placed.mark;
         let taken = placed.outcome(view).is_some_and(|told| told.code() == 200);
-        let gone = placed.gave_up(view).is_some() || is_killed(view, placed);
+        let gone = placed.withdrew(view).is_some() || is_killed(view, placed);
         let Some(leg) = placed.leg(view) else {
             return match placed.outcome(view) {
                 None if gone || !is_settled(view, placed.t_us) => Outcome::Silent,
@@ -138,7 +138,7 @@ pub(super) fn outcome_is_told(view: &View<'_>) -> Outcome {
         let said = placed.leg(view).map(|leg| leg.said.as_slice()).unwrap_or_default();
         let answer = said.iter().find(|said| said.says("INVITE", 200..=299));
         let refusal = said.iter().find(|said| said.says("INVITE", 300..=699));
-        let gone = placed.gave_up(view).is_some() || is_killed(view, placed);
+        let gone = placed.withdrew(view).is_some() || is_killed(view, placed);
         let Some(told) = placed.outcome(view) else {
             return match answer.or(refusal).filter(|said| is_settled(view, said.t_us)) {
                 Some(said) if !gone => {

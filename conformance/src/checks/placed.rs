@@ -53,6 +53,11 @@ impl Placed {
         self.frames(view).find(|f| f.sent && f.text("header", "action") == "shutdown")
     }
 
+    /// The `shutdown` by which its app ended it before it knew of an answer.
+    pub fn withdrew<'a>(&'a self, view: &'a View<'_>) -> Option<&'a Framed> {
+        self.gave_up(view).filter(|end| self.is_of(end))
+    }
+
     fn is_of(&self, frame: &Framed) -> bool {
         frame.text("control", "correlation_id") == self.correlation
     }

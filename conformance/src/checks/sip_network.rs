@@ -56,7 +56,7 @@ pub(super) fn both_complete(view: &View<'_>) -> Outcome {
             let mark = start.mark();
             let call = view.calls.iter().find(|call| call.mark == mark);
             let decided = call.is_some_and(|call| call.finals().next().is_some());
-            let gone = placed.gave_up(view).is_some() || is_killed(view, placed);
+            let gone = placed.withdrew(view).is_some() || is_killed(view, placed);
             if placed.outcome(view).is_none() && !gone {
                 return broken(format!("nothing came of the call {}", placed.mark), placed.seq);
             }
