@@ -176,8 +176,9 @@ pub(super) fn outcome_is_told(view: &View<'_>) -> Outcome {
     })
 }
 
-/// After the app's `complete` the one called has an ACK.
+/// After the app's `complete` the one called has an ACK, and needs to send nothing again for it.
 pub(super) fn complete_becomes_ack(view: &View<'_>) -> Outcome {
+    let limit_us = if view.over_sockets { 500_000 } else { 200_000 };
     each(&view.placed, |placed| {
         let Some(leg) = placed.leg(view) else { return Outcome::Silent };
         let complete = placed.frames(view).find(|f| {
@@ -186,7 +187,13 @@ pub(super) fn complete_becomes_ack(view: &View<'_>) -> Outcome {
                 && f.text("control", "correlation_id") == placed.correlation
         });
         let Some(complete) = complete else { return Outcome::Silent };
-        if leg.said.iter().any(|said| said.hears("ACK") && said.seq > complete.seq) {
+        let ack = leg.said.iter().find(|said| said.hears("ACK") && said.seq > complete.seq);
+        let late_us = ack.map_or(0, |ack| ack.t_us.saturating_sub(complete.t_us));
+        if ack.is_some() && late_us > limit_us && !view.is_disturbed() {
+            let ms = late_us / 1_000;
+            return broken(format!("{} has its ACK {ms} ms late", placed.mark), complete.seq);
+        }
+        if ack.is_some() {
             return Outcome::Met;
         }
         if !is_settled(view, complete.t_us) || view.is_struck_between(complete.seq, u64::MAX) {

@@ -20,11 +20,17 @@ pub enum Defect {
     ForgetsToTag,
     /// Every third frame to the app repeats the number of the one before.
     RepeatsSequence,
+    /// An app may sleep while the call that it placed waits for its answer.
+    SleepsInOwnCall,
+    /// The app's `complete` brings no ACK.
+    NeverAcknowledges,
+    /// A re-INVITE that finds no app is answered as if its dialog were gone.
+    EndsDialogForSleeper,
 }
 
 impl Defect {
     /// Every defect.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::DeliversBeforeStored,
         Self::ForgetsSecondPending,
         Self::DeliversTwiceAfterResume,
@@ -33,5 +39,8 @@ impl Defect {
         Self::ClearsRecordAt200,
         Self::ForgetsToTag,
         Self::RepeatsSequence,
+        Self::SleepsInOwnCall,
+        Self::NeverAcknowledges,
+        Self::EndsDialogForSleeper,
     ];
 }

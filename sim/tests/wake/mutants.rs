@@ -13,7 +13,7 @@ pub(crate) type Row = (Defect, &'static str, &'static str);
 const TWO_CALLS: &str = "wake/two-calls-at-once";
 const LOST_CONNECTION: &str = "app/websocket-drops-before-answer";
 
-pub(crate) const TABLE: [Row; 8] = [
+pub(crate) const TABLE: [Row; 11] = [
     (Defect::DeliversBeforeStored, "sip.hold.invite-durable-before-100-and-push", TWO_CALLS),
     (Defect::ForgetsSecondPending, "sip.hold.concurrent-callers-all-kept", TWO_CALLS),
     (Defect::DeliversTwiceAfterResume, "sip.wake.exactly-once-across-reconnects", LOST_CONNECTION),
@@ -22,6 +22,17 @@ pub(crate) const TABLE: [Row; 8] = [
     (Defect::ClearsRecordAt200, "sip.wake.answer-retransmitted-until-ack", "crash/before-the-ack"),
     (Defect::ForgetsToTag, "sip.hold.provisional-every-60s", "crash/while-it-rings"),
     (Defect::RepeatsSequence, "jsonrtc.session.sequence-survives-sleep", LOST_CONNECTION),
+    (
+        Defect::SleepsInOwnCall,
+        "sip.network.sleep-after-own-invite",
+        "call/sleep-refused-while-it-rings",
+    ),
+    (Defect::NeverAcknowledges, "jsonrtc.call.complete-becomes-ack", "call/placed"),
+    (
+        Defect::EndsDialogForSleeper,
+        "jsonrtc.call.change-leaves-call",
+        "call/renegotiated-while-cut-off",
+    ),
 ];
 
 fn decided(trace: &Trace, requirement: &str) -> (Observed, String) {

@@ -113,7 +113,9 @@ impl Node {
         let owner = Owner::Call(session.clone(), subsession.to_owned());
         self.timers.clear(Name::CallDeadline, &owner);
         self.put_call(session, subsession, Dirty::Urgent);
-        self.promise(session, Promise::Sip { flow, bytes });
+        if !planted!(self.config, NeverAcknowledges) {
+            self.promise(session, Promise::Sip { flow, bytes });
+        }
     }
 
     /// A 2xx that was acknowledged came again, perhaps after a restart: so does its ACK.

@@ -38,6 +38,12 @@ impl Node {
         let wait_s = self.dice.between(0, 10).to_string();
         let call = &self.entries[session].calls[subsession];
         match (&call.record.phase, call.exchange()) {
+            (Phase::Confirmed { .. }, None)
+                if planted!(self.config, EndsDialogForSleeper)
+                    && self.entries[session].session.attached().is_none() =>
+            {
+                self.refuse(key, request, 481, &[]);
+            }
             (Phase::Confirmed { .. }, None) => {
                 self.take_reinvite(key, &place, flow, request);
             }

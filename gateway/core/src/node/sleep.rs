@@ -102,7 +102,12 @@ impl Node {
     /// Why this session may not sleep now: it has a call, or nothing could wake it.
     fn sleep_refusal(&self, session: &SessionId) -> Option<(u16, &'static str)> {
         let entry = self.entries.get(session)?;
-        let in_call = entry.calls.values().any(|call| call.decided().is_none_or(|s| s < 300));
+        let sleeps = |call: &Call| {
+            planted!(self.config, SleepsInOwnCall)
+                && matches!(call.record.phase, Phase::Placed { .. })
+        };
+        let mut calls = entry.calls.values().filter(|call| !sleeps(call));
+        let in_call = calls.any(|call| call.decided().is_none_or(|s| s < 300));
         if in_call {
             return Some((491, "a call is under way: end it before you sleep"));
         }
