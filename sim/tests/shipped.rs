@@ -75,6 +75,9 @@ fn the_sweeps_strike_at_every_operation() {
         ("crash/sweep-of-the-plain-wake", "crash sweep of the plain wake"),
         ("crash/power-sweep-of-the-plain-wake", "power sweep of the plain wake"),
         ("crash/sweep-of-a-cancelled-wake", "crash sweep of a cancelled wake"),
+        ("call/sweep-of-a-placed-call", "crash sweep of a placed call"),
+        ("call/sweep-of-a-cancelled-call", "crash sweep of a cancelled call"),
+        ("call/sweep-of-a-renegotiation", "crash sweep of a renegotiation"),
     ];
     for (id, name) in sweeps {
         let cases = SEASON.played.iter().map(|p| &p.case).filter(|case| case.scenario == id);

@@ -256,8 +256,8 @@ fn is_end(frame: &Framed) -> bool {
 
 /// True if the app has no socket when the play ends.
 fn is_away(view: &View<'_>, placed: &Placed) -> bool {
-    let own = view.events.iter().filter(|event| event.actor == placed.app);
-    let last = own.filter(|e| matches!(e.kind, Kind::WsOpened | Kind::WsClosed)).last();
+    let mut own = view.events.iter().filter(|event| event.actor == placed.app);
+    let last = own.rfind(|e| matches!(e.kind, Kind::WsOpened | Kind::WsClosed));
     last.is_none_or(|event| event.kind == Kind::WsClosed)
 }
 

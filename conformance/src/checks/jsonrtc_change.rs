@@ -126,8 +126,8 @@ pub(super) fn change_is_taken_back(view: &View<'_>) -> Outcome {
         each(cancels, |cancel| {
             let number = cancel.message.cseq_number();
             let of = |said: &&Said| !said.sent && said.message.cseq_number() == number;
-            let ends = leg.changes.iter().filter(of).filter(|said| said.is_of("INVITE"));
-            let end = ends.filter(|said| said.message.status() >= Some(200)).last();
+            let mut ends = leg.changes.iter().filter(of).filter(|said| said.is_of("INVITE"));
+            let end = ends.rfind(|said| said.message.status() >= Some(200));
             let Some(end) = end else {
                 return broken("a re-INVITE was taken back and has no final", cancel.seq);
             };

@@ -49,7 +49,7 @@ fn a_request_goes_to_the_user_it_names_or_along_its_route() {
         let own = ("Route", format!("<sip:registrar:{port};lr>"));
         let other = ("Route", "<sip:further:5070;lr>".to_owned());
         let target = "sip:alice@alice:5062";
-        assert_eq!(host(&proxy, target, &[own.clone()]), "alice:5062");
+        assert_eq!(host(&proxy, target, std::slice::from_ref(&own)), "alice:5062");
         assert_eq!(host(&proxy, target, &[own.clone(), other.clone()]), "further:5070");
         let on = passed(&proxy, &asked("INVITE", target, "z9hG4bK1", &[own, other]));
         assert_eq!(on.all("route").collect::<Vec<_>>(), ["<sip:further:5070;lr>"]);
