@@ -205,7 +205,8 @@ impl Phone {
         loop {
             if let Some((opcode, text)) = take_frame(&mut self.heard) {
                 if opcode == 8 {
-                    let code = text.bytes().take(2).fold(0_u32, |code, byte| code << 8 | u32::from(byte));
+                    let code =
+                        text.bytes().take(2).fold(0_u32, |code, byte| code << 8 | u32::from(byte));
                     return Err(broken(&format!("a close frame, {code}, {text:?}")));
                 }
                 if let Some(sequence) = number(&text, "\"sequence\":") {

@@ -40,6 +40,18 @@ pub(crate) fn end(heard: &[u8]) -> Result<Option<usize>, Refusal> {
     Ok(found)
 }
 
+/// Judges the head of an HTTP request on the WebSocket port: the status that refuses it and what to
+/// send instead (RFC 9112, RFC 6455 section 4.2.1). `None`: it would be let in to be authenticated, or
+/// more of it is to come.
+#[must_use]
+pub fn judge_head(bytes: &[u8]) -> Option<(u16, String)> {
+    let judged = end(bytes).and_then(|end| match end {
+        Some(length) => read(&bytes[..length], |_| true).map(drop),
+        None => Ok(()),
+    });
+    judged.err().map(|refusal| (refusal.status, refusal.what.into_owned()))
+}
+
 /// Reads a whole head; `is_served` knows the paths. Returns the request, and the answer that lets it
 /// in if nobody objects.
 pub(crate) fn read(

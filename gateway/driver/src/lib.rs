@@ -23,3 +23,4 @@ mod world;
 mod ws;
 
 pub use gateway::{Gateway, Running, StartError, Stopper};
+pub use head::judge_head;
