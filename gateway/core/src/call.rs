@@ -10,7 +10,7 @@ use crate::record::{CallRecord, Phase, Raw};
 use crate::transaction::TransactionKey;
 
 /// Methods that this gateway takes, as Allow says them.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
@@ -143,18 +143,9 @@ impl Call {
             .with("Content-Length", "0")
     }
 
-    /// The way back to the caller when the way it came is gone (RFC 3261 section 18.2.2): for a
-    /// stream, a new connection to where the Via says that the caller listens.
+    /// The way back to the caller when the way it came is gone.
     pub(crate) fn return_flow(&self) -> Flow {
-        let mut flow = self.record.flow.clone();
-        flow.connection = None;
-        if flow.transport.is_reliable()
-            && let Ok(via) = self.invite.via()
-        {
-            let host = via.received.as_deref().unwrap_or(&via.host);
-            flow.peer = format!("{host}:{}", via.port.unwrap_or(5060));
-        }
-        flow
+        self.record.flow.return_of(&self.invite)
     }
 
     /// Marks the final response as decided.

@@ -26,6 +26,7 @@ mod dice;
 mod digest;
 mod gate;
 pub mod io;
+mod message;
 #[cfg(feature = "mutants")]
 pub mod mutant;
 pub mod node;

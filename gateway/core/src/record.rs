@@ -1,10 +1,14 @@
 //! What must survive the process: plain, versioned, serialisable. What is not here may be lost.
 
+mod message;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::io::Flow;
+
+pub use message::{Answer, Delivery, MessageRecord};
 
 /// The version that this build writes. It reads this one and refuses any other by name.
 pub const VERSION: u16 = 1;
@@ -102,7 +106,7 @@ pub struct SessionRecord {
     pub last_in: u64,
     /// Frames that the app has not acknowledged, in order.
     pub unacknowledged: Vec<SentFrame>,
-    /// The last arrival number given to a call.
+    /// The last arrival number given to a call or a message.
     pub last_arrival: u64,
     /// Wall time at which the registration upstream runs out; 0 before the first.
     pub registered_until_wall_us: u64,
@@ -240,4 +244,4 @@ macro_rules! encoded {
         }
     )+};
 }
-encoded!(SessionRecord, CallRecord);
+encoded!(SessionRecord, CallRecord, MessageRecord);

@@ -41,6 +41,12 @@ pub enum Name {
     CallDeadline,
     /// RFC 3261 13.3.1.1: repeats the provisional of a held call.
     Provisional,
+    /// The sender of a message waited long enough for the app: 202.
+    MessageWait,
+    /// A message is kept no longer, or its sender can no longer repeat it.
+    MessageEnd,
+    /// RFC 4320 4.2: 100 for a non-INVITE request that is still unanswered.
+    Trying,
     /// Next push attempt.
     WakeAttempt,
     /// No frame came from the app after a `start`.
@@ -78,6 +84,9 @@ impl Name {
             Self::NoAck => "no-ack",
             Self::CallDeadline => "call-deadline",
             Self::Provisional => "provisional",
+            Self::MessageWait => "message-wait",
+            Self::MessageEnd => "message-end",
+            Self::Trying => "trying",
             Self::WakeAttempt => "wake-attempt",
             Self::StartSilence => "start-silence",
             Self::Grace => "grace",
@@ -97,6 +106,7 @@ pub(crate) enum Owner {
     Server(TransactionKey),
     Client(String),
     Call(SessionId, String),
+    Message(SessionId, String),
     Session(SessionId),
     Socket(SocketId),
 }

@@ -201,7 +201,9 @@ impl Node {
         let Some(entry) = self.entries.get_mut(session) else { return };
         if let Some(cslr) = frame.header.cslr {
             entry.session.acknowledge(cslr);
+            self.note_delivered(session);
         }
+        let Some(entry) = self.entries.get_mut(session) else { return };
         let replay = entry.session.replay();
         let held = frame.subsessions();
         let offered: Vec<_> = entry
@@ -217,9 +219,7 @@ impl Node {
             offered.truncate(1);
         }
         self.add_defective_offers(session, &mut offered);
-        for subsession in offered {
-            self.offer(session, &subsession);
-        }
+        self.offer_in_order(session, &offered);
         let waiting = self.entries.get(session).is_some_and(super::entry::Entry::has_pending);
         if waiting {
             let owner = Owner::Session(session.clone());
@@ -295,6 +295,7 @@ impl Node {
         let acked = frame.control.ack_sequence.or(frame.control.sequence.filter(|_| is_ack));
         if acked.is_some_and(|sequence| entry.session.acknowledge(sequence)) {
             self.touch(session, Dirty::Lazy);
+            self.note_delivered(session);
         }
         if !is_ack {
             self.on_numbered(session, socket, frame, |node, frame| {
@@ -343,6 +344,9 @@ impl Node {
             ("call", "start") => self.on_start_answer(session, frame),
             ("call", "shutdown") => self.on_shutdown(session, frame),
             ("call", "complete" | "prack" | "trickle") => {}
+            ("messaging", "send") if frame.control.kind != FrameType::Request => {
+                self.on_send_answer(session, frame);
+            }
             (package, action) => {
                 let short = |text: &str| text.chars().take(40).collect::<String>();
                 let (package, action) = (short(package), short(action));

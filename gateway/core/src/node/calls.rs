@@ -186,7 +186,8 @@ impl Node {
         self.timers.clear(Name::Provisional, &owner);
         let subsession = subsession.to_owned();
         self.promise(session, Promise::Respond { key, status, bytes, subsession });
-        if !self.entries.get(session).is_some_and(super::entry::Entry::has_pending) {
+        let now_us = self.now.mono_us;
+        if !self.entries.get(session).is_some_and(|entry| entry.wants_wake(now_us)) {
             self.end_wake(session);
         }
     }

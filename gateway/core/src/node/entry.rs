@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use crate::call::Call;
 use crate::gate::Gate;
 use crate::io::{Change, SocketId};
+use crate::message::InstantMessage;
 use crate::record::SessionId;
 use crate::registration::Registration;
 use crate::session::Session;
@@ -62,6 +63,7 @@ pub(super) struct Joining {
 pub(super) struct Entry {
     pub(super) session: Session,
     pub(super) calls: BTreeMap<String, Call>,
+    pub(super) messages: BTreeMap<String, InstantMessage>,
     pub(super) wake: Option<Wake>,
     /// When the last wake began, in monotonic microseconds.
     pub(super) woken_us: Option<u64>,
@@ -83,6 +85,7 @@ impl Entry {
         Self {
             session,
             calls: BTreeMap::new(),
+            messages: BTreeMap::new(),
             wake: None,
             woken_us: None,
             registration: None,

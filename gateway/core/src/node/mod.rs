@@ -4,6 +4,7 @@
 mod app;
 mod calls;
 mod entry;
+mod messages;
 mod recover;
 mod settle;
 mod sip;
@@ -64,6 +65,8 @@ pub struct Node {
     dialogs: BTreeMap<String, BTreeSet<(SessionId, String)>>,
     wakes: BTreeMap<u64, SessionId>,
     last_wake: u64,
+    /// Messages dropped by this process before their app had them.
+    dropped_messages: u64,
     born: u64,
     draining: bool,
     /// Sessions that this input changed, and the promises it made, until they are settled.
@@ -92,6 +95,7 @@ impl Node {
             dialogs: BTreeMap::new(),
             wakes: BTreeMap::new(),
             last_wake: 0,
+            dropped_messages: 0,
             born: 0,
             draining: false,
             touched: BTreeSet::new(),
@@ -122,7 +126,9 @@ impl Node {
 
     fn route(&mut self, input: Input) {
         match input {
-            Input::Started { sessions, calls } => self.recover(sessions, calls),
+            Input::Started { sessions, calls, messages } => {
+                self.recover(sessions, calls, messages);
+            }
             Input::Sip { flow, message } => self.on_sip(flow, &message),
             Input::SipUnsent { flow } => self.on_unsent(&flow),
             Input::SocketOpened { socket, user, app } => self.on_opened(socket, user, app),
@@ -156,6 +162,10 @@ impl Node {
                 Name::Provisional => self.repeat_provisional(&session, &subsession),
                 _ => self.on_call_deadline(&session, &subsession),
             },
+            Owner::Message(session, subsession) => match name {
+                Name::MessageWait => self.on_message_wait(&session, &subsession),
+                _ => self.on_message_end(&session, &subsession),
+            },
             Owner::Session(session) => match name {
                 Name::WakeAttempt => self.step_wake(&session),
                 Name::StartSilence => self.on_start_silence(&session),
@@ -179,7 +189,7 @@ impl Node {
 
     fn on_server_timer(&mut self, name: Name, key: &TransactionKey) {
         let mut acts = Vec::new();
-        if let Some((server, _)) = self.servers.get(key) {
+        if let Some((server, _)) = self.servers.get_mut(key) {
             server.timer(name, &mut acts);
         }
         self.act_server(key, acts);

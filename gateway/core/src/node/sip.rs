@@ -6,11 +6,12 @@ use super::entry::{Dirty, Promise};
 use super::{Invite, Node};
 use crate::call::ALLOW;
 use crate::io::{Flow, Transport};
+use crate::message::ACCEPT;
 use crate::record::{Phase, SessionId};
 use crate::transaction::{InviteServer, Server, TransactionKey};
 
 /// Whom a Request-URI names.
-enum Target {
+pub(super) enum Target {
     Session(SessionId),
     /// A user of ours without a session.
     Absent,
@@ -89,7 +90,7 @@ impl Node {
 
     /// A token of ours in the user part names one session; an address of record of a served domain,
     /// or of our own address, names the user: the newest of the user's sessions.
-    fn target(&self, request: &Message) -> Target {
+    pub(super) fn target(&self, request: &Message) -> Target {
         let Some(uri) = request.uri().and_then(|uri| Uri::parse(uri).ok()) else {
             return Target::Unknown;
         };
@@ -176,10 +177,9 @@ impl Node {
             self.act_server(key, act.into_iter().collect());
             return;
         }
-        let server = Server::new(flow.transport.is_reliable(), self.config.timers);
-        self.servers.insert(key.clone(), (server, flow));
+        self.begin_server(key, flow, request);
         let method = request.method().cloned().unwrap_or(Method::OPTIONS);
-        let is_served = [Method::BYE, Method::OPTIONS].contains(&method);
+        let is_served = [Method::BYE, Method::OPTIONS, Method::MESSAGE].contains(&method);
         if method == Method::CANCEL {
             self.on_cancel(key, request);
         } else if let Some(tags) = required(request).filter(|_| is_served) {
@@ -188,12 +188,24 @@ impl Node {
             self.on_bye(key, request);
         } else if method == Method::OPTIONS {
             self.on_options(key, request);
+        } else if method == Method::MESSAGE {
+            self.on_message(key, request);
         } else if request.to().is_ok_and(|to| to.tag().is_some()) {
             self.on_mid_dialog(key, request);
         } else {
             let known = is_known(&method);
             self.reply(key, request, if known { 405 } else { 501 }, &[("Allow", ALLOW.to_owned())]);
         }
+    }
+
+    /// A server transaction, which says 100 if nothing else was said by then.
+    pub(super) fn begin_server(&mut self, key: &TransactionKey, flow: Flow, request: &Message) {
+        let trying = request.reply(100, Message::reason_phrase(100), None).to_bytes();
+        let reliable = flow.transport.is_reliable();
+        let mut acts = Vec::new();
+        let server = Server::begin(reliable, self.config.timers, trying, &mut acts);
+        self.servers.insert(key.clone(), (server, flow));
+        self.act_server(key, acts);
     }
 
     /// A request within a dialog that this gateway does not carry: the dialog stays.
@@ -223,7 +235,8 @@ impl Node {
             Target::Absent => 480,
             Target::Unknown => 404,
         };
-        let headers = [("Allow", ALLOW.to_owned()), ("Accept", "application/sdp".to_owned())];
+        let headers =
+            [("Allow", ALLOW.to_owned()), ("Accept", format!("application/sdp, {ACCEPT}"))];
         self.reply(key, request, status, if status == 200 { &headers } else { &[] });
     }
 
@@ -270,7 +283,7 @@ impl Node {
     }
 
     /// Answers a non-INVITE request about which nothing is stored.
-    fn reply(
+    pub(super) fn reply(
         &mut self,
         key: &TransactionKey,
         request: &Message,
@@ -289,7 +302,7 @@ impl Node {
         self.act_server(key, acts);
     }
 
-    fn dialog_of(&self, request: &Message) -> Option<(SessionId, String)> {
+    pub(super) fn dialog_of(&self, request: &Message) -> Option<(SessionId, String)> {
         let places = self.dialogs.get(request.call_id().ok()?)?;
         let owns = |(session, subsession): &&(SessionId, String)| {
             let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
@@ -299,7 +312,11 @@ impl Node {
     }
 
     /// RFC 3261 section 12.2.2: a CSeq below one already seen is out of order.
-    fn is_old_cseq(&self, (session, subsession): &(SessionId, String), request: &Message) -> bool {
+    pub(super) fn is_old_cseq(
+        &self,
+        (session, subsession): &(SessionId, String),
+        request: &Message,
+    ) -> bool {
         let Some(entry) = self.entries.get(session) else { return false };
         let seen = match entry.calls.get(subsession).map(|call| &call.record.phase) {
             Some(Phase::Confirmed { remote_cseq, .. }) => *remote_cseq,

@@ -4,9 +4,10 @@ use reveille_trace::{Draft, Kind};
 use reveille_wire::jsonrtc::{Frame, MessageState, close};
 
 use super::Node;
-use super::entry::{Dirty, Entry, Promise};
+use super::entry::{Dirty, Promise};
 use crate::call::Call;
 use crate::io::{Change, SocketId};
+use crate::message::InstantMessage;
 use crate::record::{Phase, SessionId, SleepCause, Standing};
 use crate::session::Link;
 use crate::timer::{Name, Owner};
@@ -39,6 +40,9 @@ impl Node {
         let in_call = entry.calls.values().any(|call| call.decided().is_none_or(|s| s < 300));
         if in_call {
             return Some((491, "a call is under way: end it before you sleep"));
+        }
+        if entry.messages.values().any(InstantMessage::is_undelivered) {
+            return Some((491, "a message is on its way: confirm it before you sleep"));
         }
         if !entry.session.device_usable() && !self.config.sleep_without_token {
             return Some((400, "no usable device token: send payload.deviceToken with connect"));
@@ -124,7 +128,9 @@ impl Node {
     pub(super) fn on_lost(&mut self, session: &SessionId) {
         self.arm(Name::Grace, Owner::Session(session.clone()), self.config.grace_ms);
         self.trace_state(session, "loss");
-        if self.entries.get(session).is_some_and(Entry::has_pending) {
+        self.renew_wakes(session);
+        let now_us = self.now.mono_us;
+        if self.entries.get(session).is_some_and(|entry| entry.wants_wake(now_us)) {
             self.arm_wake(session);
         }
     }
@@ -139,9 +145,10 @@ impl Node {
         }
     }
 
-    /// The granted sleep is over. Calls accepted before are protected to the end of their budget.
+    /// The granted sleep is over. Calls and messages accepted before are protected to the end of their budget.
     pub(super) fn on_sleep_end(&mut self, session: &SessionId) {
-        if self.entries.get(session).is_some_and(Entry::has_pending) {
+        let now_us = self.now.mono_us;
+        if self.entries.get(session).is_some_and(|entry| entry.wants_wake(now_us)) {
             let wait_ms = self.config.wake_budget_ms.max(1_000);
             self.arm(Name::SleepEnd, Owner::Session(session.clone()), wait_ms);
         } else {
@@ -157,6 +164,7 @@ impl Node {
         for subsession in calls {
             self.end_call_with_session(session, &subsession);
         }
+        self.end_messages(session);
         self.end_wake(session);
         for name in [Name::Grace, Name::SleepEnd, Name::CloseWait, Name::StartSilence] {
             self.timers.clear(name, &Owner::Session(session.clone()));

@@ -174,9 +174,7 @@ impl Node {
         answer.header.extra.insert("pending".to_owned(), pending.len().into());
         self.send(session, answer);
         self.trace_state(session, "connect");
-        for subsession in pending {
-            self.offer(session, &subsession);
-        }
+        self.offer_in_order(session, &pending);
     }
 
     /// A device that connects afresh was reinstalled or lost its state: the session that it had
@@ -217,6 +215,7 @@ impl Node {
             entry.changes.push(Change::PutCall(Box::new(call.record.clone())));
             entry.calls.insert(subsession, call);
         }
+        self.take_messages_over(&old, session);
         if let Some(socket) = self.entries.get(&old).and_then(|old| old.session.socket()) {
             self.close(socket, reveille_wire::jsonrtc::close::HANDOVER, "superseded");
             self.forget_socket(socket);
@@ -360,6 +359,7 @@ impl Node {
         }
         if flow.connection.is_some() {
             self.move_calls(flow);
+            self.move_messages(flow);
         }
     }
 
