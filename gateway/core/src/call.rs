@@ -10,7 +10,7 @@ use crate::record::{CallRecord, Phase, Raw};
 use crate::transaction::TransactionKey;
 
 /// Methods that this gateway takes, as Allow says them.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, NOTIFY";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Call {

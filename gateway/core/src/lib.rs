@@ -33,6 +33,7 @@ pub mod node;
 pub mod record;
 mod registration;
 mod session;
+mod summary;
 mod timer;
 pub mod transaction;
 mod wake;

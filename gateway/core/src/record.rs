@@ -1,6 +1,7 @@
 //! What must survive the process: plain, versioned, serialisable. What is not here may be lost.
 
 mod message;
+mod subscription;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::io::Flow;
 
 pub use message::{Answer, Delivery, MessageRecord};
+pub use subscription::{Notified, SubscriptionRecord};
 
 /// The version that this build writes. It reads this one and refuses any other by name.
 pub const VERSION: u16 = 1;
@@ -73,7 +75,16 @@ pub struct SentFrame {
     pub text: String,
 }
 
-/// A session, without its calls.
+/// A message of the app on its way to the network: what the app is told of its end by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sending {
+    /// The subsession that the app gave it.
+    pub subsession: Option<String>,
+    /// The correlation id of its `send`.
+    pub correlation: Option<String>,
+}
+
+/// A session, without its calls and messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRecord {
     /// [`VERSION`] of the build that wrote it.
@@ -113,6 +124,12 @@ pub struct SessionRecord {
     /// The session of the same device that this one took the place of, with its calls. Its record
     /// is dropped after this one is durable; should both be found, this one holds.
     pub supersedes: Option<SessionId>,
+    /// Messages of the app whose final response is still to come.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sending: Vec<Sending>,
+    /// What the app subscribed to; kept up by the gateway, awake or asleep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscriptions: Vec<SubscriptionRecord>,
 }
 
 /// How far a call has come.

@@ -47,6 +47,8 @@ pub enum Name {
     MessageEnd,
     /// RFC 4320 4.2: 100 for a non-INVITE request that is still unanswered.
     Trying,
+    /// A subscription is to be refreshed, or its end to be taken for granted.
+    Subscribe,
     /// Next push attempt.
     WakeAttempt,
     /// No frame came from the app after a `start`.
@@ -87,6 +89,7 @@ impl Name {
             Self::MessageWait => "message-wait",
             Self::MessageEnd => "message-end",
             Self::Trying => "trying",
+            Self::Subscribe => "subscribe",
             Self::WakeAttempt => "wake-attempt",
             Self::StartSilence => "start-silence",
             Self::Grace => "grace",
@@ -107,6 +110,7 @@ pub(crate) enum Owner {
     Client(String),
     Call(SessionId, String),
     Message(SessionId, String),
+    Subscription(SessionId, String),
     Session(SessionId),
     Socket(SocketId),
 }

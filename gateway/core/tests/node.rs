@@ -662,7 +662,11 @@ fn what_is_required_is_named_as_unsupported_and_a_refused_method_meets_those_all
         assert_eq!(rig.statuses(call), [status]);
         let answer = rig.sip.iter().find(|message| message.call_id() == Ok(call));
         let allowed = answer.expect("an answer").values("Allow");
-        assert_eq!(allowed, ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "MESSAGE"], "{call}");
+        assert_eq!(
+            allowed,
+            ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "MESSAGE", "NOTIFY"],
+            "{call}"
+        );
     }
     assert!(rig.pushes.is_empty());
 

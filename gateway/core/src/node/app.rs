@@ -344,9 +344,14 @@ impl Node {
             ("call", "start") => self.on_start_answer(session, frame),
             ("call", "shutdown") => self.on_shutdown(session, frame),
             ("call", "complete" | "prack" | "trickle") => {}
-            ("messaging", "send") if frame.control.kind != FrameType::Request => {
-                self.on_send_answer(session, frame);
+            ("messaging", "send") if frame.control.kind == FrameType::Request => {
+                self.on_send(session, frame);
             }
+            ("messaging", "send") => self.on_send_answer(session, frame),
+            ("message_notification", "start") if frame.control.kind == FrameType::Request => {
+                self.on_subscribe(session, frame);
+            }
+            ("message_notification", "shutdown") => self.on_unsubscribe(session, frame),
             (package, action) => {
                 let short = |text: &str| text.chars().take(40).collect::<String>();
                 let (package, action) = (short(package), short(action));

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use super::errand::Errand;
+use super::subscriptions::Dialog;
 use crate::call::Call;
 use crate::gate::Gate;
 use crate::io::{Change, SocketId};
@@ -23,6 +25,8 @@ pub(super) enum Promise {
     Close { socket: SocketId, code: u16, reason: &'static str },
     /// A push attempt.
     Push { wake: u64, attempt: u32 },
+    /// A request that an app waits for, by its number.
+    Errand(u64),
     /// A BYE of ours.
     Bye { bytes: Vec<u8>, branch: String, flow: crate::io::Flow },
     /// The record of the session that this one took the place of may go.
@@ -34,6 +38,8 @@ pub(super) enum Promise {
 pub(super) enum Purpose {
     /// REGISTER for this session.
     Register(SessionId),
+    /// A request that this session's app waits for, by its number.
+    Errand(SessionId, u64),
     /// Ends a dialog; nobody waits for the answer.
     Bye,
 }
@@ -64,6 +70,10 @@ pub(super) struct Entry {
     pub(super) session: Session,
     pub(super) calls: BTreeMap<String, Call>,
     pub(super) messages: BTreeMap<String, InstantMessage>,
+    /// The SIP side of the subscriptions in the record, by subsession.
+    pub(super) subscriptions: BTreeMap<String, Dialog>,
+    /// Requests of ours under way.
+    pub(super) errands: BTreeMap<u64, Errand>,
     pub(super) wake: Option<Wake>,
     /// When the last wake began, in monotonic microseconds.
     pub(super) woken_us: Option<u64>,
@@ -86,6 +96,8 @@ impl Entry {
             session,
             calls: BTreeMap::new(),
             messages: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+            errands: BTreeMap::new(),
             wake: None,
             woken_us: None,
             registration: None,

@@ -129,7 +129,8 @@ impl Node {
         self.promise(session, Promise::Text { socket, text, hop: None });
     }
 
-    /// Gives the app these calls and every held message, in the order in which they arrived.
+    /// Gives the app these calls and every held message, in the order in which they arrived, and
+    /// then what its subscriptions have come to.
     pub(super) fn offer_in_order(&mut self, session: &SessionId, calls: &[String]) {
         let Some(entry) = self.entries.get(session) else { return };
         let arrival_of = |id: &String| entry.calls.get(id).map(|call| call.record.arrival);
@@ -146,6 +147,7 @@ impl Node {
                 self.offer_message(session, &subsession);
             }
         }
+        self.offer_all_notified(session);
     }
 
     /// The app's answer to a `send` of ours. One that comes after its sender was told 202 says only

@@ -4,11 +4,14 @@
 mod app;
 mod calls;
 mod entry;
+mod errand;
 mod messages;
 mod recover;
+mod sending;
 mod settle;
 mod sip;
 mod sleep;
+mod subscriptions;
 mod upstream;
 mod waking;
 
@@ -63,8 +66,11 @@ pub struct Node {
     clients: BTreeMap<String, (Client, Flow, Purpose)>,
     /// Calls by SIP Call-ID.
     dialogs: BTreeMap<String, BTreeSet<(SessionId, String)>>,
+    /// Subscriptions by SIP Call-ID.
+    notified: BTreeMap<String, (SessionId, String)>,
     wakes: BTreeMap<u64, SessionId>,
     last_wake: u64,
+    last_errand: u64,
     /// Messages dropped by this process before their app had them.
     dropped_messages: u64,
     born: u64,
@@ -93,8 +99,10 @@ impl Node {
             servers: BTreeMap::new(),
             clients: BTreeMap::new(),
             dialogs: BTreeMap::new(),
+            notified: BTreeMap::new(),
             wakes: BTreeMap::new(),
             last_wake: 0,
+            last_errand: 0,
             dropped_messages: 0,
             born: 0,
             draining: false,
@@ -166,6 +174,9 @@ impl Node {
                 Name::MessageWait => self.on_message_wait(&session, &subsession),
                 _ => self.on_message_end(&session, &subsession),
             },
+            Owner::Subscription(session, subsession) => {
+                self.on_subscribe_due(&session, &subsession);
+            }
             Owner::Session(session) => match name {
                 Name::WakeAttempt => self.step_wake(&session),
                 Name::StartSilence => self.on_start_silence(&session),

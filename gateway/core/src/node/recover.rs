@@ -80,6 +80,8 @@ impl Node {
         let wait_ms = self.dice.between(0, SPREAD_MS);
         self.arm(Name::Register, Owner::Session(id.clone()), wait_ms);
         self.trace_state(&id, "recovered");
+        self.recover_sending(&id);
+        self.recover_subscriptions(&id, SPREAD_MS);
     }
 
     fn recover_call(&mut self, mut record: CallRecord) {

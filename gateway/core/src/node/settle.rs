@@ -118,6 +118,7 @@ impl Node {
             }
             Promise::Close { socket, code, reason } => self.close(socket, code, reason),
             Promise::Push { wake, attempt } => self.keep_push(session, wake, attempt),
+            Promise::Errand(id) => self.send_errand(session, id),
             Promise::Bye { bytes, branch, flow } => {
                 self.start_client(&branch, flow, bytes, Purpose::Bye);
             }

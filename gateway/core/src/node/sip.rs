@@ -179,7 +179,8 @@ impl Node {
         }
         self.begin_server(key, flow, request);
         let method = request.method().cloned().unwrap_or(Method::OPTIONS);
-        let is_served = [Method::BYE, Method::OPTIONS, Method::MESSAGE].contains(&method);
+        let is_served =
+            [Method::BYE, Method::OPTIONS, Method::MESSAGE, Method::NOTIFY].contains(&method);
         if method == Method::CANCEL {
             self.on_cancel(key, request);
         } else if let Some(tags) = required(request).filter(|_| is_served) {
@@ -190,8 +191,13 @@ impl Node {
             self.on_options(key, request);
         } else if method == Method::MESSAGE {
             self.on_message(key, request);
+        } else if method == Method::NOTIFY && self.dialog_of(request).is_none() {
+            self.on_notify(key, request);
         } else if request.to().is_ok_and(|to| to.tag().is_some()) {
             self.on_mid_dialog(key, request);
+        } else if [Method::INFO, Method::UPDATE, Method::PRACK].contains(&method) {
+            // They have no meaning but in a dialog, and this is in none.
+            self.reply(key, request, 481, &[]);
         } else {
             let known = is_known(&method);
             self.reply(key, request, if known { 405 } else { 501 }, &[("Allow", ALLOW.to_owned())]);

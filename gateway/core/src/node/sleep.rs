@@ -165,6 +165,7 @@ impl Node {
             self.end_call_with_session(session, &subsession);
         }
         self.end_messages(session);
+        self.end_subscriptions(session);
         self.end_wake(session);
         for name in [Name::Grace, Name::SleepEnd, Name::CloseWait, Name::StartSilence] {
             self.timers.clear(name, &Owner::Session(session.clone()));
@@ -220,6 +221,7 @@ impl Node {
             self.forget_socket(socket);
         }
         self.contacts.remove(&entry.session.record.contact);
+        self.notified.retain(|_, (owner, _)| owner != session);
         self.invites
             .retain(|_, invite| invite.call.as_ref().is_none_or(|(owner, _)| owner != session));
         self.dialogs.retain(|_, places| {

@@ -45,6 +45,8 @@ impl Node {
             last_arrival: 0,
             registered_until_wall_us: 0,
             supersedes: None,
+            sending: Vec::new(),
+            subscriptions: Vec::new(),
         };
         self.born += 1;
         let session = Session::new(record, Link::Attached(socket));
@@ -102,17 +104,26 @@ impl Node {
             .with("Supported", "path, outbound")
             .with("Content-Length", "0");
         if let Some(ask) = &registration.ask {
-            let secret = self.config.user(&record.user)?.secret.0.as_str();
-            let value = digest::answer(
-                ask,
-                (&record.user, secret),
-                ("REGISTER", &registrar.uri),
-                (registration.nonce_count, cnonce),
-            );
-            let name = if ask.proxy { "Proxy-Authorization" } else { "Authorization" };
+            let count = (registration.nonce_count, cnonce);
+            let asked = ("REGISTER", registrar.uri.as_str());
+            let (name, value) = self.credentials(&record.user, ask, asked, count)?;
             request.push(name, value);
         }
         Some(request)
+    }
+
+    /// The header that answers a challenge for a user of ours.
+    pub(super) fn credentials(
+        &self,
+        user: &str,
+        ask: &Ask,
+        asked: (&str, &str),
+        count: (u32, &str),
+    ) -> Option<(&'static str, String)> {
+        let secret = self.config.user(user)?.secret.0.as_str();
+        let value = digest::answer(ask, (user, secret), asked, count);
+        let name = if ask.proxy { "Proxy-Authorization" } else { "Authorization" };
+        Some((name, value))
     }
 
     /// Removes the binding upstream, with nobody waiting for it.
@@ -286,9 +297,15 @@ impl Node {
         let event = client.response(status, &mut acts);
         let purpose = purpose.clone();
         self.act_client(&branch, acts);
-        if let (Some(ClientEvent::Final), Purpose::Register(session)) = (event, purpose) {
-            let answer = self.read_register_answer(&session, status, response);
-            self.on_register_answer(&session, answer);
+        match (event, purpose) {
+            (Some(ClientEvent::Final), Purpose::Register(session)) => {
+                let answer = self.read_register_answer(&session, status, response);
+                self.on_register_answer(&session, answer);
+            }
+            (Some(ClientEvent::Final), Purpose::Errand(session, id)) => {
+                self.on_errand_answer(&session, id, status, Some(response));
+            }
+            _ => {}
         }
     }
 
@@ -335,8 +352,14 @@ impl Node {
     }
 
     fn on_no_answer(&mut self, event: Option<ClientEvent>, purpose: Purpose) {
-        if let (Some(ClientEvent::NoAnswer), Purpose::Register(session)) = (event, purpose) {
-            self.on_register_answer(&session, Answer::Failed(408, None));
+        match (event, purpose) {
+            (Some(ClientEvent::NoAnswer), Purpose::Register(session)) => {
+                self.on_register_answer(&session, Answer::Failed(408, None));
+            }
+            (Some(ClientEvent::NoAnswer), Purpose::Errand(session, id)) => {
+                self.on_errand_answer(&session, id, 408, None);
+            }
+            _ => {}
         }
     }
 
@@ -384,7 +407,7 @@ impl Node {
 }
 
 /// The first Digest challenge with MD5 in a 401 or 407.
-fn ask(response: &Message) -> Option<Ask> {
+pub(super) fn ask(response: &Message) -> Option<Ask> {
     let challenges = response.challenges().ok()?;
     let usable = challenges.iter().find(|challenge| {
         let algorithm = challenge.param("algorithm");

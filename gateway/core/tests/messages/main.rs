@@ -5,4 +5,6 @@
 mod disk;
 mod every_order;
 mod rig;
+mod sending;
 mod situations;
+mod subscriptions;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reveille_gateway_core::config::{Config, Secret, User};
+use reveille_gateway_core::config::{Config, Registrar, Secret, User};
 use reveille_gateway_core::io::{
     Commit, Flow, Input, Output, PushOutcome, PushRequest, SocketId, Transport,
 };
@@ -43,6 +43,15 @@ pub(crate) fn config() -> Config {
         username: "bob".to_owned(),
         secret: Secret("sesame".to_owned()),
     });
+    config
+}
+
+/// With a registrar, which is the way to the network as well.
+pub(crate) fn with_registrar() -> Config {
+    let mut config = config();
+    let flow = Flow { local: String::new(), peer: "192.0.2.5:5060".to_owned(), ..udp() };
+    config.registrar =
+        Some(Registrar { uri: "sip:example.com".to_owned(), flow, expires_s: 3_600 });
     config
 }
 
@@ -243,5 +252,23 @@ impl Rig {
         });
         frame["header"][name] = code.into();
         self.say(socket, &frame);
+    }
+
+    /// Requests of this method that went out, in order, without repetitions.
+    pub(crate) fn asked(&self, method: &str) -> Vec<Message> {
+        let wanted = |it: &&Message| it.method().is_some_and(|m| m.as_str() == method);
+        let mut asked: Vec<Message> = self.sip.iter().filter(wanted).cloned().collect();
+        asked.dedup_by_key(|it| it.via().map(|via| via.branch).unwrap_or_default());
+        asked
+    }
+
+    /// The network answers the latest request of this method; `fields` are name and value.
+    pub(crate) fn network(&mut self, method: &str, status: u16, fields: &[(&str, &str)]) {
+        let asked = self.asked(method).pop().expect("a request");
+        let mut answer = asked.reply(status, Message::reason_phrase(status), Some("n"));
+        for (name, value) in fields {
+            answer.push(name, value);
+        }
+        self.feed(Input::Sip { flow: udp(), message: Box::new(answer) });
     }
 }

@@ -40,6 +40,8 @@ fn session(name: &str, epoch: u64) -> SessionRecord {
         last_arrival: 0,
         registered_until_wall_us: 0,
         supersedes: None,
+        sending: Vec::new(),
+        subscriptions: Vec::new(),
     }
 }
 
