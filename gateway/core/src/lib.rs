@@ -30,6 +30,7 @@ mod message;
 #[cfg(feature = "mutants")]
 pub mod mutant;
 pub mod node;
+mod package;
 pub mod record;
 mod registration;
 mod session;

@@ -1,4 +1,4 @@
-//! The app's side: sockets, frames, and what the packages `register` and `call` ask for.
+//! The app's side: sockets, frames, their numbers, and what the package `call` asks for.
 
 use reveille_trace::{Draft, Kind};
 use reveille_wire::jsonrtc::{self, Bad, BadKind, Frame, FrameType, Inbound, MessageState, close};
@@ -6,6 +6,7 @@ use reveille_wire::jsonrtc::{self, Bad, BadKind, Frame, FrameType, Inbound, Mess
 use super::entry::{Dirty, Promise};
 use super::{Node, Socket};
 use crate::io::{Output, SocketId};
+use crate::package;
 use crate::record::{Device, Phase, SessionId};
 use crate::session::{Link, Order};
 use crate::timer::{Name, Owner};
@@ -335,33 +336,17 @@ impl Node {
     }
 
     fn on_new_frame(&mut self, session: &SessionId, frame: &Frame) {
-        let action = frame.header.action.as_deref().unwrap_or_default();
-        match (frame.control.package.as_str(), action) {
-            ("register", "hibernate") => self.on_hibernate(session, frame),
-            ("register", "connect") => {
-                self.refuse_frame(session, frame, 400, "this socket has its session already");
-            }
-            ("call", "start") => self.on_start_answer(session, frame),
-            ("call", "shutdown") => self.on_shutdown(session, frame),
-            ("call", "complete" | "prack" | "trickle") => {}
-            ("messaging", "send") if frame.control.kind == FrameType::Request => {
-                self.on_send(session, frame);
-            }
-            ("messaging", "send") => self.on_send_answer(session, frame),
-            ("message_notification", "start") if frame.control.kind == FrameType::Request => {
-                self.on_subscribe(session, frame);
-            }
-            ("message_notification", "shutdown") => self.on_unsubscribe(session, frame),
-            (package, action) => {
-                let short = |text: &str| text.chars().take(40).collect::<String>();
-                let (package, action) = (short(package), short(action));
-                let what = format!("no action \"{action}\" of package \"{package}\" here");
-                self.refuse_frame(session, frame, 404, &what);
-            }
+        if package::take(self, session, frame) {
+            return;
         }
+        let short = |text: &str| text.chars().take(40).collect::<String>();
+        let action = short(frame.header.action.as_deref().unwrap_or_default());
+        let package = short(&frame.control.package);
+        let what = format!("no action \"{action}\" of package \"{package}\" here");
+        self.refuse_frame(session, frame, 404, &what);
     }
 
-    fn on_start_answer(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_start_answer(&mut self, session: &SessionId, frame: &Frame) {
         let subsession = frame.control.subsession_id.clone().unwrap_or_default();
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(&subsession));
         match (frame.control.kind, call) {
@@ -395,7 +380,7 @@ impl Node {
 
     /// The app ends a call: an answered one by BYE once its ACK is there, one that still rings by
     /// 603.
-    fn on_shutdown(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_shutdown(&mut self, session: &SessionId, frame: &Frame) {
         let subsession = frame.control.subsession_id.clone().unwrap_or_default();
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(&subsession));
         let Some(call) = call else { return };
@@ -410,7 +395,7 @@ impl Node {
     }
 
     /// Sends a numbered frame, durable before it leaves.
-    pub(super) fn send(&mut self, session: &SessionId, frame: Frame) {
+    pub(crate) fn send(&mut self, session: &SessionId, frame: Frame) {
         let defect = planted!(self.config, RepeatsSequence);
         let Some(entry) = self.entries.get_mut(session) else { return };
         let (_, text) = entry.session.number(frame, defect);
@@ -421,7 +406,7 @@ impl Node {
         }
     }
 
-    pub(super) fn refuse_frame(
+    pub(crate) fn refuse_frame(
         &mut self,
         session: &SessionId,
         frame: &Frame,

@@ -14,7 +14,7 @@ use crate::record::{Sending, SessionId};
 const MOST_DATAGRAM: usize = 1_300;
 
 impl Node {
-    pub(super) fn on_send(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_send(&mut self, session: &SessionId, frame: &Frame) {
         let request = match self.build_message(session, frame) {
             Ok(request) => request,
             Err((code, what)) => return self.refuse_frame(session, frame, code, &what),

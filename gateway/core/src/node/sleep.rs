@@ -14,7 +14,7 @@ use crate::timer::{Name, Owner};
 
 impl Node {
     /// The app asks to sleep. Granting it is a promise: it leaves when the record says asleep.
-    pub(super) fn on_hibernate(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_hibernate(&mut self, session: &SessionId, frame: &Frame) {
         if let Some((code, reason)) = self.sleep_refusal(session) {
             self.refuse_frame(session, frame, code, reason);
             return;

@@ -1,20 +1,17 @@
 //! Package `message_notification`: subscriptions of an app, kept up by the gateway whether the app
-//! is awake or asleep (RFC 6665, RFC 3842). A sleeper is not woken for a NOTIFY: the latest state
-//! waits for it.
+//! is awake or asleep (RFC 6665, RFC 3842). What comes of them is in `notifications`.
 
 use reveille_wire::jsonrtc::{Frame, MessageState};
 use reveille_wire::sip::{Message, Method};
 
 use super::Node;
-use super::entry::{Dirty, Entry, Promise};
+use super::entry::{Dirty, Entry};
 use super::errand::{Cause, Errand, failure_for_app, target_uri};
-use crate::record::{Notified, Raw, SessionId, SubscriptionRecord};
+use crate::record::{SessionId, SubscriptionRecord};
 use crate::registration::refresh_after_ms;
-use crate::summary;
 use crate::timer::{Name, Owner};
-use crate::transaction::TransactionKey;
 
-const PACKAGE: &str = "message_notification";
+pub(super) const PACKAGE: &str = "message_notification";
 
 /// Subscriptions that one session may have.
 const MOST_SUBSCRIPTIONS: usize = 16;
@@ -22,25 +19,23 @@ const MOST_SUBSCRIPTIONS: usize = 16;
 const EXPIRES_S: (u64, u64, u64) = (3_600, 60, 86_400);
 /// A refresh that failed for now is tried again after so long.
 const AGAIN_MS: u64 = 60_000;
-/// An app that does not confirm so many frames is told of the latest state only when it is back.
-const MOST_UNSEEN: usize = 64;
 
 /// The SIP dialog of a subscription, and its CSeq numbers.
 #[derive(Debug, Clone)]
 pub(super) struct Dialog {
     call_id: String,
-    from_tag: String,
-    remote_tag: Option<String>,
+    pub(super) from_tag: String,
+    pub(super) remote_tag: Option<String>,
     /// Request-URI of what we send in the dialog: the notifier's Contact.
-    remote_target: Option<String>,
-    routes: Vec<String>,
+    pub(super) remote_target: Option<String>,
+    pub(super) routes: Vec<String>,
     local_cseq: u32,
-    remote_cseq: u32,
+    pub(super) remote_cseq: u32,
 }
 
 impl Node {
     /// `start` of the app.
-    pub(super) fn on_subscribe(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_subscribe(&mut self, session: &SessionId, frame: &Frame) {
         match self.read_subscription(session, frame) {
             Ok(record) => {
                 let subsession = record.subsession.clone();
@@ -239,7 +234,7 @@ impl Node {
     }
 
     /// `shutdown` of the app.
-    pub(super) fn on_unsubscribe(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_unsubscribe(&mut self, session: &SessionId, frame: &Frame) {
         let subsession = frame.control.subsession_id.clone().unwrap_or_default();
         let Some(entry) = self.entries.get_mut(session) else { return };
         let has_dialog =
@@ -257,7 +252,12 @@ impl Node {
     }
 
     /// Removes a subscription, and says so to an app that believes in it.
-    fn end_subscription(&mut self, session: &SessionId, subsession: &str, tell_app: bool) {
+    pub(super) fn end_subscription(
+        &mut self,
+        session: &SessionId,
+        subsession: &str,
+        tell_app: bool,
+    ) {
         self.forget_dialog(session, subsession);
         let Some(entry) = self.entries.get_mut(session) else { return };
         let subscriptions = &mut entry.session.record.subscriptions;
@@ -275,140 +275,13 @@ impl Node {
         }
     }
 
-    fn forget_dialog(&mut self, session: &SessionId, subsession: &str) {
+    pub(super) fn forget_dialog(&mut self, session: &SessionId, subsession: &str) {
         let owner = Owner::Subscription(session.clone(), subsession.to_owned());
         self.timers.clear(Name::Subscribe, &owner);
         let Some(entry) = self.entries.get_mut(session) else { return };
         if let Some(dialog) = entry.subscriptions.remove(subsession) {
             self.notified.remove(&dialog.call_id);
         }
-    }
-
-    /// A NOTIFY outside of call dialogs.
-    pub(super) fn on_notify(&mut self, key: &TransactionKey, request: &Message) {
-        let Some(event) = request.header("Event") else {
-            self.reply(key, request, 489, &[("Allow-Events", "message-summary".to_owned())]);
-            return;
-        };
-        let event = event.split(';').next().unwrap_or_default().trim().to_owned();
-        let place = request.call_id().ok().and_then(|id| self.notified.get(id)).cloned();
-        let Some((session, subsession)) = place else {
-            self.reply(key, request, 481, &[]);
-            return;
-        };
-        if let Err(status) = self.take_notify(&session, &subsession, request, &event) {
-            self.reply(key, request, status, &[]);
-            return;
-        }
-        self.on_notified(&session, &subsession, request);
-        let tag = request.to().ok().and_then(|to| to.tag().map(ToOwned::to_owned));
-        let bytes = request.reply(200, "OK", tag.as_deref()).to_bytes();
-        self.promise(&session, Promise::Reply { key: key.clone(), bytes });
-    }
-
-    /// Whether the NOTIFY belongs to the dialog, in order and of a size that is taken.
-    fn take_notify(
-        &mut self,
-        session: &SessionId,
-        subsession: &str,
-        request: &Message,
-        event: &str,
-    ) -> Result<(), u16> {
-        let most_bytes = self.config.most_message_bytes;
-        let Some(entry) = self.entries.get_mut(session).filter(|it| it.is_live()) else {
-            return Err(481);
-        };
-        let is_same_event = entry.subscription(subsession).is_some_and(|it| it.event == event);
-        let dialog = entry.subscriptions.get_mut(subsession).ok_or(481_u16)?;
-        let tag = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let to_tag = request.to().map(|to| tag(to.tag())).unwrap_or_default();
-        let from_tag = request.from().map(|from| tag(from.tag())).unwrap_or_default();
-        let is_other = dialog.remote_tag.as_ref().is_some_and(|known| *known != from_tag);
-        let cseq = request.cseq().map(|cseq| cseq.number).unwrap_or_default();
-        match () {
-            () if to_tag != dialog.from_tag || is_other || !is_same_event => return Err(481),
-            () if cseq < dialog.remote_cseq => return Err(500),
-            () if request.body.len() > most_bytes => return Err(413),
-            () => {}
-        }
-        dialog.remote_cseq = cseq;
-        if dialog.remote_tag.is_none() {
-            // It may come before the 200 to the SUBSCRIBE (RFC 6665 section 4.1.2.4).
-            dialog.remote_tag = Some(from_tag);
-            dialog.remote_target = contact_of(request);
-            dialog.routes = request.values("Record-Route").into_iter().map(str::to_owned).collect();
-        }
-        Ok(())
-    }
-
-    /// The state goes to an app that is there, else the latest one waits for it.
-    fn on_notified(&mut self, session: &SessionId, subsession: &str, request: &Message) {
-        let state = request.header("Subscription-State").unwrap_or_default().to_ascii_lowercase();
-        let content_type = request.header("Content-Type").unwrap_or_default().trim().to_owned();
-        let notified = Notified { content_type, body: Raw(request.body.clone()) };
-        let Some(entry) = self.entries.get_mut(session) else { return };
-        let is_deaf = entry.session.record.unacknowledged.len() >= MOST_UNSEEN;
-        let is_here = entry.session.attached().is_some() && !is_deaf;
-        if let Some(record) = entry.subscription_mut(subsession)
-            && !notified.body.0.is_empty()
-        {
-            record.latest = Some(notified);
-            self.touch(session, Dirty::Urgent);
-        }
-        if is_here {
-            self.offer_notified(session, subsession);
-        }
-        if state.split(';').next().is_some_and(|word| word.trim() == "terminated") {
-            self.on_terminated(session, subsession, &state);
-        }
-    }
-
-    /// The notifier ended it. Where it only wants a new one, the app hears nothing (RFC 6665
-    /// section 4.1.3).
-    fn on_terminated(&mut self, session: &SessionId, subsession: &str, state: &str) {
-        let record = self.entries.get(session).and_then(|entry| entry.subscription(subsession));
-        let is_ending = record.is_none_or(|record| record.ending);
-        let again = ["reason=deactivated", "reason=timeout"];
-        if !is_ending && state.split(';').any(|part| again.contains(&part.trim())) {
-            self.forget_dialog(session, subsession);
-            self.subscribe(session, subsession);
-        } else {
-            self.end_subscription(session, subsession, true);
-        }
-    }
-
-    /// Every state that waited while the app was away.
-    pub(super) fn offer_all_notified(&mut self, session: &SessionId) {
-        let Some(entry) = self.entries.get(session) else { return };
-        let subscriptions = &entry.session.record.subscriptions;
-        let all: Vec<_> = subscriptions.iter().map(|it| it.subsession.clone()).collect();
-        for subsession in all {
-            self.offer_notified(session, &subsession);
-        }
-    }
-
-    fn offer_notified(&mut self, session: &SessionId, subsession: &str) {
-        let Some(entry) = self.entries.get_mut(session) else { return };
-        let aor = entry.session.record.aor.clone();
-        let Some(record) = entry.subscription_mut(subsession) else { return };
-        let Some(latest) = record.latest.take() else { return };
-        let mut frame = Frame::message(PACKAGE, "notify");
-        frame.control.subsession_id = Some(subsession.to_owned());
-        frame.control.correlation_id.clone_from(&record.correlation);
-        frame.header.initiator = Some(record.target.clone());
-        frame.header.target = Some(aor);
-        frame.header.extra.insert("event".to_owned(), record.event.as_str().into());
-        let is_summary = record.event == "message-summary";
-        let text = String::from_utf8_lossy(&latest.body.0);
-        match summary::read(&text).filter(|_| is_summary) {
-            Some(payload) => frame.payload = payload,
-            None => {
-                let kind = latest.content_type.as_str();
-                frame.header.extra.insert("content_type".to_owned(), kind.into());
-                frame.payload.insert("content".to_owned(), text.into());
-            }
-        }
-        self.send(session, frame);
     }
 
     /// The session ends: its subscriptions are ended at their notifiers, with nobody waiting.
@@ -461,17 +334,17 @@ impl Dialog {
     }
 }
 
-fn contact_of(message: &Message) -> Option<String> {
+pub(super) fn contact_of(message: &Message) -> Option<String> {
     let contacts = message.contacts().ok()?;
     contacts.into_iter().find_map(|contact| contact.addr().map(|it| it.uri.to_string()))
 }
 
 impl Entry {
-    fn subscription(&self, subsession: &str) -> Option<&SubscriptionRecord> {
+    pub(super) fn subscription(&self, subsession: &str) -> Option<&SubscriptionRecord> {
         self.session.record.subscriptions.iter().find(|it| it.subsession == subsession)
     }
 
-    fn subscription_mut(&mut self, subsession: &str) -> Option<&mut SubscriptionRecord> {
+    pub(super) fn subscription_mut(&mut self, subsession: &str) -> Option<&mut SubscriptionRecord> {
         self.session.record.subscriptions.iter_mut().find(|it| it.subsession == subsession)
     }
 }

@@ -133,6 +133,7 @@ fn what_cannot_be_sent_is_refused_with_what_to_write() {
     let content = json!({"content": "hello"});
     let table = [
         (json!({"target": "alice@example.com\r\nX: y"}), content.clone(), 400, "header.target"),
+        (json!({"target": "jürgen@b"}), content.clone(), 400, "header.target"),
         (json!({"target": "<sip:a@b>"}), content.clone(), 400, "header.target"),
         (json!({"target": "sip:a@b?X=y"}), content.clone(), 400, "header.target"),
         (json!({"target": "sip:"}), content.clone(), 400, "header.target"),

@@ -1,0 +1,14 @@
+use super::Package;
+
+pub(super) const PACKAGE: Package = Package {
+    name: "call",
+    take: |node, session, action, frame| {
+        match action {
+            "start" => node.on_start_answer(session, frame),
+            "shutdown" => node.on_shutdown(session, frame),
+            "complete" | "prack" | "trickle" => {}
+            _ => return false,
+        }
+        true
+    },
+};
