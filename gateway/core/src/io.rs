@@ -197,7 +197,8 @@ pub struct PushRequest {
     pub token: String,
     /// The wake payload.
     pub payload: reveille_wire::push::WakePayload,
-    /// Milliseconds that the push may still be of use: the rest of the wake budget.
+    /// Milliseconds that the push may still be of use: for a call the rest of the wake budget, for a
+    /// message that of its life.
     pub ttl_ms: u64,
     /// Monotonic time at which it ceases to be of use, however long it waits in a queue.
     pub deadline_us: u64,

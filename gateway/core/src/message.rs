@@ -13,8 +13,9 @@ use crate::transaction::TransactionKey;
 /// What a MESSAGE may carry, as Accept says it.
 pub(crate) const ACCEPT: &str = "text/*, application/*";
 
-/// Longest life of a stored message, in seconds; the end of the sleep may come before (O-11).
-pub(crate) const LIFE_S: u64 = 604_800;
+/// Longest life of a stored message, in seconds; the end of the sleep may come before (O-11), or the
+/// time that its sender gave it.
+const LIFE_S: u64 = 604_800;
 
 #[derive(Debug, Clone)]
 pub(crate) struct InstantMessage {
@@ -37,6 +38,12 @@ impl InstantMessage {
     /// The way back to the sender when the way it came is gone.
     pub(crate) fn return_flow(&self) -> Flow {
         self.record.flow.return_of(&self.request)
+    }
+
+    /// Wall time after which nobody is given it any more (RFC 3428 section 4: Expires).
+    pub(crate) fn ends_wall_us(&self) -> u64 {
+        let asked_s = self.request.expires().ok().flatten().map_or(LIFE_S, u64::from);
+        self.record.accepted_wall_us + asked_s.min(LIFE_S) * 1_000_000
     }
 
     /// True while the app has not confirmed it.

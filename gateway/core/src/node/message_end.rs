@@ -5,7 +5,8 @@ use reveille_trace::{Draft, Kind};
 
 use super::Node;
 use super::entry::Dirty;
-use crate::io::{Change, Flow};
+use crate::io::{Change, Flow, Output};
+use crate::message::InstantMessage;
 use crate::record::{Delivery, SessionId};
 use crate::timer::{Name, Owner};
 
@@ -32,6 +33,13 @@ impl Node {
         }
     }
 
+    /// When a message ends, in monotonic microseconds.
+    pub(super) fn end_of(&self, message: &InstantMessage) -> u64 {
+        let ends_us = message.ends_wall_us();
+        let most_ms = ends_us.saturating_sub(message.record.accepted_wall_us) / 1_000;
+        self.mono_of_wall(ends_us, most_ms)
+    }
+
     fn forget_message(&mut self, session: &SessionId, subsession: &str) {
         let owner = Owner::Message(session.clone(), subsession.to_owned());
         self.timers.clear(Name::MessageWait, &owner);
@@ -48,6 +56,7 @@ impl Node {
         match message.map(|message| &message.record.delivery) {
             Some(Delivery::Held) => {
                 self.note_dropped(session, subsession, "kept for its longest time");
+                self.answer_message(session, subsession, 480);
                 self.forget_message(session, subsession);
             }
             // Its frame stays with the replay until the session ends.
@@ -109,20 +118,22 @@ impl Node {
         }
     }
 
-    /// The answers to messages that came by a connection which is gone go by a new one.
+    /// The answers to messages that came by a connection which is gone go by a new one. Over a
+    /// stream a transaction ends with its answer, so that the record is what still knows it.
     pub(super) fn move_messages(&mut self, flow: &Flow) {
-        let mut resend = Vec::new();
-        for entry in self.entries.values_mut() {
-            for message in entry.messages.values_mut().filter(|it| it.record.flow == *flow) {
-                message.record.flow = message.return_flow();
-                resend.push((message.key.clone(), message.record.flow.clone()));
+        let entries = self.entries.values_mut();
+        for message in entries.flat_map(|entry| entry.messages.values_mut()) {
+            if message.record.flow != *flow {
+                continue;
             }
-        }
-        for (key, way) in resend {
-            if let Some((server, flow)) = self.servers.get_mut(&key) {
-                *flow = way;
-                let act = server.again();
-                self.act_server(&key, act.into_iter().collect());
+            let way = message.return_flow();
+            message.record.flow = way.clone();
+            if let Some((_, flow)) = self.servers.get_mut(&message.key) {
+                *flow = way.clone();
+            }
+            if let Some(answer) = &message.record.answer {
+                let bytes = answer.response.0.clone();
+                self.out.push(Output::Sip { flow: way, bytes });
             }
         }
     }

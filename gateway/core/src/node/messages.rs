@@ -8,7 +8,7 @@ use super::Node;
 use super::entry::{Dirty, Entry, Promise};
 use super::sip::Target;
 use crate::io::Change;
-use crate::message::{self, InstantMessage, LIFE_S};
+use crate::message::{self, InstantMessage};
 use crate::record::{Delivery, MessageRecord, Raw, SessionId, VERSION};
 use crate::timer::{Name, Owner};
 use crate::transaction::TransactionKey;
@@ -90,16 +90,19 @@ impl Node {
         };
         let Some(message) = InstantMessage::new(record, wake_until_us) else { return };
         let is_attached = entry.session.attached().is_some();
-        entry.messages.insert(subsession.clone(), message);
+        let end_us = self.end_of(&message);
+        if let Some(entry) = self.entries.get_mut(session) {
+            entry.messages.insert(subsession.clone(), message);
+        }
         let owner = Owner::Message(session.clone(), subsession.clone());
-        self.arm(Name::MessageEnd, owner.clone(), LIFE_S * 1_000);
+        self.timers.set(Name::MessageEnd, owner.clone(), end_us);
         if wait_ms > 0 {
             self.arm(Name::MessageWait, owner, wait_ms);
         }
-        self.put_message(session, &subsession, Dirty::Urgent);
         if is_attached {
             self.offer_message(session, &subsession);
         } else {
+            self.put_message(session, &subsession, Dirty::Urgent);
             self.wake_for_message(session);
         }
         if wait_ms == 0 {

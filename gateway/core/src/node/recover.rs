@@ -9,7 +9,7 @@ use super::entry::{Dirty, Entry, Promise};
 use super::{Invite, Node};
 use crate::call::Call;
 use crate::io::Flow;
-use crate::message::{InstantMessage, LIFE_S};
+use crate::message::InstantMessage;
 use crate::record::{CallRecord, MessageRecord, Phase, SessionId, SessionRecord, Standing};
 use crate::session::{Link, Session};
 use crate::timer::{Name, Owner};
@@ -162,10 +162,10 @@ impl Node {
         message.record.flow = message.return_flow();
         let (key, request) = (message.key.clone(), message.request.clone());
         let (flow, answer) = (message.record.flow.clone(), message.record.answer.clone());
+        let end_us = self.end_of(&message);
         let Some(entry) = self.entries.get_mut(&session) else { return };
         entry.messages.insert(subsession.clone(), message);
         let owner = Owner::Message(session.clone(), subsession.clone());
-        let end_us = self.mono_of_wall(accepted_us + LIFE_S * 1_000_000, LIFE_S * 1_000);
         self.timers.set(Name::MessageEnd, owner.clone(), end_us);
         self.begin_server_while_repeated(&key, flow, &request, accepted_us);
         match answer {

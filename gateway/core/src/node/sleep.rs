@@ -220,6 +220,9 @@ impl Node {
             self.close(socket, close::NODE_STOPS, "another node has the session");
             self.forget_socket(socket);
         }
+        for message in entry.messages.values() {
+            self.servers.remove(&message.key);
+        }
         self.contacts.remove(&entry.session.record.contact);
         self.notified.retain(|_, (owner, _)| owner != session);
         self.invites

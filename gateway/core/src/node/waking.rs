@@ -7,7 +7,7 @@ use reveille_wire::sip::Message;
 use super::Node;
 use super::entry::{Dirty, Entry, Promise};
 use crate::io::{Output, PushId, PushOutcome, PushRequest};
-use crate::record::SessionId;
+use crate::record::{SessionId, Standing};
 use crate::timer::{Name, Owner};
 use crate::wake::{Wake, WakeAct};
 
@@ -116,7 +116,8 @@ impl Node {
             return;
         }
         let Some(device) = &entry.session.record.device else { return };
-        let ttl_ms = wake.deadline_us().saturating_sub(self.now.mono_us) / 1_000;
+        let deadline_us = self.useful_until_us(entry, wake);
+        let ttl_ms = deadline_us.saturating_sub(self.now.mono_us) / 1_000;
         let payload = self.wake_payload(entry, wake.again, ttl_ms / 1_000);
         let request = PushRequest {
             id: PushId { wake: wake_id, attempt },
@@ -126,7 +127,7 @@ impl Node {
             token: device.token.clone(),
             payload,
             ttl_ms,
-            deadline_us: wake.deadline_us(),
+            deadline_us,
         };
         if attempt == 1 {
             for call_id in self.pending_call_ids(session) {
@@ -134,6 +135,22 @@ impl Node {
             }
         }
         self.out.push(Output::Notify(Box::new(request)));
+    }
+
+    /// Until when a push is of use: for a call to the end of the budget; a message waits longer, to
+    /// its end or that of the sleep.
+    fn useful_until_us(&self, entry: &Entry, wake: &Wake) -> u64 {
+        if entry.has_pending() {
+            return wake.deadline_us();
+        }
+        let most_ms = self.config.ttl_s.2 * 1_000;
+        let sleep_ends_us = match entry.session.record.standing {
+            Standing::Asleep { until_wall_us, .. } => self.mono_of_wall(until_wall_us, most_ms),
+            Standing::Awake => self.now.mono_us + self.config.ttl_s.0 * 1_000_000,
+        };
+        let messages = entry.waking_messages(self.now.mono_us);
+        let last_us = messages.into_iter().map(|message| self.end_of(message)).max();
+        last_us.unwrap_or(wake.deadline_us()).min(sleep_ends_us)
     }
 
     /// What the push says: of a call if one waits, else of a message. The first wake names what

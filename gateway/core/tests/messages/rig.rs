@@ -21,6 +21,8 @@ pub(crate) struct Rig {
     pub(crate) disk: Disk,
     pub(crate) commits: Vec<Commit>,
     pub(crate) sip: Vec<Message>,
+    /// The way of each message in `sip`.
+    pub(crate) ways: Vec<Flow>,
     pub(crate) texts: Vec<(u64, Value)>,
     pub(crate) pushes: Vec<PushRequest>,
     pub(crate) notes: Vec<String>,
@@ -66,6 +68,7 @@ impl Rig {
             disk: Disk::default(),
             commits: Vec::new(),
             sip: Vec::new(),
+            ways: Vec::new(),
             texts: Vec::new(),
             pushes: Vec::new(),
             notes: Vec::new(),
@@ -88,7 +91,8 @@ impl Rig {
         self.node.handle(self.now, input, &mut out);
         for output in out {
             match output {
-                Output::Sip { bytes, .. } => {
+                Output::Sip { bytes, flow } => {
+                    self.ways.push(flow);
                     self.sip.push(Message::parse(&bytes).expect("well-formed SIP"));
                 }
                 Output::Text { socket, text } => {

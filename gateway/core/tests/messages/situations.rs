@@ -1,7 +1,7 @@
 use reveille_gateway_core::io::{Change, PushOutcome};
 use serde_json::json;
 
-use crate::rig::{Rig, config};
+use crate::rig::{Rig, config, udp};
 
 #[test]
 fn an_awake_app_decides_what_the_sender_hears() {
@@ -333,7 +333,7 @@ fn a_body_that_is_no_text_reaches_the_app_as_base64() {
         Max-Forwards: 70\r\nContent-Type: application/octet-stream\r\nContent-Length: 2\r\n\r\n";
     let bytes = [text.as_bytes(), &[0xff, 0xfe]].concat();
     let message = Box::new(reveille_wire::sip::Message::parse(&bytes).expect("well-formed"));
-    rig.feed(reveille_gateway_core::io::Input::Sip { flow: crate::rig::udp(), message });
+    rig.feed(reveille_gateway_core::io::Input::Sip { flow: udp(), message });
     let send = &rig.frames(1, "send")[0];
     assert_eq!(send["payload"]["content"], "//4=");
     assert_eq!(send["header"]["content_transfer_encoding"], "base64");
@@ -411,4 +411,101 @@ fn a_socket_found_dead_long_after_it_was_given_a_message_still_means_a_push() {
     assert_eq!(rig.pushes.len(), 1, "the wake budget counts from the loss");
     rig.resume(2, &session, 1);
     assert_eq!(rig.given(2), ["hello of m1"]);
+}
+
+#[test]
+fn a_message_that_its_sender_limits_is_not_given_after_its_time() {
+    let mut rig = Rig::new(config());
+    let session = rig.asleep();
+    rig.request("MESSAGE", "m1", "Content-Type: text/plain\r\nExpires: 60\r\n", "soon");
+    rig.request("MESSAGE", "m2", "Content-Type: text/plain\r\nExpires: 2\r\n", "sooner");
+    rig.wait_ms(2_000);
+    assert_eq!(rig.statuses("m2"), [480], "it was promised nothing yet");
+    rig.wait_ms(3_000);
+    assert_eq!(rig.statuses("m1"), [100, 202]);
+    rig.restart();
+    rig.wait_ms(55_000);
+    assert_eq!(rig.notes.len(), 2, "{:?}", rig.notes);
+    rig.resume(2, &session, 2);
+    assert_eq!(rig.given(2), [""; 0]);
+}
+
+#[test]
+fn the_push_of_a_message_is_of_use_while_the_message_is_and_that_of_a_call_while_it_waits() {
+    let mut rig = Rig::new(config());
+    rig.asleep();
+    rig.message("m1");
+    let push = &rig.pushes[0];
+    assert_eq!((push.ttl_ms, push.payload.ttl_s), (3_600_000, Some(3_600)), "the sleep");
+    assert_eq!(push.deadline_us, rig.now.mono_us + 3_600_000_000);
+    rig.request("INVITE", "c", "", "");
+    assert_eq!(rig.pushes[1].payload.ttl_s, Some(30), "the wake budget");
+    let mut rig = Rig::new(config());
+    rig.asleep();
+    rig.request("MESSAGE", "m1", "Content-Type: text/plain\r\nExpires: 60\r\n", "soon");
+    assert_eq!(rig.pushes[0].payload.ttl_s, Some(60));
+}
+
+#[test]
+fn a_session_that_another_node_took_says_nothing_more() {
+    let mut rig = Rig::new(config());
+    let session = rig.asleep();
+    rig.message("m1");
+    let session = reveille_gateway_core::record::SessionId(session);
+    rig.feed(reveille_gateway_core::io::Input::Fenced { session });
+    rig.wait_ms(60_000);
+    assert_eq!(rig.statuses("m1"), [0_u16; 0]);
+}
+
+#[test]
+fn an_answer_whose_connection_is_gone_goes_by_a_new_one() {
+    let mut rig = Rig::new(config());
+    rig.asleep();
+    let text = "MESSAGE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKx\r\n\
+        From: <sip:a@b>;tag=f\r\nTo: <sip:bob@example.com>\r\nCall-ID: x\r\nCSeq: 1 MESSAGE\r\n\
+        Record-Route: <sip:p;lr>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n";
+    let message = Box::new(reveille_wire::sip::Message::parse(text.as_bytes()).expect("sound"));
+    let peer = "192.0.2.1:34567".to_owned();
+    let transport = reveille_gateway_core::io::Transport::Tcp;
+    let flow = reveille_gateway_core::io::Flow { transport, peer, connection: Some(7), ..udp() };
+    rig.feed(reveille_gateway_core::io::Input::Sip { flow: flow.clone(), message });
+    rig.wait_ms(5_000);
+    assert_eq!(rig.statuses("x"), [100, 202]);
+    assert!(rig.sip[1].header("Record-Route").is_none(), "it makes no dialog");
+    assert_eq!(rig.ways[1], flow);
+    rig.feed(reveille_gateway_core::io::Input::SipUnsent { flow });
+    assert_eq!(rig.statuses("x"), [100, 202, 202]);
+    let way = &rig.ways[2];
+    assert_eq!((way.peer.as_str(), way.connection), ("192.0.2.1:5060", None));
+    rig.feed(reveille_gateway_core::io::Input::SipUnsent { flow: way.clone() });
+    assert_eq!(rig.statuses("x").len(), 3, "and no further");
+}
+
+#[test]
+fn a_message_within_a_call_goes_to_the_app_of_that_call_and_within_none_to_nobody() {
+    let mut rig = Rig::new(config());
+    rig.connect(1);
+    rig.request("INVITE", "c", "", "");
+    let start = rig.frames(1, "start").remove(0);
+    let answer = json!({
+        "control": {"type": "response", "package_type": "call", "sequence": 2,
+            "message_state": "final", "correlation_id": start["control"]["correlation_id"],
+            "subsession_id": start["control"]["subsession_id"]},
+        "header": {"action": "start"}, "payload": {"sdp": "v=0\r\n"}});
+    rig.say(1, &answer);
+    let tagged = rig.sip.last().and_then(|it| it.to().ok()).expect("a 200");
+    let tag = tagged.tag().expect("a tag").to_owned();
+    for (tag, status) in [("other", 481), (tag.as_str(), 200)] {
+        let text = format!(
+            "MESSAGE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK{tag}\r\n\
+             From: <sip:alice@example.com>;tag=f\r\nTo: <sip:bob@example.com>;tag={tag}\r\n\
+             Call-ID: c\r\nCSeq: 2 MESSAGE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        );
+        let message = reveille_wire::sip::Message::parse(text.as_bytes()).expect("sound");
+        rig.feed(reveille_gateway_core::io::Input::Sip { flow: udp(), message: Box::new(message) });
+        if let Some(send) = rig.frames(1, "send").pop() {
+            rig.answer(1, &send, 3, 200);
+        }
+        assert_eq!(rig.statuses("c").pop(), Some(status));
+    }
 }
