@@ -81,6 +81,11 @@ fn every_error_names_line_key_and_remedy() {
             "gateway.toml:2: fabric.engine: no engine `paper`; write one of: \"memory\"",
         ),
         ("[push]\nattempts = [\"3s\", \"1s\"]", "gateway.toml:2: push.attempts: attempts must be"),
+        ("[message]\nwait = \"21s\"", "gateway.toml:2: message.wait: 21s is out of range"),
+        (
+            "[message]\nmost-bytes = 9000",
+            "gateway.toml:2: message.most-bytes: 9000 is out of range; write 1 to 8192",
+        ),
         ("[session]\nttl-max = \"30s\"", "gateway.toml:2: session.ttl-max: 30s is out of range"),
         ("[[user]]\nusername = \"a\"", "gateway.toml:1: user: missing field `aor`"),
         (
