@@ -5,7 +5,7 @@ use reveille_trace::Draft;
 use reveille_wire::sip;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{CallRecord, SessionId, SessionRecord};
+use crate::record::{CallRecord, MessageRecord, SessionId, SessionRecord};
 
 /// A transport of SIP (RFC 3261 section 18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,6 +48,23 @@ pub struct Flow {
     pub connection: Option<u64>,
 }
 
+impl Flow {
+    /// The way back to the sender of `request` when this way is gone (RFC 3261 section 18.2.2): for
+    /// a stream, a new connection to where the Via says that the sender listens.
+    #[must_use]
+    pub(crate) fn return_of(&self, request: &sip::Message) -> Self {
+        let mut flow = self.clone();
+        flow.connection = None;
+        if flow.transport.is_reliable()
+            && let Ok(via) = request.via()
+        {
+            let host = via.received.as_deref().unwrap_or(&via.host);
+            flow.peer = format!("{host}:{}", via.port.unwrap_or(5060));
+        }
+        flow
+    }
+}
+
 /// A WebSocket connection, as the driver numbers it; never used twice by one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(pub u64);
@@ -70,6 +87,8 @@ pub enum Input {
         sessions: Vec<SessionRecord>,
         /// Every call on record.
         calls: Vec<CallRecord>,
+        /// Every message on record.
+        messages: Vec<MessageRecord>,
     },
     /// A SIP message that parsed and passed validation.
     Sip {
@@ -183,7 +202,8 @@ pub struct PushRequest {
     pub token: String,
     /// The wake payload.
     pub payload: reveille_wire::push::WakePayload,
-    /// Milliseconds that the push may still be of use: the rest of the wake budget.
+    /// Milliseconds that the push may still be of use: for a call the rest of the wake budget, for a
+    /// message that of its life.
     pub ttl_ms: u64,
     /// Monotonic time at which it ceases to be of use, however long it waits in a queue.
     pub deadline_us: u64,
@@ -194,13 +214,20 @@ pub struct PushRequest {
 pub enum Change {
     /// Writes the session's record.
     PutSession(Box<SessionRecord>),
-    /// Removes the session's record, and all its calls.
+    /// Removes the session's record, and all its calls and messages.
     DropSession,
     /// Writes a call's record.
     PutCall(Box<CallRecord>),
     /// Removes a call's record.
     DropCall {
         /// The call, by its subsession.
+        subsession: String,
+    },
+    /// Writes a message's record.
+    PutMessage(Box<MessageRecord>),
+    /// Removes a message's record.
+    DropMessage {
+        /// The message, by its subsession.
         subsession: String,
     },
 }

@@ -28,13 +28,16 @@ mod digest;
 mod gate;
 pub mod headers;
 pub mod io;
+mod message;
 #[cfg(feature = "mutants")]
 pub mod mutant;
 pub mod node;
+mod package;
 pub mod record;
 mod registration;
 mod session;
 mod session_timer;
+mod summary;
 mod timer;
 pub mod transaction;
 mod wake;

@@ -117,7 +117,7 @@ impl Registration {
 
 /// Half of the lifetime, but no earlier than 120 s before its end where it is longer than 240 s;
 /// spread over a tenth, always early.
-fn refresh_after_ms(expires_s: u32, part: u64) -> u64 {
+pub(crate) fn refresh_after_ms(expires_s: u32, part: u64) -> u64 {
     let life_ms = u64::from(expires_s) * 1_000;
     let at_ms = life_ms - (life_ms / 2).min(120_000);
     at_ms - at_ms * part.clamp(50, 100).saturating_sub(50) / 500

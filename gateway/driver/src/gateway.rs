@@ -170,9 +170,10 @@ async fn load(
     };
     host.tasks.blocking(Box::new(work)).await;
     let (opened, records) = loaded.await.map_err(|_| FabricError::new("reading it broke off"))?;
-    let (sessions, calls) = records?;
-    tracing::info!(sessions = sessions.len(), calls = calls.len(), "fabric read");
-    Ok((opened, Input::Started { sessions, calls }))
+    let fabric::Records { sessions, calls, messages } = records?;
+    let counts = (sessions.len(), calls.len(), messages.len());
+    tracing::info!(sessions = counts.0, calls = counts.1, messages = counts.2, "fabric read");
+    Ok((opened, Input::Started { sessions, calls, messages }))
 }
 
 /// Every port of the gateway, open.

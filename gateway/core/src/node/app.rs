@@ -1,4 +1,4 @@
-//! The app's side: sockets, frames, and what the packages `register` and `call` ask for.
+//! The app's side: sockets, frames, their numbers, and what the package `call` asks for.
 
 use reveille_trace::{Draft, Kind};
 use reveille_wire::jsonrtc::{self, Bad, BadKind, Frame, FrameType, Inbound, MessageState, close};
@@ -8,6 +8,7 @@ use super::outgoing::credentials;
 use super::{Node, Socket};
 use crate::headers;
 use crate::io::{Output, SocketId};
+use crate::package;
 use crate::record::{Device, Phase, SessionId};
 use crate::session::{Link, Order};
 use crate::timer::{Name, Owner};
@@ -211,7 +212,9 @@ impl Node {
         let Some(entry) = self.entries.get_mut(session) else { return };
         if let Some(cslr) = frame.header.cslr {
             entry.session.acknowledge(cslr);
+            self.note_delivered(session);
         }
+        let Some(entry) = self.entries.get_mut(session) else { return };
         let replay = entry.session.replay();
         let held = frame.subsessions();
         let offered: Vec<_> = entry
@@ -227,9 +230,7 @@ impl Node {
             offered.truncate(1);
         }
         self.add_defective_offers(session, &mut offered);
-        for subsession in offered {
-            self.offer(session, &subsession);
-        }
+        self.offer_in_order(session, &offered);
         let waiting = self.entries.get(session).is_some_and(super::entry::Entry::has_pending);
         if waiting {
             let owner = Owner::Session(session.clone());
@@ -306,6 +307,7 @@ impl Node {
         let acked = frame.control.ack_sequence.or(frame.control.sequence.filter(|_| is_ack));
         if acked.is_some_and(|sequence| entry.session.acknowledge(sequence)) {
             self.touch(session, Dirty::Lazy);
+            self.note_delivered(session);
         }
         if !is_ack {
             self.on_numbered(session, socket, frame, |node, frame| {
@@ -345,30 +347,17 @@ impl Node {
     }
 
     fn on_new_frame(&mut self, session: &SessionId, frame: &Frame) {
-        let action = frame.header.action.as_deref().unwrap_or_default();
-        match (frame.control.package.as_str(), action) {
-            ("register", "hibernate") if frame.control.kind != FrameType::Request => {
-                self.on_sleep_answer(session, frame);
-            }
-            ("register", "hibernate") => self.on_hibernate(session, frame),
-            ("register", "connect") => {
-                self.refuse_frame(session, frame, 400, "this socket has its session already");
-            }
-            ("call", "start") => self.on_start_answer(session, frame),
-            ("call", "shutdown") => self.on_shutdown(session, frame),
-            ("call", "complete") => self.on_complete(session, frame),
-            ("call", "prack") => self.on_prack(session, frame),
-            ("call", "trickle") => self.on_trickle(session, frame),
-            (package, action) => {
-                let short = |text: &str| text.chars().take(40).collect::<String>();
-                let (package, action) = (short(package), short(action));
-                let what = format!("no action \"{action}\" of package \"{package}\" here");
-                self.refuse_frame(session, frame, 404, &what);
-            }
+        if package::take(self, session, frame) {
+            return;
         }
+        let short = |text: &str| text.chars().take(40).collect::<String>();
+        let action = short(frame.header.action.as_deref().unwrap_or_default());
+        let package = short(&frame.control.package);
+        let what = format!("no action \"{action}\" of package \"{package}\" here");
+        self.refuse_frame(session, frame, 404, &what);
     }
 
-    fn on_start_answer(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_start_answer(&mut self, session: &SessionId, frame: &Frame) {
         let subsession = frame.control.subsession_id.clone().unwrap_or_default();
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(&subsession));
         match (frame.control.kind, call) {
@@ -411,7 +400,7 @@ impl Node {
 
     /// The app ends a call: an answered one by BYE once its ACK is there, one that still rings by
     /// 603.
-    fn on_shutdown(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_shutdown(&mut self, session: &SessionId, frame: &Frame) {
         let subsession = frame.control.subsession_id.clone().unwrap_or_default();
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(&subsession));
         let Some(call) = call else { return };
@@ -428,7 +417,7 @@ impl Node {
     }
 
     /// Sends a numbered frame, durable before it leaves.
-    pub(super) fn send(&mut self, session: &SessionId, frame: Frame) {
+    pub(crate) fn send(&mut self, session: &SessionId, frame: Frame) {
         let defect = planted!(self.config, RepeatsSequence);
         let Some(entry) = self.entries.get_mut(session) else { return };
         let (_, text) = entry.session.number(frame, defect);
@@ -439,7 +428,7 @@ impl Node {
         }
     }
 
-    pub(super) fn refuse_frame(
+    pub(crate) fn refuse_frame(
         &mut self,
         session: &SessionId,
         frame: &Frame,

@@ -6,14 +6,20 @@ mod app;
 mod calling;
 mod calls;
 mod entry;
+mod errand;
 mod fork;
+mod message_end;
+mod messages;
+mod notifications;
 mod outgoing;
 mod recover;
 mod refresh;
 mod reinvite;
+mod sending;
 mod settle;
 mod sip;
 mod sleep;
+mod subscriptions;
 mod trickle;
 mod update;
 mod upstream;
@@ -83,8 +89,13 @@ pub struct Node {
     calling: BTreeMap<String, Calling>,
     /// Calls by SIP Call-ID.
     dialogs: BTreeMap<String, BTreeSet<(SessionId, String)>>,
+    /// Subscriptions by SIP Call-ID.
+    notified: BTreeMap<String, (SessionId, String)>,
     wakes: BTreeMap<u64, SessionId>,
     last_wake: u64,
+    last_errand: u64,
+    /// Messages dropped by this process before their app had them.
+    dropped_messages: u64,
     born: u64,
     draining: bool,
     /// Sessions that this input changed, and the promises it made, until they are settled.
@@ -113,8 +124,11 @@ impl Node {
             clients: BTreeMap::new(),
             calling: BTreeMap::new(),
             dialogs: BTreeMap::new(),
+            notified: BTreeMap::new(),
             wakes: BTreeMap::new(),
             last_wake: 0,
+            last_errand: 0,
+            dropped_messages: 0,
             born: 0,
             draining: false,
             touched: BTreeSet::new(),
@@ -145,7 +159,9 @@ impl Node {
 
     fn route(&mut self, input: Input) {
         match input {
-            Input::Started { sessions, calls } => self.recover(sessions, calls),
+            Input::Started { sessions, calls, messages } => {
+                self.recover(sessions, calls, messages);
+            }
             Input::Sip { flow, message } => self.on_sip(flow, &message),
             Input::SipUnsent { flow } => self.on_unsent(&flow),
             Input::SocketOpened { socket, user, app } => self.on_opened(socket, user, app),
@@ -185,6 +201,13 @@ impl Node {
                 Name::Provisional => self.repeat_provisional(&session, &subsession),
                 _ => self.on_call_deadline(&session, &subsession),
             },
+            Owner::Message(session, subsession) => match name {
+                Name::MessageWait => self.on_message_wait(&session, &subsession),
+                _ => self.on_message_end(&session, &subsession),
+            },
+            Owner::Subscription(session, subsession) => {
+                self.on_subscribe_due(&session, &subsession);
+            }
             Owner::Session(session) => match name {
                 Name::WakeAttempt => self.step_wake(&session),
                 Name::StartSilence => self.on_start_silence(&session),
@@ -209,7 +232,7 @@ impl Node {
 
     fn on_server_timer(&mut self, name: Name, key: &TransactionKey) {
         let mut acts = Vec::new();
-        if let Some((server, _)) = self.servers.get(key) {
+        if let Some((server, _)) = self.servers.get_mut(key) {
             server.timer(name, &mut acts);
         }
         self.act_server(key, acts);

@@ -119,6 +119,7 @@ impl Node {
             Promise::Close { socket, code, reason } => self.close(socket, code, reason),
             Promise::Push { wake, attempt } => self.keep_push(session, wake, attempt),
             Promise::Invite { subsession } => self.keep_invite(session, &subsession),
+            Promise::Errand(id) => self.send_errand(session, id),
             Promise::Ask { flow, within } => {
                 let branch = super::calling::branch_of(&within.request).unwrap_or_default();
                 let bytes = within.request.to_bytes();

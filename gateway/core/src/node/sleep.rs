@@ -4,9 +4,10 @@ use reveille_trace::{Draft, Kind};
 use reveille_wire::jsonrtc::{Frame, MessageState, close};
 
 use super::Node;
-use super::entry::{Dirty, Entry, Promise};
+use super::entry::{Dirty, Promise};
 use crate::call::Call;
 use crate::io::{Change, SocketId};
+use crate::message::InstantMessage;
 use crate::record::{Phase, SessionId, SleepCause, Standing};
 use crate::session::Link;
 use crate::timer::{Name, Owner};
@@ -17,7 +18,7 @@ const ENDED: [Name; 5] =
 
 impl Node {
     /// The app asks to sleep. Granting it is a promise: it leaves when the record says asleep.
-    pub(super) fn on_hibernate(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_hibernate(&mut self, session: &SessionId, frame: &Frame) {
         if let Some((code, reason)) = self.sleep_refusal(session) {
             self.refuse_frame(session, frame, code, reason);
             return;
@@ -64,7 +65,7 @@ impl Node {
 
     /// The app grants sleep with a TTL, or does not. What came of it is told by `complete`, and then
     /// the gateway closes.
-    pub(super) fn on_sleep_answer(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_sleep_answer(&mut self, session: &SessionId, frame: &Frame) {
         let Some(entry) = self.entries.get_mut(session) else { return };
         let of = frame.control.correlation_id.as_deref();
         if entry.asked_sleep.is_none() || entry.asked_sleep.as_deref() != of {
@@ -105,6 +106,9 @@ impl Node {
         let in_call = entry.calls.values().any(|call| call.decided().is_none_or(|s| s < 300));
         if in_call {
             return Some((491, "a call is under way: end it before you sleep"));
+        }
+        if entry.messages.values().any(InstantMessage::is_undelivered) {
+            return Some((491, "a message is on its way: confirm it before you sleep"));
         }
         if !entry.session.device_usable() && !self.config.sleep_without_token {
             return Some((400, "no usable device token: send payload.deviceToken with connect"));
@@ -192,7 +196,9 @@ impl Node {
     pub(super) fn on_lost(&mut self, session: &SessionId) {
         self.arm(Name::Grace, Owner::Session(session.clone()), self.config.grace_ms);
         self.trace_state(session, "loss");
-        if self.entries.get(session).is_some_and(Entry::awaits_app) {
+        self.renew_wakes(session);
+        let now_us = self.now.mono_us;
+        if self.entries.get(session).is_some_and(|entry| entry.wants_wake(now_us)) {
             self.arm_wake(session);
         }
     }
@@ -207,9 +213,10 @@ impl Node {
         }
     }
 
-    /// The granted sleep is over. Calls accepted before are protected to the end of their budget.
+    /// The granted sleep is over. Calls and messages accepted before are protected to the end of their budget.
     pub(super) fn on_sleep_end(&mut self, session: &SessionId) {
-        if self.entries.get(session).is_some_and(Entry::has_pending) {
+        let now_us = self.now.mono_us;
+        if self.entries.get(session).is_some_and(|entry| entry.wants_wake(now_us)) {
             let wait_ms = self.config.wake_budget_ms.max(1_000);
             self.arm(Name::SleepEnd, Owner::Session(session.clone()), wait_ms);
         } else {
@@ -225,6 +232,8 @@ impl Node {
         for subsession in calls {
             self.end_call_with_session(session, &subsession);
         }
+        self.end_messages(session);
+        self.end_subscriptions(session);
         self.end_wake(session);
         for name in ENDED {
             self.timers.clear(name, &Owner::Session(session.clone()));
@@ -298,7 +307,11 @@ impl Node {
             self.close(socket, close::NODE_STOPS, "another node has the session");
             self.forget_socket(socket);
         }
+        for message in entry.messages.values() {
+            self.servers.remove(&message.key);
+        }
         self.contacts.remove(&entry.session.record.contact);
+        self.notified.retain(|_, (owner, _)| owner != session);
         self.invites.retain(|_, invite| {
             invite.legs.is_empty() || {
                 invite.legs.retain(|(owner, _)| owner != session);

@@ -199,7 +199,7 @@ fn unknown_users_absent_users_and_required_extensions_are_refused_without_a_push
     rig.request_to("INVITE", "a", "", "sip:nobody@example.com");
     rig.request_to("INVITE", "b", "", "sip:eve@example.com");
     rig.request_to("OPTIONS", "c", "", "sip:eve@example.com");
-    rig.request_to("MESSAGE", "d", "", "sip:eve@example.com");
+    rig.request_to("PUBLISH", "d", "", "sip:eve@example.com");
     rig.request_to("NOSUCH", "e", "", "sip:eve@example.com");
     let all: Vec<_> = ["a", "b", "c", "d", "e"].iter().map(|call| rig.statuses(call)).collect();
     assert_eq!(all, [[404], [480], [480], [405], [501]]);
@@ -220,7 +220,7 @@ fn what_is_required_is_named_as_unsupported_and_a_refused_method_meets_those_all
         let tags = answer.expect("an answer").values("Unsupported");
         assert_eq!(tags, ["100rel", "replaces", "x-y"], "{call}");
     }
-    rig.request_with("MESSAGE", "d", "", bob, fields);
+    rig.request_with("PUBLISH", "d", "", bob, fields);
     rig.request_with("NOSUCH", "e", "", bob, "");
     for (call, status) in [("d", 405), ("e", 501)] {
         assert_eq!(rig.statuses(call), [status]);
@@ -228,7 +228,7 @@ fn what_is_required_is_named_as_unsupported_and_a_refused_method_meets_those_all
         let allowed = answer.expect("an answer").values("Allow");
         assert_eq!(
             allowed,
-            ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO"],
+            ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO", "MESSAGE", "NOTIFY"],
             "{call}"
         );
     }

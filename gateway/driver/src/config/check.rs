@@ -129,6 +129,8 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         review.fault("node", 0, "domains", "nobody can be called; write [\"example.com\"]");
     }
     check_times(review, file);
+    review.count("message", "most-stored", file.message.most_stored, 10_000);
+    review.count("message", "most-bytes", file.message.most_bytes, 8_192);
     let frames = usize::try_from(session.acknowledge_frames).unwrap_or(usize::MAX);
     review.count("session", "acknowledge-frames", frames, 1_000);
     review.count("call", "most-pending", call.most_pending, 10_000);
@@ -159,6 +161,9 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         acknowledge_after: (session.acknowledge_frames, session.acknowledge_after.0),
         most_sessions: session.most_sessions,
         most_pending: call.most_pending,
+        message_wait_ms: file.message.wait.0,
+        most_messages: file.message.most_stored,
+        most_message_bytes: file.message.most_bytes,
         timers: SipTimers { t1_ms: file.sip.t1.0, t2_ms: file.sip.t2.0, t4_ms: file.sip.t4.0 },
         sleep_without_token: session.sleep_without_token,
         ask_sleep_after_ms: session.ask_sleep_after.0,
@@ -201,6 +206,7 @@ fn check_times(review: &mut Review<'_>, file: &File) {
     review.within("call", "update-wait", call.update_wait, 1_000, 20_000);
     review.within("call", "session-timer", call.session_timer, 90_000, DAY);
     review.within("call", "start-silence", call.start_silence, 500, 60_000);
+    review.within("message", "wait", file.message.wait, 0, 20_000);
     review.within("session", "grace", session.grace, 0, 3_600_000);
     review.within("session", "ttl-min", session.ttl_min, 1_000, 30 * DAY);
     review.within("session", "ttl-max", session.ttl_max, session.ttl_min.0, 365 * DAY);

@@ -95,6 +95,15 @@ start-silence = "3s"
 # Undecided calls of one session; beyond: 503.
 most-pending = 64
 
+[message]
+# How long the sender of a MESSAGE waits for the app's answer before 202, 0s to 20s; 0s: 202 as soon
+# as the message is stored.
+wait = "5s"
+# Messages of one session that its app has not confirmed; beyond: 503.
+most-stored = 64
+# Longest body in bytes, at most 8192; beyond: 413.
+most-bytes = 8192
+
 [session]
 # How long a lost connection may come back before the session counts as asleep.
 grace = "60s"

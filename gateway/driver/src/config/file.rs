@@ -14,6 +14,7 @@ pub struct File {
     pub(super) push: Push,
     pub(super) registrar: Option<Registrar>,
     pub(super) call: Call,
+    pub(super) message: Message,
     pub(super) session: Session,
     pub(super) user: Vec<User>,
     pub(super) application: Vec<Application>,
@@ -137,6 +138,11 @@ section!(Call {
     session_timer: Span = Span(u64::from(core().session_timer_s) * 1_000),
     start_silence: Span = Span(core().start_silence_ms),
     most_pending: usize = core().most_pending,
+});
+section!(Message {
+    wait: Span = Span(core().message_wait_ms),
+    most_stored: usize = core().most_messages,
+    most_bytes: usize = core().most_message_bytes,
 });
 section!(Session {
     grace: Span = Span(core().grace_ms),

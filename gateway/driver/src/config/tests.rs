@@ -48,14 +48,6 @@ fn every_error_names_line_key_and_remedy() {
     let table: &[(&str, &str)] = &[
         ("[node\n", "gateway.toml:1: "),
         (
-            "[[header]]\nmember = \"a\"\nsip = \"Route\"",
-            "gateway.toml:3: header.sip: `Route` is the gateway's own; choose a header that routes",
-        ),
-        (
-            "[[header]]\nmember = \"a\"\nsip = \"X-A\"\ndirection = \"up\"",
-            "gateway.toml:4: header.direction: `up` is no direction; write both, to-sip or to-app",
-        ),
-        (
             "[node]\nnam = \"x\"",
             "gateway.toml:2: node.nam: there is no `nam`; did you mean `name`? write one of: name, \
                 domains, advertised",
@@ -89,6 +81,11 @@ fn every_error_names_line_key_and_remedy() {
             "gateway.toml:2: fabric.engine: no engine `paper`; write one of: \"memory\"",
         ),
         ("[push]\nattempts = [\"3s\", \"1s\"]", "gateway.toml:2: push.attempts: attempts must be"),
+        ("[message]\nwait = \"21s\"", "gateway.toml:2: message.wait: 21s is out of range"),
+        (
+            "[message]\nmost-bytes = 9000",
+            "gateway.toml:2: message.most-bytes: 9000 is out of range; write 1 to 8192",
+        ),
         ("[session]\nttl-max = \"30s\"", "gateway.toml:2: session.ttl-max: 30s is out of range"),
         ("[[user]]\nusername = \"a\"", "gateway.toml:1: user: missing field `aor`"),
         (
@@ -339,5 +336,22 @@ proptest! {
             prop_assert!((1..=lines.max(1)).contains(&error.line), "{error}");
             prop_assert!(!error.what.is_empty());
         }
+    }
+}
+
+#[test]
+fn a_header_rule_that_routes_or_goes_nowhere_is_refused() {
+    for (text, begins) in [
+        (
+            "[[header]]\nmember = \"a\"\nsip = \"Route\"",
+            "gateway.toml:3: header.sip: `Route` is the gateway's own; choose a header that routes",
+        ),
+        (
+            "[[header]]\nmember = \"a\"\nsip = \"X-A\"\ndirection = \"up\"",
+            "gateway.toml:4: header.direction: `up` is no direction; write both, to-sip or to-app",
+        ),
+    ] {
+        let errors = load(text).expect_err(text);
+        assert!(errors[0].to_string().starts_with(begins), "{}", errors[0]);
     }
 }

@@ -98,11 +98,13 @@ pub(crate) fn start(
     queues
 }
 
-/// Names the call, or the session if there is none, in 32 characters of base64url that tell a push
-/// service nothing: later pushes of one call replace earlier ones, and no two calls share it.
+/// Names the call, or the session and what happened if it is none, in 32 characters of base64url
+/// that tell a push service nothing: later pushes of one call, and of any message of a session,
+/// replace earlier ones, and no two calls share it.
 fn mark_of(request: &PushRequest) -> String {
     let payload = &request.payload;
     let call = payload.subsession_id.as_ref().or(payload.call_id.as_ref());
+    let call = call.filter(|_| payload.event == "call");
     let named = [&request.session.0, call.unwrap_or(&payload.event)];
     let text = named.map(|part| format!("{}:{part}", part.len())).concat();
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
@@ -261,5 +263,12 @@ mod tests {
             assert!(!marks[..at].contains(mark), "{marks:?}");
         }
         assert_eq!(marks[0], mark_of(&request("s", Some("u"))));
+        let of_message = |subsession| {
+            let mut request = request("s", Some(subsession));
+            request.payload.event = "message".to_owned();
+            mark_of(&request)
+        };
+        assert_eq!(of_message("u"), of_message("v"), "a burst of messages is one notice");
+        assert!(!marks.contains(&of_message("u")));
     }
 }
