@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reveille_scenarios::{
-    Actor, App, Expect, Head, Need, OnCall, Point, PushFate, Scenario, Service, Sight, Step,
-    Sweep, SweepFault, Transport, Verb, Wanted, What, World, read, shipped,
+    Actor, App, Expect, Head, Need, OnCall, Point, PushFate, Scenario, Service, Sight, Step, Sweep,
+    SweepFault, Transport, Verb, Wanted, What, World, read, shipped,
 };
 
 /// Three actors, the steps and expectations given.
@@ -96,11 +96,8 @@ on = "gateway"
 points = ["spawn", "store"]
 "#;
     let phone = |app, on_call| Actor::Phone { app, push: Service::Webhook, on_call };
-    let dave = Actor::Phone {
-        app: App::Sdk,
-        push: Service::Fcm,
-        on_call: OnCall::Answer(seconds(2)),
-    };
+    let dave =
+        Actor::Phone { app: App::Sdk, push: Service::Fcm, on_call: OnCall::Answer(seconds(2)) };
     let actors = [
         ("alice", Actor::SipUa { transport: Transport::Tcp }),
         ("bob", phone(App::Plain, OnCall::Decline(486))),

@@ -122,10 +122,18 @@ fn what_a_service_cannot_do_is_said() {
         ("refuse = \"push.pigeon\", status = 410", "wrong-target", "`push.oauth`"),
         ("refuse = \"push.apns\", reason = \"Unregisterd\"", "unknown-word", "`Unregistered`?"),
         ("refuse = \"push.fcm\", reason = \"Unregistered\"", "unknown-word", "`UNREGISTERED`"),
-        ("refuse = \"push.apns\", reason = \"Shutdown\", age = \"1s\"", "unknown-key", "leave `age`"),
+        (
+            "refuse = \"push.apns\", reason = \"Shutdown\", age = \"1s\"",
+            "unknown-key",
+            "leave `age`",
+        ),
         ("refuse = \"push.apns\", status = 410, age = \"1s\"", "unknown-key", "leave `age`"),
         ("refuse = \"push.apns\"", "missing-key", "status = 410"),
-        ("refuse = \"push.apns\", status = 429, retry-after = \"1500ms\"", "out-of-range", "\"2s\""),
+        (
+            "refuse = \"push.apns\", status = 429, retry-after = \"1500ms\"",
+            "out-of-range",
+            "\"2s\"",
+        ),
         ("break = \"push.apns\"", "missing-key", "how = \"page\""),
         ("break = \"push.apns\", how = \"goway\"", "unknown-word", "`goaway`?"),
     ];

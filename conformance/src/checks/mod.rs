@@ -6,6 +6,7 @@ mod faults;
 mod jsonrtc_session;
 mod patent;
 mod push_common;
+mod pushed;
 mod security_general;
 mod session_sleep;
 mod sip_end;
@@ -19,6 +20,7 @@ use reveille_trace::{Finding, Observed, Span, Trace};
 use crate::requirement;
 
 pub use faults::planned_faults;
+pub use pushed::Push;
 pub use view::View;
 
 /// What a check decided.

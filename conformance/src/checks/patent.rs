@@ -82,14 +82,14 @@ pub(super) fn three_items(view: &View<'_>) -> Outcome {
         }
     }
     each(&view.pushes, |push| {
-        let says = |name: &str| push.body[name].as_str().unwrap_or_default();
-        let Some((app, sessions)) = known.get(says("token")) else {
+        let [token, session, _] = push.items();
+        let Some((app, sessions)) = known.get(token) else {
             return broken("a push names a token that no app gave", push.seq);
         };
-        if !sessions.contains(says("session_id")) {
+        if !sessions.contains(session) {
             return broken("a push names a session that is not its token's", push.seq);
         }
-        if says("application").is_empty() || says("application") != *app {
+        if !push.is_of(app) {
             return broken("a push names another application than its token's", push.seq);
         }
         Outcome::Met

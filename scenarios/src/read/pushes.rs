@@ -28,12 +28,7 @@ fn service(target: &str) -> Option<Service> {
 }
 
 impl Verbs<'_, '_> {
-    pub(super) fn push(
-        &self,
-        verb: &str,
-        target: &Used<'_>,
-        f: &mut Findings<'_>,
-    ) -> Option<Verb> {
+    pub(super) fn push(&self, verb: &str, target: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
         // The token endpoint gives bearers, and delivers nothing that could be late or lost.
         let service = service(target.name).filter(|of| *of != Service::OAuth || verb == "refuse");
         match service {

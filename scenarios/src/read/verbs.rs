@@ -210,7 +210,9 @@ fn part_of<'t>(target: &Used<'t>, end: &str) -> Option<Used<'t>> {
 
 pub(super) fn wrong_target(verb: &str, target: &Used<'_>, f: &mut Findings<'_>) {
     let forms = match verb {
-        "drop" => "`push.webhook`, `push.apns`, `push.fcm`, `push.webpush` or a phone's `bob.websocket`",
+        "drop" => {
+            "`push.webhook`, `push.apns`, `push.fcm`, `push.webpush` or a phone's `bob.websocket`"
+        }
         "crash" => "a phone's `bob.app`, or a host such as `gateway`",
         "partition" => "two different hosts with `--` between them, as in `gateway--push`",
         "refuse" => "`push.webhook`, `push.apns`, `push.fcm`, `push.oauth` or `push.webpush`",
