@@ -328,7 +328,7 @@ mod tests {
         for service in Provider::ALL {
             let of =
                 |name: &&str| Reason::named(name).map(|reason| reason.0.provider) == Ok(service);
-            assert!(service.reasons().iter().all(|name| of(&name)), "{service:?}");
+            assert!(service.reasons().iter().all(of), "{service:?}");
             let documented = DOCUMENTED.iter().filter(|of| of.provider == service).count();
             // A status says all that Web Push answers.
             let told = if service == Provider::WebPush { 0 } else { documented };

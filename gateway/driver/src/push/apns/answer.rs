@@ -60,14 +60,14 @@ pub(super) fn judge(answer: &Answer) -> Verdict {
     }
 }
 
-/// The token has been dead since then. An app that registered it later would be right against
-/// Apple; the core does not keep when it was given a token, so the time is only shown.
+/// The token has been dead since then. An app that gave it later is right against Apple.
 fn gone(why: String, since_ms: Option<u64>) -> PushOutcome {
     let why = match since_ms {
         Some(since_ms) => format!("{why} since {since_ms} ms"),
         None => why,
     };
-    PushOutcome::Refused { why }
+    let dead_since_us = since_ms.map(|since_ms| since_ms.saturating_mul(1_000));
+    PushOutcome::Refused { why, dead_since_us }
 }
 
 #[cfg(test)]
@@ -173,6 +173,7 @@ mod tests {
         assert_eq!(word(&judge(&busy)), "transient 7000");
         let body = "{\"reason\":\"Unregistered\",\"timestamp\":1700000000123}";
         let why = "410 Unregistered since 1700000000123 ms".to_owned();
-        assert_eq!(judge(&answer(410, body)), Verdict::Outcome(PushOutcome::Refused { why }));
+        let gone = PushOutcome::Refused { why, dead_since_us: Some(1_700_000_000_123_000) };
+        assert_eq!(judge(&answer(410, body)), Verdict::Outcome(gone));
     }
 }

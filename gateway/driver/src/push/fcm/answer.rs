@@ -75,7 +75,7 @@ pub(super) fn judge(answer: &Answer) -> Verdict {
         code => format!("{} {code}", answer.status),
     };
     let failed = |why| Verdict::Outcome(PushOutcome::Failed { why });
-    let refused = |why| Verdict::Outcome(PushOutcome::Refused { why });
+    let refused = |why| Verdict::Outcome(PushOutcome::refused(why));
     match (fault.code(), answer.status) {
         ("UNREGISTERED", _) => refused(why),
         ("SENDER_ID_MISMATCH", _) => {
