@@ -26,7 +26,7 @@ const fn is_transient(status: Option<u16>) -> bool {
 const MENDED: [&str; 3] = ["ExpiredProviderToken", "IdleTimeout", "UnrelatedKeyIdInToken"];
 
 /// Refused for good: neither a lapsed credential (401) nor a fault that passes.
-fn is_refused(push: &Push<'_>) -> bool {
+pub(super) fn is_refused(push: &Push<'_>) -> bool {
     let mended = push.reason.is_some_and(|reason| MENDED.contains(&reason));
     !mended && matches!(push.status, Some(400 | 402..=407 | 409..=428))
 }
@@ -43,11 +43,16 @@ pub(super) fn second_push<'a>(view: &'a View<'_>, call: &Call) -> Option<&'a Pus
         let struck = view.is_struck_between(asked, push.seq);
         let came = view.opened_after(call.callee(), before.seq).is_some_and(|e| e.seq < push.seq);
         let failed = match before.status {
-            Some(200..=299) => false,
-            Some(_) => true,
+            Some(_) => !before.is_accepted(),
             None => push.t_us.saturating_sub(before.t_us) >= UNANSWERED_US,
         };
-        (!struck && !came && !failed).then_some(*push)
+        // Of a stream that was refused nothing was processed.
+        let refused = view.events.iter().any(|event| {
+            event.kind == Kind::FaultStruck
+                && event.text("fault") == Some("refuse-stream")
+                && (before.seq..push.seq).contains(&event.seq)
+        });
+        (!struck && !came && !failed && !refused).then_some(*push)
     })
 }
 
@@ -178,7 +183,12 @@ pub(super) fn leaves_in_time(view: &View<'_>) -> Outcome {
         let (Some(invite), Some(push)) = (call.invite(), view.pushes_for(call).next()) else {
             return Outcome::Silent;
         };
-        if !view.sleeps_at(call.callee(), invite.seq) || view.is_disturbed() {
+        // Who was given no bearer has nothing to push with.
+        let broke = view.events.iter().any(|event| {
+            let no_bearer = event.kind == Kind::PushBearer && event.int("status") != Some(200);
+            no_bearer && (invite.seq..push.seq).contains(&event.seq)
+        });
+        if !view.sleeps_at(call.callee(), invite.seq) || view.is_disturbed() || broke {
             return Outcome::Silent;
         }
         let ms = push.t_us.saturating_sub(invite.t_us) / 1_000;
@@ -191,6 +201,11 @@ pub(super) fn leaves_in_time(view: &View<'_>) -> Outcome {
 
 /// A call whose push was accepted and whose app never comes still ends at the wake budget.
 pub(super) fn accepted_is_no_wake(view: &View<'_>) -> Outcome {
+    accepted_ends(view, |_| true)
+}
+
+/// The same of calls that one service was asked for.
+pub(super) fn accepted_ends(view: &View<'_>, is_its: impl Fn(&Push<'_>) -> bool) -> Outcome {
     // The longest budget that may be configured.
     let budget_us = view.budget_us().unwrap_or(150_000_000);
     each(&view.calls, |call| {
@@ -198,7 +213,8 @@ pub(super) fn accepted_is_no_wake(view: &View<'_>) -> Outcome {
         let (Some(push), Some(held)) = (pushes.next(), call.accepted()) else {
             return Outcome::Silent;
         };
-        let waits = push.is_accepted() && pushes.all(Push::is_accepted) && call.cancel().is_none();
+        let accepted = |push: &Push<'_>| push.is_accepted() && is_its(push);
+        let waits = accepted(push) && pushes.all(accepted) && call.cancel().is_none();
         if !waits || view.opened_after(call.callee(), held.seq).is_some() {
             return Outcome::Silent;
         }

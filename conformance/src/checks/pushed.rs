@@ -75,10 +75,10 @@ impl<'a> Push<'a> {
         self.received.text(name)
     }
 
-    /// Seconds for which the service may keep it for the phone, as its sender says.
+    /// Milliseconds for which the service may keep it for the phone, as its sender says.
     #[must_use]
-    pub fn life_s(&self) -> Option<u64> {
-        self.received.int("life_s").and_then(|life| u64::try_from(life).ok())
+    pub fn life_ms(&self) -> Option<u64> {
+        self.received.int("life_ms").and_then(|life| u64::try_from(life).ok())
     }
 
     /// Which of its senders' connections it came by.
@@ -127,10 +127,11 @@ impl<'a> Push<'a> {
         !app.is_empty() && (named == app || (self.service == "apns" && more))
     }
 
-    /// True if the service took it.
+    /// True if the service took it, and said so in its own words.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
-        matches!(self.status, Some(200..=299))
+        let broken = self.answered.is_some_and(|event| event.fields.contains_key("broken"));
+        !broken && matches!(self.status, Some(200..=299))
     }
 }
 

@@ -303,10 +303,10 @@ impl Apns {
         self.renewals().clear();
     }
 
-    /// Seconds until a push expires; 0 for one that is not kept.
+    /// Milliseconds until a push expires; 0 for one that is not kept.
     pub(super) fn life(asked: &Asked) -> Option<u64> {
-        let at = number(asked.header("apns-expiration")?)?;
-        Some(at.saturating_sub(asked.wall.as_secs()))
+        let at = Duration::from_secs(number(asked.header("apns-expiration")?)?);
+        u64::try_from(at.saturating_sub(asked.wall).as_millis()).ok()
     }
 
     /// How long ago the newest token of this key came, if this one has not come before.

@@ -243,11 +243,11 @@ impl Fcm {
         shown.chain(project.map(|(project, _)| ("project", project.to_owned()))).collect()
     }
 
-    /// Whole seconds that a message lives, if it says so.
+    /// Milliseconds that a message lives, if it says so.
     pub(super) fn life(asked: &Asked) -> Option<u64> {
         let body: Value = serde_json::from_slice(&asked.body).ok()?;
         let ttl = body["message"]["android"]["ttl"].as_str()?;
-        duration(ttl).ok().map(|life| life.as_secs())
+        duration(ttl).ok().and_then(|life| u64::try_from(life.as_millis()).ok())
     }
 
     /// The device token of a request.

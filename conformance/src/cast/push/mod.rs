@@ -196,12 +196,14 @@ fn answered(provider: Provider, status: u16) -> Draft {
     Draft::new(Kind::PushAnswered).with("provider", provider.name()).with("status", status)
 }
 
-/// How many seconds a push may wait for its phone, as far as its sender says.
+/// How many milliseconds a push may wait for its phone, as far as its sender says.
 fn life_of(provider: Provider, asked: &Asked) -> Option<u64> {
     match provider {
         Provider::Apns => apns::Apns::life(asked),
         Provider::Fcm => fcm::Fcm::life(asked),
-        Provider::WebPush => asked.header("ttl").and_then(asked::number),
+        Provider::WebPush => {
+            asked.header("ttl").and_then(asked::number).map(|ttl| ttl.saturating_mul(1_000))
+        }
         Provider::Webhook | Provider::OAuth => None,
     }
 }
@@ -299,8 +301,8 @@ impl Service {
         let mut received = Draft::new(Kind::PushReceived).raw(raw).with("token", token.as_str());
         received = received.with("provider", provider.name());
         received = received.with("connection", connection.number);
-        if let Some(life_s) = life_of(provider, &asked) {
-            received = received.with("life_s", life_s);
+        if let Some(life_ms) = life_of(provider, &asked) {
+            received = received.with("life_ms", life_ms);
         }
         let session = if provider == Provider::Fcm { fcm::Fcm::session(&asked) } else { None };
         if let Some(session) = session.or_else(|| asked::session(&text)) {
@@ -431,8 +433,10 @@ impl Service {
                 let response = name.response("as scripted", since);
                 whole(answer::with_retry_after(response, retry_after_s))
             }
-            Answer::Page => whole(page()),
-            Answer::Endless => endless(),
+            Answer::Page | Answer::Endless => {
+                told.push(("broken", true.into()));
+                if answer == Answer::Page { whole(page()) } else { endless() }
+            }
             _ => whole(response),
         };
         let answered = answered(provider, response.status().as_u16());
@@ -491,6 +495,20 @@ impl Service {
             | Answer::Endless => {}
         }
     }
+}
+
+/// Every rule that is held, with the service that holds it.
+#[cfg(test)]
+pub(crate) fn rules() -> Vec<(&'static str, &'static str)> {
+    let all = [
+        ("apns", apns::tests::names()),
+        ("fcm", fcm::tests::names()),
+        ("oauth", oauth::tests::names()),
+        ("webpush", webpush::tests::names()),
+    ];
+    let flat =
+        all.into_iter().flat_map(|(of, names)| names.into_iter().map(move |name| (of, name)));
+    flat.collect()
 }
 
 #[cfg(test)]

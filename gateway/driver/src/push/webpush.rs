@@ -203,6 +203,8 @@ impl WebPush {
 fn classify(answer: &Answer) -> PushOutcome {
     let why = answer.shown();
     match answer.status {
+        // Some proxy's, and not the service's.
+        200..300 if answer.is_page() => PushOutcome::Transient { why, retry_after_ms: None },
         200..300 => PushOutcome::Accepted,
         404 | 410 => PushOutcome::refused(why),
         401 | 403 => {
