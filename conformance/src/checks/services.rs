@@ -201,7 +201,8 @@ pub(super) fn ends_at_once(view: &View<'_>, push: &Push<'_>) -> Outcome {
     both(never_again(view, push), || {
         let told_us = push.answered_us().unwrap_or(push.t_us);
         let end = call.finals().next().map(|(said, _)| said.t_us);
-        let came = view.opened_after(call.callee(), push.seq).is_some();
+        let soon = |event: &reveille_trace::Event| event.t_us <= told_us + AT_ONCE_US;
+        let came = view.opened_after(call.callee(), push.seq).is_some_and(soon);
         let in_time = end.is_some_and(|end| end.saturating_sub(told_us) <= AT_ONCE_US);
         if in_time || came || view.is_disturbed() {
             return Outcome::Met;
