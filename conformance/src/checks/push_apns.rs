@@ -44,7 +44,10 @@ pub(super) fn connections(view: &View<'_>) -> Outcome {
             let struck = |event: &&reveille_trace::Event| {
                 event.kind == Kind::FaultStruck && (one.seq..next.seq).contains(&event.seq)
             };
-            let excused = closed || one.status.is_none() || view.events.iter().any(|e| struck(&e));
+            // A sender that died while its push was under way comes back by another connection.
+            let died = view.is_struck_between(0, next.seq);
+            let broke = one.status.is_none() || view.events.iter().any(|event| struck(&event));
+            let excused = closed || died || broke;
             if one.connection() == next.connection() || excused {
                 return Outcome::Met;
             }
