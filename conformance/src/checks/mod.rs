@@ -10,6 +10,7 @@ mod push_common;
 mod push_fcm;
 mod push_webpush;
 mod pushed;
+mod reactions;
 mod security_general;
 mod services;
 mod session_sleep;

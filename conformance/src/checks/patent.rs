@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use reveille_trace::{Event, Kind};
 
 use super::view::{Call, Said, View};
-use super::{Outcome, broken, each, jsonrtc_session, services};
+use super::{Outcome, broken, each, jsonrtc_session, reactions};
 
 /// A call that was answered 100 ends with a final response; one that was answered is still known
 /// when its caller hangs up.
@@ -51,7 +51,7 @@ pub(super) fn accepted_while_closed(view: &View<'_>) -> Outcome {
     let asleep = |call: &&Call| {
         call.invite().is_some_and(|invite| {
             view.sleeps_at(call.callee(), invite.seq)
-                && !services::is_out_of_reach(view, call.callee(), invite.seq)
+                && !reactions::is_out_of_reach(view, call.callee(), invite.seq)
         })
     };
     each(view.calls.iter().filter(asleep), |call| {

@@ -3,10 +3,11 @@
 use reveille_trace::Kind;
 
 use super::pushed::Push;
-use super::services::{
-    again, answered, at_once, both, call, ends_at_once, given, is_kept, is_removed,
-    lives_as_long_as_the_call, never_again, rules, to, waits,
+use super::reactions::{
+    again, at_once, call, ends_at_once, given, is_kept, is_removed, lives_as_long_as_the_call,
+    never_again, waits,
 };
+use super::services::{answered, both, rules, to};
 use super::view::View;
 use super::{Outcome, broken, each};
 

@@ -2,10 +2,11 @@
 
 use reveille_trace::Kind;
 
-use super::services::{
-    again, answered, at_once, bearers, both, call, ends_at_once, is_kept, is_removed,
-    lives_as_long_as_the_call, never_again, rules, to, waits,
+use super::reactions::{
+    again, at_once, call, ends_at_once, is_kept, is_removed, lives_as_long_as_the_call,
+    never_again, waits,
 };
+use super::services::{answered, bearers, both, rules, to};
 use super::view::View;
 use super::{Outcome, broken, each};
 

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::pushed::Push;
-use super::services::{
-    both, call, is_removed, lives_as_long_as_the_call, never_again, rules, to, waits,
-};
+use super::reactions::{call, is_removed, lives_as_long_as_the_call, never_again, waits};
+use super::services::{both, rules, to};
 use super::view::View;
 use super::{Outcome, broken, each, push_common};
 

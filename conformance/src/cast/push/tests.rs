@@ -1,6 +1,7 @@
 //! The service as a whole: over a real connection, with requests that keep every rule.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hyper::header::HeaderMap;
 use hyper_util::rt::TokioIo;
