@@ -34,8 +34,11 @@ pub(super) fn at_once(view: &View<'_>, push: &Push<'_>) -> Outcome {
     let asked = push.answered_us().unwrap_or(push.t_us);
     let soon = |next: &Push<'_>| next.t_us.saturating_sub(asked) <= AT_ONCE_US;
     let over = call(view, push).is_some_and(|call| call.cancel().is_some());
-    if over || view.is_disturbed() || again(view, push).is_some_and(soon) {
+    if again(view, push).is_some_and(soon) {
         return Outcome::Met;
+    }
+    if over || view.is_disturbed() {
+        return Outcome::Silent;
     }
     let reason = push.reason.unwrap_or("a failure");
     broken(format!("after {reason} the push was not sent again at once"), push.seq)
@@ -62,8 +65,11 @@ pub(super) fn ends_at_once(view: &View<'_>, push: &Push<'_>) -> Outcome {
         let soon = |event: &reveille_trace::Event| event.t_us <= told_us + AT_ONCE_US;
         let came = view.opened_after(call.callee(), push.seq).is_some_and(soon);
         let in_time = end.is_some_and(|end| end.saturating_sub(told_us) <= AT_ONCE_US);
-        if in_time || came || view.is_disturbed() {
+        if in_time {
             return Outcome::Met;
+        }
+        if came || view.is_disturbed() {
+            return Outcome::Silent;
         }
         broken(format!("{} was held on although no push can be sent", call.mark), push.seq)
     })
