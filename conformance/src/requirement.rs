@@ -50,7 +50,10 @@ pub struct Requirement {
 const FILES: &[(&str, &str)] = &[
     ("jsonrtc-session", include_str!("../requirements/jsonrtc-session.toml")),
     ("patent", include_str!("../requirements/patent.toml")),
+    ("push-apns", include_str!("../requirements/push-apns.toml")),
     ("push-common", include_str!("../requirements/push-common.toml")),
+    ("push-fcm", include_str!("../requirements/push-fcm.toml")),
+    ("push-webpush", include_str!("../requirements/push-webpush.toml")),
     ("security-general", include_str!("../requirements/security-general.toml")),
     ("session-sleep", include_str!("../requirements/session-sleep.toml")),
     ("sip-end", include_str!("../requirements/sip-end.toml")),

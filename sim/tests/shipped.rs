@@ -75,6 +75,7 @@ fn the_sweeps_strike_at_every_operation() {
         ("crash/sweep-of-the-plain-wake", "crash sweep of the plain wake"),
         ("crash/power-sweep-of-the-plain-wake", "power sweep of the plain wake"),
         ("crash/sweep-of-a-cancelled-wake", "crash sweep of a cancelled wake"),
+        ("crash/sweep-of-an-fcm-wake", "crash sweep of a wake by FCM"),
     ];
     for (id, name) in sweeps {
         let cases = SEASON.played.iter().map(|p| &p.case).filter(|case| case.scenario == id);

@@ -171,6 +171,9 @@ pub enum PushOutcome {
     Refused {
         /// The service's words.
         why: String,
+        /// Wall time since when the token is dead, where the service tells it: a token that the app
+        /// gave later is not.
+        dead_since_us: Option<u64>,
     },
     /// The request cannot succeed before somebody mends its sender: a credential, a topic, a clock.
     /// The token is not to blame and stays.
@@ -185,6 +188,14 @@ pub enum PushOutcome {
         /// The service asked to wait this long, in milliseconds.
         retry_after_ms: Option<u64>,
     },
+}
+
+impl PushOutcome {
+    /// A refusal that tells no time.
+    #[must_use]
+    pub const fn refused(why: String) -> Self {
+        Self::Refused { why, dead_since_us: None }
+    }
 }
 
 /// What a push plugin is asked to send: always all three items of the patent's claim.

@@ -221,7 +221,7 @@ mod tests {
         wake.step(0);
         assert_eq!(wake.outcome(5, 2, &PushOutcome::Accepted), None);
         assert_eq!(wake.outcome(5, 1, &PushOutcome::Accepted), None);
-        let refused = PushOutcome::Refused { why: "410".to_owned() };
+        let refused = PushOutcome::refused("410".to_owned());
         assert_eq!(wake.outcome(6, 1, &refused), None);
     }
 }

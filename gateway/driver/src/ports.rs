@@ -200,9 +200,10 @@ impl Ports {
     fn push(&mut self, request: PushRequest) {
         let id = request.id;
         let outcome = match self.pushes.get(&request.provider) {
-            None => PushOutcome::Refused {
-                why: format!("no push provider `{}` is configured", request.provider),
-            },
+            None => {
+                let provider = &request.provider;
+                PushOutcome::refused(format!("no push provider `{provider}` is configured"))
+            }
             Some(queue) if queue.try_send(request).is_ok() => return,
             Some(_) => PushOutcome::Transient {
                 why: "the queue to the push provider is full".to_owned(),
@@ -321,8 +322,7 @@ mod tests {
         assert!(matches!(outcome, PushOutcome::Transient { .. }));
         stuck.ports.put(push(3, "pigeon"));
         let back = stuck.ports.next_feedback();
-        let refused =
-            PushOutcome::Refused { why: "no push provider `pigeon` is configured".to_owned() };
+        let refused = PushOutcome::refused("no push provider `pigeon` is configured".to_owned());
         assert!(matches!(back, Some(Input::Pushed { outcome, .. }) if outcome == refused));
     }
 

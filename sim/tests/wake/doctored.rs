@@ -1,6 +1,7 @@
 //! Every check is shown able to fail: a healthy trace is doctored in one place, and the check that
 //! speaks of it must notice; what only the gateway can do wrong is planted in it (`mutants`).
 
+mod pushes;
 mod rows;
 
 use std::collections::BTreeSet;
@@ -70,7 +71,8 @@ fn repeat_at_end(trace: &mut Trace, of: impl Fn(&Event) -> bool) {
 fn all() -> impl Iterator<Item = &'static rows::Row> {
     let tables =
         [rows::PATENT, rows::SLEEP, rows::HOLD, rows::PUSH, rows::WAKE, rows::END, rows::SESSION];
-    tables.into_iter().flatten()
+    let services = [pushes::APNS, pushes::FCM, pushes::WEBPUSH];
+    tables.into_iter().chain(services).flatten()
 }
 
 fn decided(trace: &Trace, requirement: &str) -> Finding {

@@ -291,11 +291,12 @@ impl Node {
         let provider = text("push_provider").unwrap_or_else(|| "webhook".to_owned());
         let Some(entry) = self.entries.get_mut(session) else { return };
         let application = text("app_id").unwrap_or_else(|| entry.session.record.app.clone());
-        let device = Device { token: token.to_owned(), provider, application, usable: true };
-        if entry.session.record.device.as_ref() != Some(&device) {
-            entry.session.record.device = Some(device);
-            self.touch(session, Dirty::Urgent);
-        }
+        let (token, since_wall_us) = (token.to_owned(), self.now.wall_us);
+        let device = Device { token, provider, application, usable: true, since_wall_us };
+        // That a known token was given again may be lost: the older time only ends it sooner.
+        let known = entry.session.record.device.replace(device.clone());
+        let is_new = known.is_none_or(|known| Device { since_wall_us, ..known } != device);
+        self.touch(session, if is_new { Dirty::Urgent } else { Dirty::Lazy });
     }
 
     fn on_frame(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {

@@ -185,12 +185,15 @@ impl Node {
         let Some(entry) = self.entries.get_mut(&session) else { return };
         let Some(wake) = entry.wake.as_mut().filter(|wake| wake.id == push.wake) else { return };
         let act = wake.outcome(now_us, push.attempt, outcome);
-        if act.is_some() && matches!(outcome, PushOutcome::Refused { .. }) {
-            // The token is dead: no further call is held for it until the app brings another.
-            if let Some(device) = &mut entry.session.record.device {
+        if let (PushOutcome::Refused { dead_since_us, .. }, true) = (outcome, act.is_some()) {
+            // The token is dead: no further call is held for it until the app brings another, or
+            // unless the app gave it after it died.
+            let dead = |since_wall_us| dead_since_us.is_none_or(|dead| since_wall_us <= dead);
+            let device = entry.session.record.device.as_mut();
+            if let Some(device) = device.filter(|device| dead(device.since_wall_us)) {
                 device.usable = false;
+                self.touch(&session, Dirty::Soon);
             }
-            self.touch(&session, Dirty::Soon);
         }
         if let Some(act) = act {
             self.act_wake(&session, &act);

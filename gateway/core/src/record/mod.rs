@@ -38,6 +38,9 @@ pub struct Device {
     pub application: String,
     /// False once a push service called the token dead; a new token makes it true again.
     pub usable: bool,
+    /// Wall time at which the app gave it last; 0 if an older build wrote the record.
+    #[serde(default)]
+    pub since_wall_us: u64,
 }
 
 /// Why a session sleeps.

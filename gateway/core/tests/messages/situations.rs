@@ -145,7 +145,7 @@ fn a_dead_token_ends_calls_but_a_message_waits_for_the_app_to_come_by_itself() {
     let mut rig = Rig::new(config());
     let session = rig.asleep();
     rig.message("m1");
-    rig.push_outcome(PushOutcome::Refused { why: "410".to_owned() });
+    rig.push_outcome(PushOutcome::refused("410".to_owned()));
     rig.message("m2");
     rig.wait_ms(5_000);
     assert_eq!(rig.statuses("m1"), [100, 202]);

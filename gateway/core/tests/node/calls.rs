@@ -103,11 +103,27 @@ fn a_refused_push_ends_the_hold_at_once_and_the_token_is_not_used_again() {
     rig.asleep();
     rig.request("INVITE", "one", "");
     let push = rig.pushes[0].id;
-    let why = "410 gone".to_owned();
-    rig.feed(Input::Pushed { push, outcome: PushOutcome::Refused { why } });
+    rig.feed(Input::Pushed { push, outcome: PushOutcome::refused("410 gone".to_owned()) });
     assert_eq!(rig.statuses("one"), [100, 183, 480]);
     rig.request("INVITE", "two", "");
     assert_eq!((rig.statuses("two"), rig.pushes.len()), (vec![480], 1));
+}
+
+#[test]
+fn a_token_that_was_given_after_it_died_lives() {
+    for (dead_for_us, lives) in [(0, false), (3_600_000_000, true)] {
+        let mut rig = Rig::new(config());
+        rig.asleep();
+        rig.request("INVITE", "one", "");
+        let (push, why) = (rig.pushes[0].id, "410 Unregistered".to_owned());
+        let dead_since_us = Some(rig.now.wall_us - dead_for_us);
+        rig.feed(Input::Pushed { push, outcome: PushOutcome::Refused { why, dead_since_us } });
+        assert_eq!(rig.statuses("one"), [100, 183, 480], "it is never sent again");
+        rig.wait_ms(2_000);
+        rig.request("INVITE", "two", "");
+        let wanted = if lives { (vec![100, 183], 2) } else { (vec![480], 1) };
+        assert_eq!((rig.statuses("two"), rig.pushes.len()), wanted, "dead for {dead_for_us} us");
+    }
 }
 
 #[test]

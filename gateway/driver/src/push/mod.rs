@@ -163,7 +163,7 @@ async fn attempt(world: &World, name: &'static str, plugin: &dyn Push, request: 
     let outcome = plugin.send(request, body).await;
     let (word, why) = match &outcome {
         PushOutcome::Accepted => ("accepted", ""),
-        PushOutcome::Refused { why } => ("refused", why.as_str()),
+        PushOutcome::Refused { why, .. } => ("refused", why.as_str()),
         PushOutcome::Failed { why } => ("failed", why.as_str()),
         PushOutcome::Transient { why, .. } => ("transient", why.as_str()),
     };
