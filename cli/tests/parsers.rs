@@ -2,6 +2,7 @@
 //! functions are those of the fuzz targets (`fuzz/`), which go on where this stops.
 
 #[path = "../../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "it is another crate's own file")]
 mod targets;
 
 use proptest::prelude::*;

@@ -1,6 +1,7 @@
 //! Keeps one session registered upstream, awake or asleep (RFC 3261 section 10.2). It decides when
 //! a REGISTER is due and what an answer means; it sends nothing itself.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::digest::Ask;
@@ -33,7 +34,7 @@ pub(crate) enum Next {
 
 /// One registration. Call-ID and CSeq belong to one process only: every start registers afresh, so
 /// that no CSeq of a lost process can be above ours (RFC 3261 section 10.3 step 7).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Registration {
     pub(crate) call_id: String,
     pub(crate) from_tag: String,
@@ -44,6 +45,7 @@ pub(crate) struct Registration {
     pub(crate) ask: Option<Ask>,
     pub(crate) nonce_count: u32,
     /// The last challenge as an app would be given it.
+    #[serde(skip)]
     pub(crate) challenge: Option<Value>,
     answered: bool,
     failures: u32,

@@ -149,6 +149,9 @@ impl Node {
             return;
         }
         let asked = frame.control.session_id.clone().map(SessionId);
+        if let Some(session) = &asked {
+            self.unfold(session);
+        }
         let known = asked.filter(|id| self.entries.get(id).is_some_and(|entry| entry.is_live()));
         match known {
             Some(session) => self.on_resume(&session, socket, frame),
@@ -258,7 +261,7 @@ impl Node {
     fn on_connect(&mut self, socket: SocketId, frame: &Frame) {
         let Some(known) = self.sockets.get(&socket) else { return };
         let (user, app) = (known.user.clone(), known.app.clone());
-        let live = self.entries.len();
+        let live = self.count();
         if self.draining || live >= self.config.most_sessions || self.config.user(&user).is_none() {
             let mut error = Frame::error("register", "connect", 480, "no room for a session");
             error.control.correlation_id.clone_from(&frame.control.correlation_id);

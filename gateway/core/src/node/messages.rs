@@ -38,7 +38,7 @@ impl Node {
     }
 
     /// The session a MESSAGE is for, by its dialog if it has one.
-    fn addressee(&self, request: &Message) -> Result<SessionId, u16> {
+    fn addressee(&mut self, request: &Message) -> Result<SessionId, u16> {
         if request.to().is_ok_and(|to| to.tag().is_some()) {
             let place = self.dialog_of(request).ok_or(481_u16)?;
             return if self.is_old_cseq(&place, request) { Err(500) } else { Ok(place.0) };

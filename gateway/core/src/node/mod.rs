@@ -7,6 +7,7 @@ mod calling;
 mod calls;
 mod entry;
 mod errand;
+mod fold;
 mod fork;
 mod message_end;
 mod messages;
@@ -76,6 +77,10 @@ pub struct Node {
     now: Timestamp,
     timers: Timers,
     entries: BTreeMap<SessionId, Entry>,
+    /// Sessions that sleep with nothing to do.
+    sleepers: BTreeMap<SessionId, Box<[u8]>>,
+    /// Sessions that this input concerned, to be folded if they have nothing to do.
+    stirred: BTreeSet<SessionId>,
     /// Sessions by the user part of their Contact.
     contacts: BTreeMap<String, SessionId>,
     /// Sessions by their address of record.
@@ -115,6 +120,8 @@ impl Node {
             now: Timestamp::default(),
             timers: Timers::default(),
             entries: BTreeMap::new(),
+            sleepers: BTreeMap::new(),
+            stirred: BTreeSet::new(),
             contacts: BTreeMap::new(),
             addresses: BTreeMap::new(),
             sockets: BTreeMap::new(),
@@ -145,6 +152,7 @@ impl Node {
         self.route(input);
         self.run_due();
         self.settle();
+        self.fold_idle();
         for output in self.out.drain(..) {
             out.put(output);
         }
@@ -171,7 +179,10 @@ impl Node {
             Input::Stored { session, token } => self.on_stored(&session, token),
             Input::Fenced { session } => self.on_fenced(&session),
             Input::Pushed { push, outcome } => self.on_pushed(push, &outcome),
-            Input::AskSleep { session } => self.ask_to_sleep(&session),
+            Input::AskSleep { session } => {
+                self.unfold(&session);
+                self.ask_to_sleep(&session);
+            }
             Input::Tick => {}
             Input::Drain => self.on_drain(),
         }
@@ -208,17 +219,22 @@ impl Node {
             Owner::Subscription(session, subsession) => {
                 self.on_subscribe_due(&session, &subsession);
             }
-            Owner::Session(session) => match name {
-                Name::WakeAttempt => self.step_wake(&session),
-                Name::StartSilence => self.on_start_silence(&session),
-                Name::Grace => self.on_grace_over(&session),
-                Name::SleepEnd => self.on_sleep_end(&session),
-                Name::CloseWait => self.on_close_wait(&session),
-                Name::AskSleep => self.ask_to_sleep(&session),
-                Name::Acknowledge => self.on_acknowledge_due(&session),
-                _ => self.register(&session),
-            },
+            Owner::Session(session) => self.on_session_deadline(name, &session),
             Owner::Socket(socket) => self.on_idle(socket),
+        }
+    }
+
+    fn on_session_deadline(&mut self, name: Name, session: &SessionId) {
+        self.unfold(session);
+        match name {
+            Name::WakeAttempt => self.step_wake(session),
+            Name::StartSilence => self.on_start_silence(session),
+            Name::Grace => self.on_grace_over(session),
+            Name::SleepEnd => self.on_sleep_end(session),
+            Name::CloseWait => self.on_close_wait(session),
+            Name::AskSleep => self.ask_to_sleep(session),
+            Name::Acknowledge => self.on_acknowledge_due(session),
+            _ => self.register(session),
         }
     }
 

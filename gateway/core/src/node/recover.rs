@@ -43,6 +43,7 @@ impl Node {
                 self.recover_call(record);
             }
         }
+        self.stirred.extend(self.entries.keys().cloned());
         self.recover_legs();
         for record in messages {
             if !superseded.contains(&record.session) {

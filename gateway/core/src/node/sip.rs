@@ -121,13 +121,14 @@ impl Node {
 
     /// A token of ours in the user part names one session; an address of record of a served domain,
     /// or of our own address, names the user: all of the user's sessions.
-    pub(super) fn target(&self, request: &Message) -> Target {
+    pub(super) fn target(&mut self, request: &Message) -> Target {
         let Some(uri) = request.uri().and_then(|uri| Uri::parse(uri).ok()) else {
             return Target::Unknown;
         };
         let user = uri.user.clone().unwrap_or_default();
-        if let Some(session) = self.contacts.get(&user) {
-            let live = self.entries.get(session).is_some_and(super::entry::Entry::is_live);
+        if let Some(session) = self.contacts.get(&user).cloned() {
+            self.unfold(&session);
+            let live = self.entries.get(&session).is_some_and(super::entry::Entry::is_live);
             return if live { Target::Sessions(vec![session.clone()]) } else { Target::Absent };
         }
         let host = uri.host.to_ascii_lowercase();
@@ -135,8 +136,12 @@ impl Node {
         if !ours {
             return Target::Unknown;
         }
-        let domains = self.config.domains.iter();
-        let found = domains.filter_map(|domain| self.addresses.get(&format!("{user}@{domain}")));
+        let aors = self.config.domains.iter().map(|domain| format!("{user}@{domain}"));
+        let aors: Vec<_> = aors.collect();
+        for aor in &aors {
+            self.unfold_address(aor);
+        }
+        let found = aors.iter().filter_map(|aor| self.addresses.get(aor));
         let mut live: Vec<_> = found
             .flatten()
             .filter_map(|session| self.entries.get(session).filter(|entry| entry.is_live()))

@@ -175,7 +175,12 @@ impl Node {
         if entry.session.socket() != Some(socket) {
             return;
         }
+        self.stirred.insert(session.clone());
         let was_closing = matches!(entry.session.link, Link::Closing(_));
+        if was_closing && code == Some(close::HIBERNATE) {
+            // Closing so, the app says that it has the grant, and with it all before (D-43).
+            entry.session.acknowledge(entry.session.record.last_out);
+        }
         entry.session.link = Link::None;
         entry.asked_sleep = None;
         self.timers.clear(Name::AskSleep, &Owner::Session(session.clone()));
@@ -299,6 +304,7 @@ impl Node {
 
     /// Another node owns the session now: this one must not say another word for it.
     pub(super) fn on_fenced(&mut self, session: &SessionId) {
+        self.unfold(session);
         let draft = Draft::new(Kind::StoreFailed).with("session", session.0.as_str());
         self.trace(draft.with("what", "fenced: another node owns the session"));
         self.forget_address(session);

@@ -236,6 +236,10 @@ impl Node {
         let Some(entry) = self.entries.get(session) else { return };
         let record = &entry.session.record;
         let Some(token) = record.device.as_ref().map(|device| device.token.clone()) else { return };
+        let aor = record.aor.clone();
+        self.unfold_address(&aor);
+        let Some(entry) = self.entries.get(session) else { return };
+        let record = &entry.session.record;
         let same_device = |old: &&Entry| {
             old.is_live()
                 && old.session.record.id != *session
@@ -288,6 +292,7 @@ impl Node {
 
     /// The new session is durable: the old one goes.
     pub(super) fn drop_superseded(&mut self, old: &SessionId) {
+        self.unfold(old);
         self.end_session(old);
     }
 
@@ -363,6 +368,7 @@ impl Node {
         let Some((client, flow, purpose)) = self.clients.get_mut(&branch) else { return };
         let event = client.response(status, &mut acts);
         let (purpose, flow) = (purpose.clone(), flow.clone());
+        self.unfold_for(&purpose);
         self.act_client(&branch, acts);
         match (event, purpose) {
             (Some(ClientEvent::Final), Purpose::Register(session)) => {
@@ -381,6 +387,14 @@ impl Node {
                 self.on_errand_answer(&session, id, status, Some(response));
             }
             _ => {}
+        }
+    }
+
+    fn unfold_for(&mut self, purpose: &Purpose) {
+        match purpose {
+            Purpose::Register(session) | Purpose::Errand(session, _) => self.unfold(session),
+            Purpose::Within(within) => self.unfold(&within.place.0),
+            Purpose::Unheard => {}
         }
     }
 
@@ -427,6 +441,7 @@ impl Node {
     }
 
     fn on_no_answer(&mut self, event: Option<ClientEvent>, purpose: Purpose) {
+        self.unfold_for(&purpose);
         match (event, purpose) {
             (Some(ClientEvent::NoAnswer), Purpose::Register(session)) => {
                 self.on_register_answer(&session, Answer::Failed(408, None));
