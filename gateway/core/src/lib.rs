@@ -32,6 +32,7 @@ pub mod node;
 pub mod record;
 mod registration;
 mod session;
+pub mod survey;
 mod timer;
 pub mod transaction;
 mod wake;

@@ -3,11 +3,13 @@
 
 mod app;
 mod calls;
+mod configure;
 mod entry;
 mod recover;
 mod settle;
 mod sip;
 mod sleep;
+mod survey;
 mod upstream;
 mod waking;
 
@@ -134,6 +136,8 @@ impl Node {
             Input::Pushed { push, outcome } => self.on_pushed(push, &outcome),
             Input::Tick => {}
             Input::Drain => self.on_drain(),
+            Input::EndSession { session } => self.on_end_session(&session),
+            Input::Configure(config) => self.on_configure(&config),
         }
     }
 
