@@ -8,6 +8,8 @@ use reveille_gateway_core::config::User;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 
+use crate::config::Settings;
+
 /// The one subprotocol there is.
 pub(crate) const SUBPROTOCOL: &str = "webrtc.oracle.com";
 /// The longest name of an application.
@@ -49,6 +51,15 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
+    /// What the settings say.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            default_app: settings.default_app.clone(),
+            origins: settings.origins.clone(),
+            users: settings.core.users.clone(),
+        }
+    }
+
     /// Judges the head of an upgrade.
     pub(crate) fn judge(&self, request: &Request) -> Result<Admitted, Refusal> {
         let refuse = |status, what: &'static str| Refusal::new(status, what);
@@ -118,7 +129,7 @@ fn texts<'a>(request: &'a Request, name: &str) -> Vec<&'a str> {
 }
 
 /// Compares in a time that depends on the lengths only.
-fn is_same(shown: &[u8], kept: &[u8]) -> bool {
+pub(crate) fn is_same(shown: &[u8], kept: &[u8]) -> bool {
     let mut differ = shown.len() ^ kept.len();
     for at in 0..shown.len().max(kept.len()) {
         let pair = (shown.get(at).unwrap_or(&0), kept.get(at).unwrap_or(&0));

@@ -7,13 +7,17 @@
 //! Nothing here is global: any number of gateways live in one process and one thread.
 #![warn(missing_docs)]
 
+mod admin;
 pub mod config;
 mod door;
 pub mod fabric;
 mod gateway;
 mod head;
+mod health;
 mod http;
 mod linger;
+mod live;
+mod metrics;
 mod ports;
 pub mod push;
 mod run;
@@ -22,4 +26,5 @@ mod upgrade;
 mod world;
 mod ws;
 
+pub use admin::{AdminSettings, Identity, Operator, Refused, Reloaded};
 pub use gateway::{Gateway, Running, StartError, Stopper};

@@ -9,6 +9,8 @@ use reveille_wire::sip::Method;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use crate::admin::Pushes;
+use crate::metrics::Wakes;
 use crate::sip::{SipOut, tcp};
 use crate::world::{Event, World};
 use crate::ws::WsOut;
@@ -31,7 +33,8 @@ pub(crate) struct Ports {
     sockets: BTreeMap<SocketId, mpsc::Sender<WsOut>>,
     commits: mpsc::Sender<Commit>,
     unanswered: usize,
-    pushes: BTreeMap<String, mpsc::Sender<PushRequest>>,
+    pushes: Pushes,
+    wakes: Wakes,
     feedback: VecDeque<Input>,
     fault: Option<String>,
 }
@@ -41,7 +44,7 @@ impl Ports {
         world: World,
         udp: Vec<(String, mpsc::Sender<SipOut>)>,
         commits: mpsc::Sender<Commit>,
-        pushes: BTreeMap<String, mpsc::Sender<PushRequest>>,
+        pushes: Pushes,
     ) -> Self {
         Self {
             world,
@@ -51,6 +54,7 @@ impl Ports {
             commits,
             unanswered: 0,
             pushes,
+            wakes: Wakes::default(),
             feedback: VecDeque::new(),
             fault: None,
         }
@@ -58,6 +62,16 @@ impl Ports {
 
     /// Books what the event says about queues; returns what the core must hear.
     pub(crate) fn admit(&mut self, event: Event) -> Vec<Input> {
+        let inputs = self.book(event);
+        self.world.metrics.sockets.set(self.sockets.len());
+        self.world.metrics.connections.set(self.tcp.len());
+        for input in &inputs {
+            self.count(input);
+        }
+        inputs
+    }
+
+    fn book(&mut self, event: Event) -> Vec<Input> {
         match event {
             Event::Input(input) if self.is_turned_away(&input) => Vec::new(),
             Event::Input(input) => vec![input],
@@ -87,7 +101,26 @@ impl Ports {
                 Vec::new()
             }
             Event::Stop => vec![Input::Drain],
+            // The loop answers it.
+            Event::Ask(_) => Vec::new(),
         }
+    }
+
+    fn count(&mut self, input: &Input) {
+        match input {
+            Input::SocketText { .. } => self.world.metrics.frame("in"),
+            Input::SocketOpened { app, .. } => self.world.metrics.upgraded(app),
+            Input::SipUnsent { flow } => self.world.metrics.sip_unsent(flow.transport),
+            Input::Pushed { push, outcome } => {
+                self.wakes.answered(push.wake, outcome, self.world.now().mono_us);
+            }
+            _ => {}
+        }
+    }
+
+    /// From now on pushes go these ways. What waits in the old queues still leaves.
+    pub(crate) fn replace_pushes(&mut self, pushes: Pushes) {
+        self.pushes = pushes;
     }
 
     /// Texts of a socket that the loop gave up are late; and while the fabric is far behind, SIP
@@ -103,6 +136,7 @@ impl Ports {
                 let late = self.commits.capacity() < COMMIT_RESERVE;
                 if late {
                     tracing::warn!("the fabric is far behind: a SIP request is turned away");
+                    self.world.metrics.sip_turned_away(flow.transport);
                 }
                 if late && flow.transport.is_reliable() && message.method() != Some(&Method::ACK) {
                     let reply = message.reply(503, "Service Unavailable", Some("overload"));
@@ -136,6 +170,7 @@ impl Ports {
         };
         if let Some(message) = unsent {
             tracing::warn!(peer = message.flow.peer, "no room or no way for a SIP message");
+            self.world.metrics.sip_unsent(message.flow.transport);
             self.feedback.push_back(Input::SipUnsent { flow: message.flow });
         }
     }
@@ -199,6 +234,9 @@ impl Ports {
 
     fn push(&mut self, request: PushRequest) {
         let id = request.id;
+        self.wakes.asked(&self.world.metrics, &request, self.world.now().mono_us);
+        let application = request.application.clone();
+        let provider = request.provider.clone();
         let outcome = match self.pushes.get(&request.provider) {
             None => PushOutcome::Refused {
                 why: format!("no push provider `{}` is configured", request.provider),
@@ -210,6 +248,7 @@ impl Ports {
             },
         };
         tracing::warn!(wake = id.wake, attempt = id.attempt, ?outcome, "push not sent");
+        self.world.metrics.pushed(&application, &provider, &outcome);
         self.feedback.push_back(Input::Pushed { push: id, outcome });
     }
 }
@@ -225,13 +264,21 @@ impl Sink for Ports {
     fn put(&mut self, output: Output) {
         match output {
             Output::Sip { flow, bytes } => self.send_sip(flow, bytes),
-            Output::Text { socket, text } => self.send_ws(socket, WsOut::Text(text)),
+            Output::Text { socket, text } => {
+                self.world.metrics.frame("out");
+                self.send_ws(socket, WsOut::Text(text));
+            }
             Output::Close { socket, code, reason } => {
                 self.send_ws(socket, WsOut::Close { code, reason });
             }
             Output::Store(commit) => self.store(commit),
             Output::Notify(request) => self.push(*request),
-            Output::Trace(draft) => self.world.note(|| draft),
+            Output::Trace(draft) => {
+                if Wakes::concerns(&draft) {
+                    self.wakes.traced(&self.world.metrics, &draft, self.world.now().mono_us);
+                }
+                self.world.note(|| draft);
+            }
         }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) async fn upgrade(
         Some(Err(refusal)) => Err(refusal),
         None => Err(Refusal::new(408, "the head took too long; end it with CRLF CRLF within 5 s")),
     };
-    match judged {
+    match judged.and_then(|admitted| refuse_if_draining(world, admitted)) {
         Ok((admitted, response)) => {
             let sent = answer(world, &mut stream, &response, "", ANSWER_LIMIT).await;
             if !sent {
@@ -54,6 +54,14 @@ pub(crate) async fn upgrade(
             None
         }
     }
+}
+
+/// A gateway that is about to stop takes nobody in: the app has been told to go elsewhere.
+fn refuse_if_draining<T>(world: &World, admitted: T) -> Result<T, Refusal> {
+    if world.health.is_draining() {
+        return Err(Refusal::new(503, "this gateway is about to stop; come back later"));
+    }
+    Ok(admitted)
 }
 
 /// Turns a connection away unheard.
@@ -123,6 +131,7 @@ async fn answer(
 
 fn note_refused(world: &World, source: SocketAddr, refusal: &Refusal) {
     tracing::info!(%source, status = refusal.status, what = %refusal.what, "upgrade refused");
+    world.metrics.upgrade_refused(refusal.status);
     world.note(|| {
         let draft = Draft::new(Kind::WsRefused).with("status", refusal.status);
         draft.with("what", &*refusal.what).with("from", source.to_string())

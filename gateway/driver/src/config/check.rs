@@ -9,14 +9,14 @@ use crate::fabric::{ENGINES, FabricSettings};
 use crate::push::{self, PROVIDERS, PushSettings};
 
 /// Gathers errors with their places.
-struct Review<'a> {
+pub(super) struct Review<'a> {
     file: &'a str,
     text: &'a str,
     errors: Vec<ConfigError>,
 }
 
 impl Review<'_> {
-    fn fault(&mut self, section: &str, nth: usize, key: &str, what: impl Into<String>) {
+    pub(super) fn fault(&mut self, section: &str, nth: usize, key: &str, what: impl Into<String>) {
         let line = place::of_key(self.text, section, nth, key);
         let (file, key) = (self.file.to_owned(), format!("{section}.{key}"));
         self.errors.push(ConfigError { file, line, key, what: what.into() });
@@ -102,6 +102,8 @@ pub(super) fn settings(
         most_sockets_per_ip: web.most_sockets_per_ip,
         fabric: fabric(&mut review, &file.fabric),
         push: push(&mut review, file, secrets),
+        admin: file.admin.as_ref().and_then(|it| super::admin::settings(&mut review, it, secrets)),
+        source: None,
         core,
     };
     let mut errors = review.errors;
@@ -276,7 +278,7 @@ fn users(
 }
 
 /// A secret by one of three ways: value, environment, file. An empty one is none.
-fn secret_of(
+pub(super) fn secret_of(
     ways: [&Option<String>; 3],
     secrets: &Secrets<'_>,
 ) -> Result<Option<Secret>, (Option<&'static str>, String)> {

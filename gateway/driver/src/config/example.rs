@@ -103,6 +103,17 @@ sleep-without-token = false
 acknowledge-frames = 8
 acknowledge-after = "1s"
 
+# Where operators look and steer; without this section, nowhere. docs/operations.md says what is there.
+#[admin]
+# address:port, beside the ports of peers and apps.
+#listen = "127.0.0.1:8090"
+# What a request must show as a bearer token: token-file, token-env, a variable, or token itself. May
+# be left out if the address is of this machine only.
+#token-file = "/etc/reveille/admin.token"
+# Certificates and key in PEM; without them the port speaks plain HTTP.
+#certificate-file = "/etc/reveille/admin.crt"
+#key-file = "/etc/reveille/admin.key"
+
 # Where sessions are registered; without this section, nowhere.
 #[registrar]
 # The domain, as a sip: URI.

@@ -12,6 +12,7 @@ pub struct File {
     pub(super) websocket: WebSocket,
     pub(super) fabric: Fabric,
     pub(super) push: Push,
+    pub(super) admin: Option<Admin>,
     pub(super) registrar: Option<Registrar>,
     pub(super) call: Call,
     pub(super) session: Session,
@@ -140,6 +141,17 @@ pub(super) struct Registrar {
     pub(super) expires: Span,
 }
 
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Admin {
+    pub(super) listen: String,
+    pub(super) token: Option<String>,
+    pub(super) token_env: Option<String>,
+    pub(super) token_file: Option<String>,
+    pub(super) certificate_file: Option<String>,
+    pub(super) key_file: Option<String>,
+}
+
 fn udp() -> String {
     "udp".to_owned()
 }
@@ -186,4 +198,4 @@ macro_rules! discreet {
         }
     )+};
 }
-discreet!(User, username; Application, app;);
+discreet!(User, username; Application, app; Admin, listen;);

@@ -1,11 +1,13 @@
 //! What the operator decides: a TOML file, read whole and refused with every error at once.
 
+mod admin;
 mod check;
 mod example;
 mod file;
 mod parse;
 mod place;
 mod provider;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +17,9 @@ use reveille_gateway_core::config::Config;
 
 pub use example::print_config;
 pub use file::File;
+pub use source::Source;
 
+use crate::admin::AdminSettings;
 use crate::fabric::FabricSettings;
 use crate::push::PushSettings;
 
@@ -42,6 +46,10 @@ pub struct Settings {
     pub fabric: FabricSettings,
     /// How devices are woken.
     pub push: PushSettings,
+    /// Where operators look and steer; `None`: nowhere.
+    pub admin: Option<AdminSettings>,
+    /// Where the configuration is read anew; `None`: it never changes.
+    pub source: Option<Source>,
 }
 
 impl Settings {
@@ -61,6 +69,8 @@ impl Settings {
             most_sockets_per_ip: 10_000,
             fabric: FabricSettings { engine: "memory".to_owned(), ..FabricSettings::default() },
             push: PushSettings::default(),
+            admin: None,
+            source: None,
         }
     }
 }

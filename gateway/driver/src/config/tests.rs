@@ -9,11 +9,14 @@ fn load(text: &str) -> Result<Settings, Vec<ConfigError>> {
     let environment = |name: &str| (name != "UNSET").then(|| "from-env".to_owned());
     let file = |path: &str| match path {
         "/missing" => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
-        "/etc/reveille/push-ca.pem" => Ok(keys::CERTIFICATE.to_owned()),
-        "/etc/reveille/apns.p8" | "/etc/reveille/vapid.pem" => Ok(keys::P256.to_owned()),
+        "/etc/reveille/push-ca.pem" | "/etc/reveille/admin.crt" => Ok(keys::CERTIFICATE.to_owned()),
+        "/etc/reveille/apns.p8" | "/etc/reveille/vapid.pem" | "/etc/reveille/admin.key" => {
+            Ok(keys::P256.to_owned())
+        }
         "/etc/reveille/fcm.json" => {
             Ok(keys::service_account("https://oauth2.googleapis.com/token"))
         }
+        "/etc/reveille/admin.token" => Ok("a-token-of-the-operator\n".to_owned()),
         _ => Ok("from-file\n".to_owned()),
     };
     read("gateway.toml", text, &Secrets { environment: &environment, file: &file })
