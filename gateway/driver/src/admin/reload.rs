@@ -179,3 +179,61 @@ fn certificates(settings: &Settings) -> Option<&str> {
 fn key(settings: &Settings) -> Option<&str> {
     Some(settings.admin.as_ref()?.identity.as_ref()?.key.0.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::tests::{known_keys, load};
+
+    /// A file that differs from the defaults in every key.
+    const OTHER: &str = include_str!("../../tests/files/every-key.toml");
+
+    #[test]
+    fn every_key_of_the_configuration_is_decided_upon() {
+        let decided: BTreeSet<_> = keys().map(|key| key.name.to_owned()).collect();
+        let by_table = |key: String| match key.split_once('.') {
+            Some((table @ ("registrar" | "user" | "application"), _)) => table.to_owned(),
+            Some(("admin", "token-env" | "token-file")) => "admin.token".to_owned(),
+            _ => key,
+        };
+        let known: BTreeSet<_> = known_keys().into_iter().map(by_table).collect();
+        assert_eq!(decided, known);
+    }
+
+    #[test]
+    fn a_file_that_changes_everything_takes_what_is_live_and_keeps_the_rest() {
+        let (old, new) = (load("").expect("defaults"), load(OTHER).expect("sound"));
+        let unchanged: Vec<_> =
+            keys().filter(|key| !(key.differs)(&old, &new)).map(|key| key.name).collect();
+        assert_eq!(unchanged, [""; 0], "the file changes every key");
+        let (merged, told) = merge(&old, new.clone());
+        for key in keys().filter(|key| !key.name.starts_with("admin.")) {
+            let (like, list) =
+                if key.is_live { (&new, &told.changed) } else { (&old, &told.needs_restart) };
+            assert!(!(key.differs)(&merged, like), "{}", key.name);
+            assert!(list.contains(&key.name), "{}", key.name);
+        }
+        assert!(merged.admin.is_none() && told.needs_restart.contains(&"admin.listen"));
+        assert!(!told.changed.iter().any(|key| key.starts_with("admin.")), "{told:?}");
+    }
+
+    #[test]
+    fn a_secret_that_changes_is_seen() {
+        let text = |secret: &str, credential: &str| {
+            format!(
+                "[[user]]\naor = \"a@example.com\"\nusername = \"a\"\nsecret = \"{secret}\"\n\
+                [[application]]\napp = \"a\"\nprovider = \"webhook\"\nid = \"i\"\n\
+                url = \"http://p/\"\ncredential = \"{credential}\"\n"
+            )
+        };
+        let old = load(&text("x", "y")).expect("sound");
+        let changed = |secret, credential| {
+            merge(&old, load(&text(secret, credential)).expect("sound")).1.changed
+        };
+        assert_eq!(changed("x", "y"), [""; 0]);
+        assert_eq!(changed("z", "y"), ["user"]);
+        assert_eq!(changed("x", "z"), ["application"]);
+    }
+}

@@ -9,7 +9,7 @@ mod place;
 mod provider;
 mod source;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 

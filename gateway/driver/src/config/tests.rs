@@ -5,7 +5,7 @@ use super::*;
 use crate::push::PushType;
 use crate::push::test_keys as keys;
 
-fn load(text: &str) -> Result<Settings, Vec<ConfigError>> {
+pub(crate) fn load(text: &str) -> Result<Settings, Vec<ConfigError>> {
     let environment = |name: &str| (name != "UNSET").then(|| "from-env".to_owned());
     let file = |path: &str| match path {
         "/missing" => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
@@ -130,6 +130,23 @@ fn every_error_names_line_key_and_remedy() {
     }
     let twice = load(&format!("{user}{user}")).expect_err("one name twice");
     assert_eq!((twice[0].line, twice[0].key.as_str()), (7, "user.username"));
+}
+
+/// Every `section.key`, as the parser itself names them.
+pub(crate) fn known_keys() -> Vec<String> {
+    let named = |text: &str| -> Vec<String> {
+        let errors = load(text).expect_err("there is no such key");
+        let told = errors.iter().find(|error| error.what.contains("`zzzzzzzz`")).expect(text);
+        let (_, names) = told.what.split_once("write one of: ").expect("names");
+        names.split(", ").map(ToOwned::to_owned).collect()
+    };
+    let of = |section: String| {
+        let many = matches!(&*section, "user" | "application");
+        let header = if many { format!("[[{section}]]") } else { format!("[{section}]") };
+        let keys = named(&format!("{header}\nzzzzzzzz = 1\n"));
+        keys.into_iter().map(|key| format!("{section}.{key}")).collect::<Vec<_>>()
+    };
+    named("zzzzzzzz = 1\n").into_iter().flat_map(of).collect()
 }
 
 /// The text of the example's other providers.
@@ -335,4 +352,45 @@ proptest! {
             prop_assert!(!error.what.is_empty());
         }
     }
+}
+
+#[test]
+fn the_operators_port_is_judged() {
+    let table: &[(&str, &str)] = &[
+        ("listen = \"8090\"", "2: admin.listen: `8090` is no address:port; write one like \"127."),
+        ("token = \"x\"", "1: admin: missing field `listen`; write it like: listen = \"127.0.0."),
+        ("listen = \"0.0.0.0:8090\"", "2: admin.listen: others reach this address, so it needs a"),
+        (
+            "listen = \"127.0.0.1:8090\"\ntoken = \"sesame\"",
+            "3: admin.token: no token; write at least 16 visible ASCII characters",
+        ),
+        (
+            "listen = \"127.0.0.1:8090\"\ntoken-env = \"UNSET\"",
+            "3: admin.token-env: the environment variable `UNSET` is not set",
+        ),
+        (
+            "listen = \"0.0.0.0:8090\"\ntoken-file = \"/missing\"",
+            "3: admin.token-file: `/missing`: entity not found",
+        ),
+        (
+            "listen = \"127.0.0.1:8090\"\nkey-file = \"/etc/reveille/admin.key\"",
+            "3: admin.key-file: TLS needs both; write certificate-file as well",
+        ),
+        (
+            "listen = \"[::1]:8090\"\ncertificate-file = \"/etc/reveille/admin.key\"\n\
+                key-file = \"/etc/reveille/admin.key\"",
+            "3: admin.certificate-file: no certificate in PEM; write a file that begins",
+        ),
+        (
+            "listen = \"127.0.0.1:8090\"\ncertificate-file = \"/etc/reveille/admin.crt\"\n\
+                key-file = \"/etc/reveille/admin.crt\"",
+            "4: admin.key-file: no private key in PEM; write a file that begins",
+        ),
+    ];
+    for (text, begin) in table {
+        assert_faults(&format!("[admin]\n{text}\n"), &[begin]);
+    }
+    let open = "[admin]\nlisten = \"0.0.0.0:8090\"\ntoken-file = \"/etc/reveille/admin.token\"\n";
+    let settings = load(open).expect("sound");
+    assert!(!format!("{settings:?}").contains("a-token"), "the token is never shown");
 }

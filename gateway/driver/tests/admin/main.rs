@@ -4,4 +4,5 @@ mod exposition;
 mod orders;
 mod reload;
 mod rig;
+mod tls;
 mod views;

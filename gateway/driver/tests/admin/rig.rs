@@ -121,9 +121,9 @@ impl Rig {
         let mut stream = self.host.net.dial(&at).await.expect("it listens");
         self.in_time(request, async {
             stream.write_all(request.as_bytes()).await.expect("sent");
-            let mut text = String::new();
-            stream.read_to_string(&mut text).await.expect("an answer");
-            text
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).await.expect("an answer");
+            String::from_utf8_lossy(&bytes).into_owned()
         })
         .await
     }
