@@ -16,6 +16,7 @@ use reveille_host::Host;
 use reveille_scenarios::What;
 use reveille_trace::{Kind, Manifest, Recorder, SCHEMA, Scribe};
 use serde::de::DeserializeOwned;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::example;
@@ -224,9 +225,7 @@ fn read_anew(path: &Path) -> Result<config::Settings, Vec<config::ConfigError>> 
 }
 
 /// Reads the configuration anew at each SIGHUP; the log says what came of it.
-async fn reload_when_asked(operator: Operator) {
-    let hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
-    let Ok(mut hangup) = hangup else { return };
+async fn reload_at(mut hangup: Signal, operator: Operator) {
     while hangup.recv().await.is_some() {
         // Refused or not, the gateway has said so, and goes on.
         let _taken: bool = operator.reload().await.is_ok();
@@ -240,9 +239,12 @@ async fn gateway(host: Host, path: &Path, text: &str, recorder: Recorder) -> Res
     })?;
     let kept = path.to_owned();
     settings.source = Some(config::Source::new(move || read_anew(&kept)));
+    // From here on a SIGHUP does not end the process.
+    let hangup = signal(SignalKind::hangup())
+        .map_err(|error| Stop { text: format!("no signals: {error}"), code: BROKE })?;
     let running = Gateway::start(host.clone(), settings, recorder).await;
     let running = running.map_err(|error| Stop { text: error.to_string(), code: BROKE })?;
-    host.tasks.spawn("reload", Box::pin(reload_when_asked(running.operator())));
+    host.tasks.spawn("reload", Box::pin(reload_at(hangup, running.operator())));
     let stopper = running.stopper();
     let mut stopped = std::pin::pin!(running.stopped());
     let mut signal = std::pin::pin!(asked_to_stop());
@@ -273,7 +275,7 @@ async fn member(work: impl Future<Output = Result<(), String>>) -> Result<(), St
 
 /// SIGINT or SIGTERM.
 async fn asked_to_stop() {
-    let term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    let term = signal(SignalKind::terminate());
     let (mut term, mut int) = match term {
         Ok(term) => (term, std::pin::pin!(tokio::signal::ctrl_c())),
         Err(_) => return std::future::pending().await,

@@ -18,6 +18,8 @@ pub(crate) use ask::{Ask, Pushes};
 pub(crate) use operator::Inside;
 pub use operator::{Operator, Refused};
 pub use reload::Reloaded;
+#[cfg(test)]
+pub(crate) use reload::is_live;
 pub(crate) use serve::accept;
 pub use tls::Identity;
 

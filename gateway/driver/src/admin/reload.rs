@@ -136,6 +136,23 @@ pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
     PLAIN.iter().chain(OTHERS)
 }
 
+/// True if a key, `section.key`, can change while the gateway runs.
+#[cfg(test)]
+pub(crate) fn is_live(key: &str) -> bool {
+    let name = table_of(key);
+    keys().find(|key| key.name == name).expect(name).is_live
+}
+
+/// What stands in the table above for a key.
+#[cfg(test)]
+fn table_of(key: &str) -> &str {
+    match key.split_once('.') {
+        Some((table @ ("registrar" | "user" | "application"), _)) => table,
+        Some(("admin", "token-env" | "token-file")) => "admin.token",
+        _ => key,
+    }
+}
+
 /// The settings that hold from now on, and what that means.
 pub(super) fn merge(old: &Settings, mut new: Settings) -> (Settings, Reloaded) {
     let mut told = Reloaded::default();
@@ -193,12 +210,7 @@ mod tests {
     #[test]
     fn every_key_of_the_configuration_is_decided_upon() {
         let decided: BTreeSet<_> = keys().map(|key| key.name.to_owned()).collect();
-        let by_table = |key: String| match key.split_once('.') {
-            Some((table @ ("registrar" | "user" | "application"), _)) => table.to_owned(),
-            Some(("admin", "token-env" | "token-file")) => "admin.token".to_owned(),
-            _ => key,
-        };
-        let known: BTreeSet<_> = known_keys().into_iter().map(by_table).collect();
+        let known: BTreeSet<_> = known_keys().iter().map(|key| table_of(key).to_owned()).collect();
         assert_eq!(decided, known);
     }
 

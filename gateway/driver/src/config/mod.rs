@@ -7,6 +7,8 @@ mod file;
 mod parse;
 mod place;
 mod provider;
+#[cfg(test)]
+mod reference;
 mod source;
 #[cfg(test)]
 pub(crate) mod tests;
