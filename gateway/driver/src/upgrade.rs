@@ -36,7 +36,7 @@ pub(crate) async fn upgrade(
         Some(Err(refusal)) => Err(refusal),
         None => Err(Refusal::new(408, "the head took too long; end it with CRLF CRLF within 5 s")),
     };
-    match judged.and_then(|admitted| refuse_if_draining(world, admitted)) {
+    match judged {
         Ok((admitted, response)) => {
             let sent = answer(world, &mut stream, &response, "", ANSWER_LIMIT).await;
             if !sent {
@@ -54,14 +54,6 @@ pub(crate) async fn upgrade(
             None
         }
     }
-}
-
-/// A gateway that is about to stop takes nobody in: the app has been told to go elsewhere.
-fn refuse_if_draining<T>(world: &World, admitted: T) -> Result<T, Refusal> {
-    if world.health.is_draining() {
-        return Err(Refusal::new(503, "this gateway is about to stop; come back later"));
-    }
-    Ok(admitted)
 }
 
 /// Turns a connection away unheard.

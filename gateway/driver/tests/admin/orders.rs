@@ -22,7 +22,8 @@ async fn a_session_that_is_ended_gets_its_close_and_its_caller_an_answer() {
 async fn a_gateway_that_drains_is_not_ready_refuses_work_and_lives_on() {
     let rig = Rig::start(PLAIN).await;
     let (mut app, _) = rig.connect("bob", "tok").await;
-    rig.asleep("eve", "tok-of-eve").await;
+    let session = rig.asleep("eve", "tok-of-eve").await;
+    rig.call("eve", "before").await;
     let reply = rig.ask("POST", "/admin/v1/drain").await;
     assert_eq!((reply.status, reply.json()), (202, json!({"status": "draining"})));
     assert_eq!(rig.in_time("it is closed", app.close_code()).await, Some(1012));
@@ -34,6 +35,18 @@ async fn a_gateway_that_drains_is_not_ready_refuses_work_and_lives_on() {
     assert_eq!(rig.ask_as("GET", "/healthz", "").await.status, 200);
     let (page, _) = rig.metrics().await;
     assert_eq!(page.value("reveille_draining", &[]), Some(1.0));
-    assert!(rig.call("eve", "one").await.starts_with("SIP/2.0 503 "), "a new call is refused");
-    assert_eq!(rig.upgrade("/chat", "bob", "secret of bob").await.err(), Some(503));
+
+    rig.call("eve", "after").await;
+    rig.status("503").await;
+    let mut eve = rig.app("eve").await;
+    eve.say(&json!({"control": {"type": "request", "session_id": session},
+        "header": {"action": "connect", "cslr": 2, "subsessions": []}}))
+        .await;
+    rig.in_time("what was accepted before is delivered", eve.hear("start")).await;
+    let mut bob = rig.app("bob").await;
+    bob.say(&json!({"control": {"type": "request", "sequence": 1},
+        "header": {"action": "connect"}}))
+        .await;
+    let refused = rig.in_time("a new session is refused", bob.hear("connect")).await;
+    assert_eq!(refused["header"]["error_code"], 480, "{refused}");
 }
