@@ -44,6 +44,8 @@ pub struct Config {
     pub timers: SipTimers,
     /// Sleep without a device token is allowed (D-21).
     pub sleep_without_token: bool,
+    /// Who shares the node, and what each may use of it.
+    pub tenancy: crate::tenancy::Tenancy,
     /// The defect planted in this node.
     #[cfg(feature = "mutants")]
     pub defect: Option<crate::mutant::Defect>,
@@ -123,6 +125,7 @@ impl Config {
             most_pending: 64,
             timers: SipTimers::default(),
             sleep_without_token: false,
+            tenancy: crate::tenancy::Tenancy::default(),
             #[cfg(feature = "mutants")]
             defect: None,
         }

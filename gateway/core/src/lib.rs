@@ -21,6 +21,7 @@ macro_rules! planted {
 }
 
 mod call;
+mod census;
 pub mod config;
 mod dice;
 mod digest;
@@ -33,6 +34,7 @@ pub mod record;
 mod registration;
 mod session;
 pub mod survey;
+pub mod tenancy;
 mod timer;
 pub mod transaction;
 mod wake;

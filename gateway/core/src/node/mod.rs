@@ -5,6 +5,7 @@ mod app;
 mod calls;
 mod configure;
 mod entry;
+mod limits;
 mod recover;
 mod settle;
 mod sip;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use reveille_trace::{Draft, Kind, Timestamp};
 
+use crate::census::Census;
 use crate::config::Config;
 use crate::dice::Dice;
 use crate::io::{Flow, Input, Output, Sink, SocketId};
@@ -55,6 +57,8 @@ pub struct Node {
     now: Timestamp,
     timers: Timers,
     entries: BTreeMap<SessionId, Entry>,
+    /// Counts them by application.
+    census: Census,
     /// Sessions by the user part of their Contact.
     contacts: BTreeMap<String, SessionId>,
     sockets: BTreeMap<SocketId, Socket>,
@@ -85,6 +89,7 @@ impl Node {
             now: Timestamp::default(),
             timers: Timers::default(),
             entries: BTreeMap::new(),
+            census: Census::default(),
             contacts: BTreeMap::new(),
             sockets: BTreeMap::new(),
             invites: BTreeMap::new(),

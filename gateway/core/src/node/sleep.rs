@@ -18,6 +18,10 @@ impl Node {
             self.refuse_frame(session, frame, code, reason);
             return;
         }
+        if let Some(reason) = self.no_bed(session) {
+            self.refuse_frame(session, frame, 480, &reason);
+            return;
+        }
         let (default_s, least_s, most_s) = self.config.ttl_s;
         let ttl_s = frame.header.ttl.unwrap_or(default_s).clamp(least_s, most_s);
         let mut answer = Frame::response("register", "hibernate", MessageState::Final);
@@ -49,7 +53,9 @@ impl Node {
     fn fall_asleep(&mut self, session: &SessionId, cause: SleepCause, ttl_s: u64) {
         let until_wall_us = self.now.wall_us + ttl_s * 1_000_000;
         let Some(entry) = self.entries.get_mut(session) else { return };
+        self.census.remove(&entry.session.record);
         entry.session.record.standing = Standing::Asleep { until_wall_us, cause };
+        self.census.add(&entry.session.record);
         entry.session.record.ttl_s = ttl_s;
         let urgency = if cause == SleepCause::Request { Dirty::Urgent } else { Dirty::Soon };
         self.touch(session, urgency);
@@ -68,7 +74,9 @@ impl Node {
             self.timers.clear(name, &Owner::Session(session.clone()));
         }
         let Some(entry) = self.entries.get_mut(session) else { return };
+        self.census.remove(&entry.session.record);
         entry.session.record.standing = Standing::Awake;
+        self.census.add(&entry.session.record);
         self.touch(session, Dirty::Lazy);
     }
 
@@ -111,7 +119,9 @@ impl Node {
         match code {
             _ if was_closing => self.trace_state(&session, "request"),
             Some(close::NORMAL) => self.end_session(&session),
-            Some(close::HIBERNATE) if self.sleep_refusal(&session).is_none() => {
+            Some(close::HIBERNATE)
+                if self.sleep_refusal(&session).is_none() && self.no_bed(&session).is_none() =>
+            {
                 let ttl_s = self.config.ttl_s.0;
                 self.fall_asleep(&session, SleepCause::CloseCode, ttl_s);
             }
@@ -198,6 +208,7 @@ impl Node {
                     places.remove(&place);
                 }
             }
+            self.census.remove(&entry.session.record);
             self.entries.remove(session);
         }
     }
@@ -207,6 +218,7 @@ impl Node {
         let draft = Draft::new(Kind::StoreFailed).with("session", session.0.as_str());
         self.trace(draft.with("what", "fenced: another node owns the session"));
         let Some(entry) = self.entries.remove(session) else { return };
+        self.census.remove(&entry.session.record);
         if let Some(socket) = entry.session.socket() {
             self.close(socket, close::NODE_STOPS, "another node has the session");
             self.forget_socket(socket);

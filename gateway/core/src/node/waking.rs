@@ -109,11 +109,12 @@ impl Node {
             target: Some(entry.session.record.aor.clone()),
             ttl_s: Some(ttl_ms / 1_000),
         };
+        let (tenancy, record) = (&self.config.tenancy, &entry.session.record);
         let request = PushRequest {
             id: PushId { wake: wake_id, attempt },
             provider: device.provider.clone(),
             session: session.clone(),
-            application: device.application.clone(),
+            application: tenancy.push_name(&record.app, &device.application).to_owned(),
             token: device.token.clone(),
             payload,
             ttl_ms,
