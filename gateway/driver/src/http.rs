@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reveille_gateway_core::config::User;
+use reveille_gateway_core::tenancy::Tenancy;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 
@@ -34,7 +35,9 @@ impl Refusal {
     /// A path that nobody serves.
     pub(crate) const NO_PATH: Self = Self {
         status: 404,
-        what: Cow::Borrowed("no such path; ask for /ws/webrtc/{application} or /chat"),
+        what: Cow::Borrowed(
+            "no such path or application; ask for /ws/webrtc/{application} or /chat",
+        ),
     };
 
     pub(crate) fn new(status: u16, what: impl Into<Cow<'static, str>>) -> Self {
@@ -48,6 +51,8 @@ pub(crate) struct Gate {
     /// Empty: any origin, and none.
     pub(crate) origins: Vec<String>,
     pub(crate) users: Vec<User>,
+    /// Applications that are served besides the default one, if any are configured.
+    pub(crate) tenancy: Tenancy,
 }
 
 impl Gate {
@@ -57,6 +62,7 @@ impl Gate {
             default_app: settings.default_app.clone(),
             origins: settings.origins.clone(),
             users: settings.core.users.clone(),
+            tenancy: settings.core.tenancy.clone(),
         }
     }
 
@@ -75,6 +81,9 @@ impl Gate {
         let user = self.user(&texts(request, "Authorization")).ok_or_else(|| {
             refuse(401, "Authorization must be Basic with a user's name and secret")
         })?;
+        if !self.tenancy.may_use(&user, &app) {
+            return Err(refuse(403, "this user belongs to another tenant than the application"));
+        }
         Ok(Admitted { user, app })
     }
 
@@ -88,7 +97,9 @@ impl Gate {
             "/chat" => &self.default_app,
             path => path.strip_prefix("/ws/webrtc/")?,
         };
-        is_app(app).then(|| app.to_owned())
+        let apps = &self.tenancy.apps;
+        let is_known = apps.is_empty() || apps.contains_key(app) || *app == self.default_app;
+        (is_app(app) && is_known).then(|| app.to_owned())
     }
 
     fn is_origin_allowed(&self, origin: &[&str]) -> bool {
@@ -184,7 +195,8 @@ mod tests {
             secret: Secret("sesame".to_owned()),
         };
         let origins = origins.iter().map(|&o| o.to_owned()).collect();
-        Gate { default_app: "phone".to_owned(), origins, users: vec![user] }
+        let (default_app, tenancy) = ("phone".to_owned(), Tenancy::default());
+        Gate { default_app, origins, users: vec![user], tenancy }
     }
 
     fn ask(gate: &Gate, path: &str, headers: &[(&str, &str)]) -> Result<Admitted, u16> {

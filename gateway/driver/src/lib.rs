@@ -20,6 +20,7 @@ mod live;
 mod metrics;
 mod ports;
 pub mod push;
+mod quota;
 mod run;
 mod sip;
 mod upgrade;

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use crate::admin::Pushes;
 use crate::metrics::Wakes;
+use crate::quota::Reached;
 use crate::sip::{SipOut, tcp};
 use crate::world::{Event, World};
 use crate::ws::WsOut;
@@ -222,6 +223,14 @@ impl Ports {
         }
     }
 
+    /// The wake goes on when the rate allows.
+    fn over_rate(&self, application: &str, reached: &Reached) -> PushOutcome {
+        let Reached { limit, holder, wait_us } = reached;
+        self.world.metrics.limit_reached(application, limit);
+        let why = format!("{holder} has reached its limit of {limit}");
+        PushOutcome::Transient { why, retry_after_ms: Some(wait_us.div_ceil(1_000)) }
+    }
+
     fn store(&mut self, commit: Commit) {
         match self.commits.try_send(commit) {
             Ok(()) => self.unanswered += 1,
@@ -237,12 +246,14 @@ impl Ports {
         self.wakes.asked(&self.world.metrics, &request, self.world.now().mono_us);
         let application = request.application.clone();
         let provider = request.provider.clone();
-        let outcome = match self.pushes.get(&request.provider) {
-            None => PushOutcome::Refused {
-                why: format!("no push provider `{}` is configured", request.provider),
-            },
-            Some(queue) if queue.try_send(request).is_ok() => return,
-            Some(_) => PushOutcome::Transient {
+        let allowed = self.world.quota.push(&application, self.world.now().mono_us);
+        let outcome = match (allowed, self.pushes.get(&provider)) {
+            (Err(reached), _) => self.over_rate(&application, &reached),
+            (Ok(()), None) => {
+                PushOutcome::Refused { why: format!("no push provider `{provider}` is configured") }
+            }
+            (Ok(()), Some(queue)) if queue.try_send(request).is_ok() => return,
+            (Ok(()), Some(_)) => PushOutcome::Transient {
                 why: "the queue to the push provider is full".to_owned(),
                 retry_after_ms: None,
             },
@@ -274,6 +285,9 @@ impl Sink for Ports {
             Output::Store(commit) => self.store(commit),
             Output::Notify(request) => self.push(*request),
             Output::Trace(draft) => {
+                if let (Some(limit), Some(app)) = (draft.text("limit"), draft.text("app")) {
+                    self.world.metrics.limit_reached(app, limit);
+                }
                 if Wakes::concerns(&draft) {
                     self.wakes.traced(&self.world.metrics, &draft, self.world.now().mono_us);
                 }

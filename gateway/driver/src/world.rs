@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use crate::admin::Ask;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::quota::Quota;
 use crate::sip::SipOut;
 use crate::ws::WsOut;
 
@@ -47,6 +48,7 @@ pub(crate) struct World {
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
+    pub(crate) quota: Quota,
     numbers: Arc<AtomicU64>,
 }
 
@@ -59,7 +61,8 @@ impl World {
     ) -> Self {
         let numbers = Arc::new(AtomicU64::new(1));
         let (metrics, health) = (Arc::default(), Arc::default());
-        Self { host, scribe, inbox, stopping, metrics, health, numbers }
+        let quota = Quota::default();
+        Self { host, scribe, inbox, stopping, metrics, health, quota, numbers }
     }
 
     /// A number that no other connection or socket of this process has.

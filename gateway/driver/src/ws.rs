@@ -73,7 +73,7 @@ async fn serve(world: World, stream: BoxStream, source: SocketAddr, gate: Arc<Ga
         .write_buffer_size(0)
         .max_message_size(Some(MOST_MESSAGE))
         .max_frame_size(Some(MOST_MESSAGE));
-    if let Some((stream, admitted)) = upgrade(&world, stream, source, &gate, config).await {
+    if let Some((stream, admitted, _seat)) = upgrade(&world, stream, source, &gate, config).await {
         talk(&world, stream, source, admitted).await;
     }
 }

@@ -88,6 +88,7 @@ impl Inside {
         let now_s = world.now().wall_us / 1_000_000;
         let since = settings.push.applications.iter().map(|app| (name_of(app), now_s)).collect();
         world.metrics.learn(&settings.default_app, &settings.push.applications);
+        world.quota.learn(&settings.core.tenancy);
         Ok(Arc::new(Self {
             world: world.clone(),
             gate,
@@ -142,6 +143,7 @@ impl Inside {
         self.door.limit(merged.most_sockets, merged.most_sockets_per_ip);
         self.access.set(access.unwrap_or_default());
         self.world.metrics.learn(&merged.default_app, &merged.push.applications);
+        self.world.quota.learn(&merged.core.tenancy);
         current.take(merged, self.world.now().wall_us / 1_000_000);
         Ok(told)
     }

@@ -64,6 +64,8 @@ const PLAIN: &[Key] = keys! {
     live "push.request-limit" push.request_limit;
     live "push.most-in-flight" push.most_in_flight;
     live "push.attempts" core.push_attempts_ms;
+    live "limits" core.tenancy.limits;
+    live "tenant" core.tenancy.tenants;
     live "call.wake-budget" core.wake_budget_ms;
     live "call.hold-code" core.hold_code;
     live "call.provisional-every" core.provisional_every_ms;
@@ -93,13 +95,18 @@ const OTHERS: &[Key] = &[
     Key {
         name: "user",
         is_live: true,
-        differs: |old, new| users(old) != users(new),
+        differs: |old, new| {
+            users(old) != users(new) || old.core.tenancy.users != new.core.tenancy.users
+        },
         keep: |new, old| new.core.users.clone_from(&old.core.users),
     },
     Key {
         name: "application",
         is_live: true,
-        differs: |old, new| !are_same(&old.push.applications, &new.push.applications),
+        differs: |old, new| {
+            !are_same(&old.push.applications, &new.push.applications)
+                || old.core.tenancy.apps != new.core.tenancy.apps
+        },
         keep: |new, old| new.push.applications.clone_from(&old.push.applications),
     },
     // A port that moves keeps its token until it has moved: the new one may suit the new address only.
@@ -147,7 +154,7 @@ pub(crate) fn is_live(key: &str) -> bool {
 #[cfg(test)]
 fn table_of(key: &str) -> &str {
     match key.split_once('.') {
-        Some((table @ ("registrar" | "user" | "application"), _)) => table,
+        Some((table @ ("registrar" | "user" | "application" | "limits" | "tenant"), _)) => table,
         Some(("admin", "token-env" | "token-file")) => "admin.token",
         _ => key,
     }

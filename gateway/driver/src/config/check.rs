@@ -117,11 +117,6 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
     if file.node.name.is_empty() {
         review.fault("node", 0, "name", "a node needs a name; write one like \"node-1\"");
     }
-    let is_host = |host: &String| {
-        let sound =
-            |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '[' | ']' | ':');
-        !host.is_empty() && host.chars().all(sound)
-    };
     if let Some(odd) = file.node.domains.iter().find(|domain| !is_host(domain)) {
         let what = format!("`{odd}` is no domain; write one like \"example.com\"");
         review.fault("node", 0, "domains", what);
@@ -137,7 +132,7 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
     core::Config {
         node: file.node.name.clone(),
         domains: file.node.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
-        users: users(review, &file.user, secrets),
+        users: users(review, file, secrets),
         registrar: file.registrar.as_ref().map(|it| registrar(review, it)),
         wake_budget_ms: call.wake_budget.0,
         hold_code: hold_code(review, call),
@@ -158,8 +153,15 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         most_pending: call.most_pending,
         timers: SipTimers { t1_ms: file.sip.t1.0, t2_ms: file.sip.t2.0, t4_ms: file.sip.t4.0 },
         sleep_without_token: session.sleep_without_token,
+        tenancy: super::tenancy::tenancy(review, file),
         ..core::Config::new("", &file.node.advertised)
     }
+}
+
+fn is_host(host: &str) -> bool {
+    let sound =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '[' | ']' | ':');
+    !host.is_empty() && host.chars().all(sound)
 }
 
 fn check_times(review: &mut Review<'_>, file: &File) {
@@ -234,19 +236,24 @@ fn registrar(review: &mut Review<'_>, written: &file::Registrar) -> core::Regist
     }
 }
 
-fn users(
-    review: &mut Review<'_>,
-    written: &[file::User],
-    secrets: &Secrets<'_>,
-) -> Vec<core::User> {
+fn users(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> Vec<core::User> {
     let mut users: Vec<core::User> = Vec::new();
-    for (nth, user) in written.iter().enumerate() {
+    // Domains that are complained of themselves say nothing about users.
+    let domains_hold = file.node.domains.iter().all(|domain| is_host(domain));
+    let is_ours = |domain: &str| file.node.domains.iter().any(|it| it.eq_ignore_ascii_case(domain));
+    for (nth, user) in file.user.iter().enumerate() {
         let Some((name, domain)) =
             user.aor.split_once('@').filter(|(n, d)| !n.is_empty() && !d.is_empty())
         else {
             review.fault("user", nth, "aor", "no address of record; write \"user@domain\"");
             continue;
         };
+        if domains_hold && !is_ours(domain) {
+            let what = format!(
+                "nobody can call this user: `{domain}` is not among node.domains; write it there"
+            );
+            review.fault("user", nth, "aor", what);
+        }
         if user.username.is_empty() || user.username.contains(':') {
             review.fault(
                 "user",

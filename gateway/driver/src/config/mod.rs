@@ -10,6 +10,7 @@ mod provider;
 #[cfg(test)]
 mod reference;
 mod source;
+mod tenancy;
 #[cfg(test)]
 pub(crate) mod tests;
 

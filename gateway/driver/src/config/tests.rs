@@ -47,7 +47,7 @@ fn what_the_example_comments_out_parses_as_well() {
 
 #[test]
 fn every_error_names_line_key_and_remedy() {
-    let user = "[[user]]\naor = \"a@b\"\nusername = \"a\"\nsecret = \"x\"\n";
+    let user = "[[user]]\naor = \"a@example.com\"\nusername = \"a\"\nsecret = \"x\"\n";
     let table: &[(&str, &str)] = &[
         ("[node\n", "gateway.toml:1: "),
         (
@@ -91,16 +91,20 @@ fn every_error_names_line_key_and_remedy() {
             "gateway.toml:2: user.aor: no address of record",
         ),
         (
-            "[[user]]\naor = \"a@b\"\nusername = \"a\"",
+            "[[user]]\naor = \"a@example.com\"\nusername = \"a\"",
             "gateway.toml:1: user.secret: a user needs a secret",
         ),
         (
-            "[[user]]\naor = \"a@b\"\nusername = \"a\"\nsecret-env = \"UNSET\"",
+            "[[user]]\naor = \"a@example.com\"\nusername = \"a\"\nsecret-env = \"UNSET\"",
             "gateway.toml:4: user.secret-env: the environment variable `UNSET` is not set",
         ),
         (
-            "[[user]]\naor = \"a@b\"\nusername = \"a\"\nsecret-file = \"/missing\"",
+            "[[user]]\naor = \"a@example.com\"\nusername = \"a\"\nsecret-file = \"/missing\"",
             "gateway.toml:4: user.secret-file: `/missing`: ",
+        ),
+        (
+            "[[user]]\naor = \"a@b\"\nusername = \"a\"\nsecret = \"x\"",
+            "gateway.toml:2: user.aor: nobody can call this user: `b` is not among node.domains",
         ),
         (
             "[registrar]\nuri = \"x\"\naddress = \"r:5060\"",
@@ -132,6 +136,78 @@ fn every_error_names_line_key_and_remedy() {
     assert_eq!((twice[0].line, twice[0].key.as_str()), (7, "user.username"));
 }
 
+/// Two applications at one webhook; `PAD` is where a test changes the second.
+const TWO: &str = "[[tenant]]\nname = \"acme\"\n[[application]]\napp = \"phone\"\n\
+    provider = \"webhook\"\nid = \"com.example.phone\"\nurl = \"http://p/\"\n\
+    tenant = \"acme\"\n[application.limits]\nsessions = 5\n[[application]]\napp = \"pad\"\n\
+    provider = \"webhook\"\nid = \"com.example.pad\"\nurl = \"http://p/\"\n";
+
+#[test]
+fn tenants_and_limits_are_read() {
+    let text = format!(
+        "[limits]\npushes-per-second = 9\n{TWO}[[user]]\naor = \"a@example.com\"\n\
+        username = \"a\"\nsecret = \"x\"\ntenant = \"acme\"\n[[tenant]]\nname = \"other\"\n\
+        [tenant.limits]\nsleepers = 3\n"
+    );
+    let tenancy = load(&text).expect("sound").core.tenancy;
+    assert_eq!(tenancy.limits.pushes_per_second, Some(9));
+    assert_eq!(tenancy.tenants["other"].sleepers, Some(3));
+    assert_eq!(tenancy.apps["phone"].limits.sessions, Some(5));
+    assert_eq!((tenancy.tenant_of("phone"), tenancy.tenant_of("pad")), (Some("acme"), None));
+    assert!(tenancy.may_use("a", "phone") && !tenancy.may_use("a", "pad"));
+}
+
+#[test]
+fn applications_that_cannot_be_told_apart_and_unknown_tenants_are_refused() {
+    let more = |text: &str| format!("{TWO}{text}");
+    let changed = |from: &str, to: &str| TWO.replacen(from, to, 1);
+    let fcm = "[[application]]\napp = \"phone\"\nprovider = \"fcm\"\nid = \"i\"\n\
+        credential-file = \"/etc/reveille/fcm.json\"\n";
+    for (text, fault) in [
+        (
+            changed("\"pad\"", "\"phone\""),
+            "12: application.app: this application stands above with the",
+        ),
+        (
+            changed("com.example.pad", "com.example.phone"),
+            "14: application.id: application `phone` has this id with the same provider; write",
+        ),
+        (
+            changed("com.example.pad", "phone"),
+            "14: application.id: application `phone` is named like",
+        ),
+        (
+            changed("tenant = \"acme\"", "tenant = \"x\""),
+            "8: application.tenant: there is no tenant `x`",
+        ),
+        (more("tenant = \"y\"\n"), "16: application.tenant: there is no tenant `y`; write it as"),
+        (more(fcm), "16: application.tenant: this application stands above with another tenant"),
+        (more("[[tenant]]\nname = \"acme\"\n"), "17: tenant.name: this tenant stands twice"),
+        (more("[[tenant]]\nname = \"a b\"\n"), "17: tenant.name: no name; write 1 to 64 letters"),
+        (
+            changed("sessions = 5", "sessions = 0"),
+            "10: application.limits.sessions: 0 is out of range",
+        ),
+        (
+            more("[application.limits]\nsleepers = 0\n"),
+            "17: application.limits.sleepers: 0 is out of range; write 1 to 10000000, or leave",
+        ),
+        (
+            more("[application.limits]\nsleeper = 1\n"),
+            "17: application.limits.sleeper: there is no `sleeper`; did you mean `sleepers`?",
+        ),
+        (more("[limits]\nconnections = \"x\"\n"), "17: limits.connections: invalid type: string"),
+        (
+            changed("tenant = \"acme\"\n", "") + fcm + "[application.limits]\nsessions = 6\n",
+            "15: application.limits: this application stands above with other limits",
+        ),
+    ] {
+        assert_faults(&text, &[fault]);
+    }
+    let twice = format!("{TWO}{fcm}tenant = \"acme\"\n");
+    assert_eq!(load(&twice).expect("two ways to wake one").core.tenancy.apps["phone"].ids.len(), 2);
+}
+
 /// Every `section.key`, as the parser itself names them.
 pub(crate) fn known_keys() -> Vec<String> {
     let named = |text: &str| -> Vec<String> {
@@ -141,7 +217,7 @@ pub(crate) fn known_keys() -> Vec<String> {
         names.split(", ").map(ToOwned::to_owned).collect()
     };
     let of = |section: String| {
-        let many = matches!(&*section, "user" | "application");
+        let many = matches!(&*section, "user" | "application" | "tenant");
         let header = if many { format!("[[{section}]]") } else { format!("[{section}]") };
         let keys = named(&format!("{header}\nzzzzzzzz = 1\n"));
         keys.into_iter().map(|key| format!("{section}.{key}")).collect::<Vec<_>>()
@@ -227,13 +303,13 @@ fn what_a_provider_lacks_is_said_with_its_line_and_remedy() {
 
 #[test]
 fn all_errors_come_at_once_and_no_secret_is_shown() {
-    let text = "[call]\nwake-budget = \"1s\"\n[sip]\ntcp = \"x\"\n[[user]]\naor = \"a@b\"\n\
+    let text = "[call]\nwake-budget = \"1s\"\n[sip]\ntcp = \"x\"\n[[user]]\naor = \"a@example.com\"\n\
         username = \"a\"\nsecret = \"sesame\"\n";
     let errors = load(text).expect_err("two errors");
     assert_eq!(errors.iter().map(|error| error.line).collect::<Vec<_>>(), [2, 4]);
-    let sound =
-        load("[[user]]\naor = \"a@B\"\nusername = \"a\"\nsecret = \"sesame\"").expect("sound");
-    assert_eq!(sound.core.users[0].aor, "a@b");
+    let sound = load("[[user]]\naor = \"a@Example.COM\"\nusername = \"a\"\nsecret = \"sesame\"")
+        .expect("sound");
+    assert_eq!(sound.core.users[0].aor, "a@example.com");
     assert!(!format!("{sound:?}").contains("sesame"));
 }
 
@@ -311,7 +387,7 @@ fn what_is_missing_at_the_end_is_told_of_the_last_line() {
 fn values_of_the_right_type_can_be_wrong_as_well() {
     assert_faults(
         "[node]\nname = \"\"\ndomains = [\"a b\"]\n[websocket]\ndefault-app = \"a/b\"\n\
-            origins = [\"app.example.com\"]\n[fabric]\npath = \"\"\n[[user]]\naor = \"a@b\"\n\
+            origins = [\"app.example.com\"]\n[fabric]\npath = \"\"\n[[user]]\naor = \"a@example.com\"\n\
             username = \"a\"\nsecret = \"\"\n[[application]]\napp = \"a b\"\n\
             provider = \"webhook\"\nid = \"i\"\nurl = \"http://p/\"\n\
             credential-file = \"/missing\"\n",

@@ -79,6 +79,7 @@ pub(crate) struct Metrics {
     commit_sizes: Histogram,
     commit_seconds: Histogram,
     reloads: Grid<1>,
+    limits: Series<2>,
     /// WebSockets and SIP connections that stand.
     pub(crate) sockets: Number,
     pub(crate) connections: Number,
@@ -106,6 +107,7 @@ impl Default for Metrics {
             commit_sizes: Histogram::new(1, SIZES),
             commit_seconds: Histogram::new(MICRO, SECONDS),
             reloads: Grid::new([RELOAD]),
+            limits: Series::new(["app", "limit"]),
             sockets: Number::default(),
             connections: Number::default(),
             names: Mutex::default(),
@@ -201,6 +203,11 @@ impl Metrics {
         self.commit_batches.add(1);
         self.commit_sizes.see(u64::try_from(commits).unwrap_or(u64::MAX));
         self.commit_seconds.see(micros);
+    }
+
+    /// Somebody was refused for a limit of the configuration.
+    pub(crate) fn limit_reached(&self, app: &str, limit: &str) {
+        self.limits.raise([&self.app(app), limit]);
     }
 
     pub(crate) fn reloaded(&self, applied: bool) {

@@ -66,6 +66,8 @@ impl Metrics {
         self.upgrades.show(page, "reveille_upgrades_total", "WebSockets that were let in.");
         let help = "Upgrades refused, by status of HTTP.";
         self.refused_upgrades.show(page, "reveille_upgrades_refused_total", help);
+        let help = "What was refused for a limit of the configuration.";
+        self.limits.show(page, "reveille_limit_refusals_total", help);
         self.frames.show(page, "reveille_frames_total", "Text messages of apps and to them.");
         page.family("reveille_sessions", Type::Gauge, "Sessions by state.");
         let mut sessions: BTreeMap<(String, &str), u64> = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! The operator's port over real sockets: each endpoint, who gets in, and what orders do.
 
 mod exposition;
+mod limits;
 mod orders;
 mod reload;
 mod rig;

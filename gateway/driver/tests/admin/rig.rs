@@ -117,8 +117,12 @@ impl Rig {
 
     /// Bytes to the operator's port, and all that comes back.
     pub(super) async fn raw(&self, request: &str) -> String {
-        let at = self.running.admin.expect("a port").to_string();
-        let mut stream = self.host.net.dial(&at).await.expect("it listens");
+        self.raw_at(&self.running.admin.expect("a port").to_string(), request).await
+    }
+
+    /// Bytes to a port, and all that comes back.
+    pub(super) async fn raw_at(&self, at: &str, request: &str) -> String {
+        let mut stream = self.host.net.dial(at).await.expect("it listens");
         self.in_time(request, async {
             stream.write_all(request.as_bytes()).await.expect("sent");
             let mut bytes = Vec::new();
