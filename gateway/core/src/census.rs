@@ -58,3 +58,45 @@ impl Census {
 const fn is_asleep(record: &SessionRecord) -> bool {
     matches!(record.standing, Standing::Asleep { .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{SessionId, SleepCause, VERSION};
+
+    fn record(app: &str, standing: Standing) -> SessionRecord {
+        SessionRecord {
+            version: VERSION,
+            id: SessionId(String::new()),
+            owner: String::new(),
+            epoch: 1,
+            user: String::new(),
+            aor: String::new(),
+            app: app.to_owned(),
+            contact: String::new(),
+            instance: String::new(),
+            standing,
+            ttl_s: 0,
+            device: None,
+            last_out: 0,
+            last_in: 0,
+            unacknowledged: Vec::new(),
+            last_arrival: 0,
+            registered_until_wall_us: 0,
+            supersedes: None,
+        }
+    }
+
+    #[test]
+    fn names_that_clients_chose_are_forgotten_with_their_last_session() {
+        let asleep = Standing::Asleep { until_wall_us: 1, cause: SleepCause::Request };
+        let (awake, asleep) = (record("chosen", Standing::Awake), record("chosen", asleep));
+        let mut census = Census::default();
+        census.add(&awake);
+        census.add(&asleep);
+        census.remove(&awake);
+        assert_eq!(census.0["chosen"], Count { all: 1, asleep: 1 });
+        census.remove(&asleep);
+        assert_eq!(census, Census::default());
+    }
+}

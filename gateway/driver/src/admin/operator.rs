@@ -87,7 +87,7 @@ impl Inside {
         let access = settings.admin.as_ref().map(|admin| Access::new(world, admin)).transpose()?;
         let now_s = world.now().wall_us / 1_000_000;
         let since = settings.push.applications.iter().map(|app| (name_of(app), now_s)).collect();
-        world.metrics.learn(&settings.default_app, &settings.push.applications);
+        world.metrics.learn(settings);
         world.quota.learn(&settings.core.tenancy);
         Ok(Arc::new(Self {
             world: world.clone(),
@@ -142,7 +142,7 @@ impl Inside {
         self.gate.set(Gate::new(&merged));
         self.door.limit(merged.most_sockets, merged.most_sockets_per_ip);
         self.access.set(access.unwrap_or_default());
-        self.world.metrics.learn(&merged.default_app, &merged.push.applications);
+        self.world.metrics.learn(&merged);
         self.world.quota.learn(&merged.core.tenancy);
         current.take(merged, self.world.now().wall_us / 1_000_000);
         Ok(told)

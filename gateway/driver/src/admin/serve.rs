@@ -1,4 +1,5 @@
-//! The operator's port: from an accepted connection to the answer of its one request.
+//! The operator's port: from an accepted connection to the answer of its one request, whose body
+//! nobody reads.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use super::routes::{self, Page};
 use super::{Ask, Inside, list, view};
 use crate::door::{Door, Pass};
 use crate::http::is_same;
+use crate::linger::linger;
 use crate::metrics::{CONTENT_TYPE, Sight};
 
 /// What can be asked, for machines.
@@ -60,15 +62,18 @@ pub(crate) async fn accept(inside: Arc<Inside>, mut listener: Box<dyn Listener>,
 async fn connection(inside: Arc<Inside>, stream: BoxStream, source: SocketAddr, _pass: Pass) {
     let access = inside.access.get();
     let work = async {
-        let stream = private(&access, stream).await?;
+        let mut stream = private(&access, stream).await?;
         let service = service_fn(|request| {
             let (inside, access) = (Arc::clone(&inside), Arc::clone(&access));
             async move { Ok::<_, std::convert::Infallible>(serve(&inside, &access, &request).await) }
         });
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder.keep_alive(false).max_buf_size(MOST_HEAD).max_headers(MOST_FIELDS);
-        let served = builder.header_read_timeout(None);
-        let served = served.serve_connection(TokioIo::new(stream), service).await;
+        builder.header_read_timeout(None);
+        let served = builder.serve_connection(TokioIo::new(&mut stream), service).await;
+        if served.is_err() {
+            linger(&inside.world, &mut stream).await;
+        }
         served.map_err(|error| error.to_string())
     };
     let clock = &inside.world.host.clock;

@@ -10,7 +10,8 @@ use crate::push::Application;
 /// Applications that can be woken.
 pub(super) fn applications(current: &Current) -> Value {
     let one = |app: &Application| {
-        json!({"app": app.app, "provider": app.provider, "id": app.id,
+        let tenant = current.settings.core.tenancy.tenant_of(&app.app);
+        json!({"app": app.app, "provider": app.provider, "id": app.id, "tenant": tenant,
             "service": service_of(app), "own_authorities": app.ca.is_some()})
     };
     let items: Vec<_> = current.settings.push.applications.iter().map(one).collect();

@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use reveille_gateway_core::io::{PushOutcome, Transport};
 use reveille_wire::sip::Message;
 
+use crate::config::Settings;
 use crate::push::{Application, PROVIDERS};
 
 pub(crate) use exposition::CONTENT_TYPE;
@@ -84,6 +85,8 @@ pub(crate) struct Metrics {
     pub(crate) sockets: Number,
     pub(crate) connections: Number,
     names: Mutex<BTreeMap<String, String>>,
+    /// Applications and their tenants.
+    tenants: Mutex<BTreeMap<String, String>>,
 }
 
 impl Default for Metrics {
@@ -111,13 +114,21 @@ impl Default for Metrics {
             sockets: Number::default(),
             connections: Number::default(),
             names: Mutex::default(),
+            tenants: Mutex::default(),
         }
     }
 }
 
 impl Metrics {
-    /// Takes the names that may be labels: of applications, and their ids at push services.
-    pub(crate) fn learn(&self, default_app: &str, applications: &[Application]) {
+    /// Takes the names that may be labels: of applications, their ids at push services, and their
+    /// tenants.
+    pub(crate) fn learn(&self, settings: &Settings) {
+        let (default_app, applications) = (&settings.default_app, &settings.push.applications);
+        let tenant_of = |app: &Application| {
+            settings.core.tenancy.tenant_of(&app.app).unwrap_or_default().to_owned()
+        };
+        let tenants = applications.iter().map(|app| (app.app.clone(), tenant_of(app)));
+        *self.tenants.lock().unwrap_or_else(PoisonError::into_inner) = tenants.collect();
         let of = |app: &Application| [(app.id.clone(), app.app.clone()), same(&app.app)];
         let known = applications.iter().flat_map(of).chain([same(default_app)]);
         *self.names.lock().unwrap_or_else(PoisonError::into_inner) = known.collect();

@@ -1,6 +1,7 @@
 //! The page `/metrics`.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use reveille_gateway_core::survey::State;
 
@@ -61,6 +62,12 @@ impl Metrics {
     }
 
     fn show_apps(&self, page: &mut Page, sight: &Sight) {
+        let help = "Applications that can be woken, and whose they are; always 1.";
+        page.family("reveille_application_info", Type::Gauge, help);
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (app, tenant) in &tenants {
+            page.sample("reveille_application_info", &[("app", app), ("tenant", tenant)], 1);
+        }
         let help = "WebSockets of apps that stand.";
         page.one("reveille_websockets", Type::Gauge, help, self.sockets.get());
         self.upgrades.show(page, "reveille_upgrades_total", "WebSockets that were let in.");

@@ -27,6 +27,11 @@ impl Rig {
 #[tokio::test]
 async fn applications_are_known_and_users_keep_to_their_tenant() {
     let rig = Rig::start(&shared("")).await;
+    let (page, _) = rig.metrics().await;
+    let info =
+        |app, tenant| page.value("reveille_application_info", &[("app", app), ("tenant", tenant)]);
+    assert_eq!((info("phone", "acme"), info("rival", "")), (Some(1.0), Some(1.0)));
+    assert_eq!(rig.get("/admin/v1/applications").await["items"][0]["tenant"], "acme");
     assert_eq!(refused(&rig, "/ws/webrtc/unknown", "bob").await, Some(404));
     assert_eq!(refused(&rig, "/ws/webrtc/rival", "bob").await, Some(403));
     assert_eq!(refused(&rig, "/ws/webrtc/phone", "bob").await, None);

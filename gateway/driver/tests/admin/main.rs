@@ -1,5 +1,6 @@
 //! The operator's port over real sockets: each endpoint, who gets in, and what orders do.
 
+mod document;
 mod exposition;
 mod limits;
 mod orders;

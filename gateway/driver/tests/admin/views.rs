@@ -99,6 +99,31 @@ async fn problems_say_what_to_send_instead() {
 }
 
 #[tokio::test]
+async fn who_holds_connections_open_is_limited_and_does_not_shut_the_others_out_for_long() {
+    let rig = Rig::start(PLAIN).await;
+    let at = rig.running.admin.expect("a port").to_string();
+    let mut held = Vec::new();
+    for _ in 0..32 {
+        held.push(rig.host.net.dial(&at).await.expect("it listens"));
+    }
+    let one_more = rig.raw_at(&at, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(one_more, "", "32 from one address");
+    drop(held);
+    let (page, _) = rig
+        .in_time("those who left make room", async {
+            loop {
+                let health = rig.raw_at(&at, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+                if health.starts_with("HTTP/1.1 200") {
+                    return rig.metrics().await;
+                }
+            }
+        })
+        .await;
+    let refused = page.value("reveille_connections_refused_total", &[("port", "admin")]);
+    assert!(refused >= Some(1.0), "{refused:?}");
+}
+
+#[tokio::test]
 async fn hostile_heads_are_refused_and_the_port_lives_on() {
     let rig = Rig::start(PLAIN).await;
     let long = format!("GET /healthz HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(20_000));
