@@ -204,6 +204,16 @@ fn applications_that_cannot_be_told_apart_and_unknown_tenants_are_refused() {
     ] {
         assert_faults(&text, &[fault]);
     }
+    let several =
+        more("[application.limits]\nsleeper = 1\nconnectons = \"x\"\n[[tenant]]\nname = 3\n");
+    assert_faults(
+        &several,
+        &[
+            "17: application.limits.sleeper: there is no `sleeper`",
+            "18: application.limits.connectons: there is no `connectons`",
+            "20: tenant.name: invalid type: integer `3`, expected a string",
+        ],
+    );
     let twice = format!("{TWO}{fcm}tenant = \"acme\"\n");
     assert_eq!(load(&twice).expect("two ways to wake one").core.tenancy.apps["phone"].ids.len(), 2);
 }

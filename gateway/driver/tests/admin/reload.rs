@@ -76,3 +76,27 @@ async fn the_token_can_change_but_not_with_the_address() {
     assert_eq!(told, json!({"changed": [], "needs_restart": ["admin.listen"]}));
     assert_eq!(rig.ask_as("GET", "/metrics", "").await.status, 401, "the old port keeps its token");
 }
+
+#[tokio::test]
+async fn doors_origins_and_names_change_without_a_restart() {
+    let rig = Rig::start(PLAIN).await;
+    assert_eq!(rig.upgrade("/ws/webrtc/pad", "bob", "secret of bob").await.err(), Some(404));
+    rig.write("\"phone\"", "\"pad\"");
+    assert_eq!(rig.ask("POST", "/admin/v1/reload").await.json()["changed"], json!(["application"]));
+    let kept = rig.upgrade("/ws/webrtc/pad", "bob", "secret of bob").await;
+    assert!(kept.is_ok(), "{:?}", kept.err());
+    let (page, _) = rig.metrics().await;
+    let named = page.value("reveille_upgrades_total", &[("app", "pad")]);
+    assert_eq!(named, Some(1.0), "a new name may be a label");
+
+    rig.write("[fabric]", "most-sockets-per-ip = 1\n[fabric]");
+    rig.ask("POST", "/admin/v1/reload").await;
+    assert_eq!(
+        rig.upgrade("/chat", "eve", "secret of eve").await.err(),
+        Some(503),
+        "one is inside"
+    );
+    rig.write("most-sockets-per-ip = 1", "origins = [\"https://app.example.com\"]");
+    rig.ask("POST", "/admin/v1/reload").await;
+    assert_eq!(rig.upgrade("/chat", "eve", "secret of eve").await.err(), Some(403), "no Origin");
+}
