@@ -232,6 +232,8 @@ async fn a_wake_is_counted_from_end_to_end_and_nobody_is_named() {
     assert!(
         batches >= 3.0 && page.value("reveille_commit_batch_commits_sum", &[]) >= Some(batches)
     );
+    let alone = page.value("reveille_commit_batch_commits_bucket", &[("le", "1")]);
+    assert!(alone >= Some(1.0), "the first commit has nobody to wait with");
     assert!(page.value("reveille_frames_total", &[("direction", "in")]) >= Some(3.0));
     assert!(page.value("reveille_resident_memory_bytes", &[]) > Some(1_000_000.0));
     assert!(page.value("reveille_start_time_seconds", &[]) > Some(1_700_000_000.0));
