@@ -246,7 +246,7 @@ impl Ports {
         self.wakes.asked(&self.world.metrics, &request, self.world.now().mono_us);
         let application = request.application.clone();
         let provider = request.provider.clone();
-        let allowed = self.world.quota.push(&application, self.world.now().mono_us);
+        let allowed = self.world.quota.push(&application, id.wake, self.world.now().mono_us);
         let outcome = match (allowed, self.pushes.get(&provider)) {
             (Err(reached), _) => self.over_rate(&application, &reached),
             (Ok(()), None) => {

@@ -7,6 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reveille_gateway_core::tenancy::{Holder, Limits, Tenancy};
 
 const SECOND_US: u64 = 1_000_000;
+const SECOND_NS: u64 = 1_000_000_000;
+/// A push is not put off for longer: its call would not wait for it.
+const PATIENCE_US: u64 = 20 * SECOND_US;
+/// Pushes that were put off; above so many, those that never came back are forgotten.
+const MOST_PUT_OFF: usize = 10_000;
 
 /// A limit that is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,62 +24,45 @@ pub(crate) struct Reached {
     pub(crate) wait_us: u64,
 }
 
-/// Allowances that fill up with time: as many at once as in a second.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    /// Millionths of an allowance.
-    micro: u64,
-    at_us: u64,
-}
-
-impl Bucket {
-    fn filled(self, rate: u64, now_us: u64) -> Self {
-        let more = now_us.saturating_sub(self.at_us).saturating_mul(rate);
-        let micro = self.micro.saturating_add(more).min(rate.saturating_mul(SECOND_US));
-        Self { micro, at_us: now_us }
-    }
-
-    /// How long until the next allowance is there; 0: it is.
-    fn wait_us(self, rate: u64) -> u64 {
-        SECOND_US.saturating_sub(self.micro).div_ceil(rate.max(1))
-    }
-}
-
 #[derive(Default)]
 struct Books {
     tenancy: Tenancy,
     seats: BTreeMap<String, u64>,
-    /// By limit and holder.
-    buckets: BTreeMap<(&'static str, String), Bucket>,
+    /// When everything allowed so far would be over if it came evenly, in nanoseconds, by limit and
+    /// holder. It may run ahead of the clock by a second: that much may come at once.
+    even_ns: BTreeMap<(&'static str, String), u64>,
+    /// When the pushes of these wakes have their turn.
+    turns_us: BTreeMap<u64, u64>,
 }
 
 impl Books {
-    /// Takes one allowance of each holder, or none at all.
+    /// Takes one allowance of each holder. If one has none left, the answer says when there is one:
+    /// it is taken beforehand if that is no longer than `patience_us`, else nothing is taken.
     fn take(
         &mut self,
         limit: &'static str,
         rate_of: fn(&Limits) -> Option<u64>,
         app: &str,
         now_us: u64,
+        patience_us: u64,
     ) -> Result<(), Reached> {
+        let now_ns = now_us.saturating_mul(1_000);
+        let (mut worst, mut taken) = (None, Vec::new());
         let holders = self.tenancy.holders(app);
-        let rated: Vec<_> =
-            holders.filter_map(|(holder, it)| Some((holder.to_string(), rate_of(it)?))).collect();
-        let mut taken = Vec::new();
-        for (holder, rate) in rated {
-            let key = (limit, holder);
-            let full = Bucket { micro: rate.saturating_mul(SECOND_US), at_us: now_us };
-            let old = self.buckets.get(&key).copied().unwrap_or(full);
-            let bucket = old.filled(rate, now_us);
-            let wait_us = bucket.wait_us(rate);
-            if wait_us > 0 {
-                let (limit, holder) = key;
-                return Err(Reached { limit, holder, wait_us });
+        for (holder, rate) in holders.filter_map(|(holder, it)| Some((holder, rate_of(it)?))) {
+            let (key, each_ns) = ((limit, holder.to_string()), SECOND_NS / rate.max(1));
+            let even_ns = self.even_ns.get(&key).copied().unwrap_or_default();
+            let wait_ns = even_ns.saturating_sub(now_ns + SECOND_NS - each_ns);
+            let wait_us = wait_ns.div_ceil(1_000);
+            if wait_us > worst.as_ref().map_or(0, |it: &Reached| it.wait_us) {
+                worst = Some(Reached { limit, holder: key.1.clone(), wait_us });
             }
-            taken.push((key, Bucket { micro: bucket.micro - SECOND_US, ..bucket }));
+            taken.push((key, even_ns.max(now_ns) + each_ns));
         }
-        self.buckets.extend(taken);
-        Ok(())
+        if worst.as_ref().is_none_or(|it| it.wait_us <= patience_us) {
+            self.even_ns.extend(taken);
+        }
+        worst.map_or(Ok(()), Err)
     }
 
     fn check_seats(&self, app: &str) -> Result<(), Reached> {
@@ -108,7 +96,7 @@ impl Quota {
     pub(crate) fn learn(&self, tenancy: &Tenancy) {
         self.with(|books| {
             books.tenancy = tenancy.clone();
-            books.buckets.clear();
+            books.even_ns.clear();
         });
     }
 
@@ -117,20 +105,32 @@ impl Quota {
         self.with(|books| {
             books.check_seats(app)?;
             let rate_of = |limits: &Limits| limits.connects_per_second;
-            books.take("connects-per-second", rate_of, app, now_us)?;
+            books.take("connects-per-second", rate_of, app, now_us, 0)?;
             *books.seats.entry(app.to_owned()).or_default() += 1;
             Ok(Seat { quota: self.clone(), app: app.to_owned() })
         })
     }
 
-    /// One more push for an application, which may be named by its id.
-    pub(crate) fn push(&self, named: &str, now_us: u64) -> Result<(), Reached> {
+    /// A push of a wake for an application, which may be named by its id. One that is put off has
+    /// its turn kept: of many that come at once, each waits once.
+    pub(crate) fn push(&self, named: &str, wake: u64, now_us: u64) -> Result<(), Reached> {
         self.with(|books| {
+            if books.turns_us.get(&wake).is_some_and(|turn_us| *turn_us <= now_us) {
+                books.turns_us.remove(&wake);
+                return Ok(());
+            }
             let mut apps = books.tenancy.apps.iter();
             let app = apps.find(|(_, share)| share.ids.contains(named));
             let app = app.map_or(named, |(app, _)| app).to_owned();
             let rate_of = |limits: &Limits| limits.pushes_per_second;
-            books.take("pushes-per-second", rate_of, &app, now_us)
+            let done = books.take("pushes-per-second", rate_of, &app, now_us, PATIENCE_US);
+            if let Err(Reached { wait_us: wait_us @ ..=PATIENCE_US, .. }) = &done {
+                if books.turns_us.len() >= MOST_PUT_OFF {
+                    books.turns_us.retain(|_, turn_us| *turn_us + PATIENCE_US > now_us);
+                }
+                books.turns_us.insert(wake, now_us + wait_us);
+            }
+            done
         })
     }
 
@@ -191,21 +191,37 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_lets_a_second_through_at_once_and_then_one_by_one() {
+    fn a_rate_lets_a_second_through_at_once_and_each_push_beyond_waits_once_for_its_turn() {
         let two = Limits { pushes_per_second: Some(2), ..Limits::default() };
         let quota = Quota::default();
         quota.learn(&tenancy(two, Limits::default()));
-        let push = |named, now_us| quota.push(named, now_us).err().map(|reached| reached.wait_us);
-        assert_eq!(push("com.example.phone", 0), None);
-        assert_eq!(push("pad", 0), None, "the tenant's second, by the application's name");
-        assert_eq!(push("phone", 0), Some(500_000));
-        assert_eq!(push("phone", 400_000), Some(100_000));
-        assert_eq!(push("rival", 0), None, "another tenant's rate is its own");
-        assert_eq!(push("phone", 500_000), None);
-        assert_eq!(push("phone", 500_000), Some(500_000));
-        assert_eq!(push("phone", 60_000_000), None);
-        assert_eq!(push("phone", 60_000_000), None);
-        assert_eq!(push("phone", 60_000_000), Some(500_000), "no more than a second is saved up");
+        let push = |named, wake, now_us| {
+            quota.push(named, wake, now_us).err().map(|reached| reached.wait_us)
+        };
+        assert_eq!(push("com.example.phone", 1, 0), None);
+        assert_eq!(push("pad", 2, 0), None, "the tenant's second, by the application's name");
+        assert_eq!(push("phone", 3, 0), Some(500_000));
+        assert_eq!(push("phone", 4, 0), Some(1_000_000), "the turn before is taken");
+        assert_eq!(push("rival", 5, 0), None, "another tenant's rate is its own");
+        assert_eq!(push("phone", 3, 500_000), None, "its turn has come");
+        assert_eq!(push("phone", 4, 1_000_000), None);
+        assert_eq!(push("phone", 6, 1_000_000), Some(500_000), "the turns were taken beforehand");
+        for wake in 10..12 {
+            assert_eq!(push("phone", wake, 60_000_000), None);
+        }
+        assert_eq!(push("phone", 12, 60_000_000), Some(500_000), "no more than a second is saved");
+    }
+
+    #[test]
+    fn a_push_whose_turn_would_come_too_late_takes_none() {
+        let one = Limits { pushes_per_second: Some(1), ..Limits::default() };
+        let quota = Quota::default();
+        quota.learn(&tenancy(one, Limits::default()));
+        let waits =
+            (0..40).map(|wake| quota.push("phone", wake, 0).err().map_or(0, |it| it.wait_us));
+        let waits: Vec<_> = waits.map(|wait_us| wait_us / SECOND_US).collect();
+        assert_eq!(waits[..21], (0..21).collect::<Vec<_>>());
+        assert_eq!(waits[21..], [21; 19]);
     }
 
     #[test]
