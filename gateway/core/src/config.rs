@@ -64,6 +64,8 @@ pub struct Config {
     pub ask_sleep_after_ms: u64,
     /// Extension headers that travel as SIP headers.
     pub headers: Vec<HeaderRule>,
+    /// Who shares the node, and what each may use of it.
+    pub tenancy: crate::tenancy::Tenancy,
     /// The defect planted in this node.
     #[cfg(feature = "mutants")]
     pub defect: Option<crate::mutant::Defect>,
@@ -173,6 +175,7 @@ impl Config {
             sleep_without_token: false,
             ask_sleep_after_ms: 0,
             headers: Vec::new(),
+            tenancy: crate::tenancy::Tenancy::default(),
             #[cfg(feature = "mutants")]
             defect: None,
         }

@@ -1,10 +1,13 @@
 //! What goes into the core and what comes out of it. The driver translates between these and the
 //! world; nothing else connects the two.
 
+use std::sync::Arc;
+
 use reveille_trace::Draft;
 use reveille_wire::sip;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
 use crate::record::{CallRecord, MessageRecord, SessionId, SessionRecord};
 
 /// A transport of SIP (RFC 3261 section 18).
@@ -160,6 +163,14 @@ pub enum Input {
     Tick,
     /// The node is asked to stop: refuse new work, say goodbye (close 1012).
     Drain,
+    /// The operator ends a session.
+    EndSession {
+        /// Which.
+        session: SessionId,
+    },
+    /// The configuration was read anew. What cannot change while the node runs stays as it was:
+    /// name, address, registrar and the timers of transactions.
+    Configure(Arc<Config>),
 }
 
 /// What came of one push attempt.

@@ -21,6 +21,7 @@ macro_rules! planted {
 }
 
 mod call;
+mod census;
 pub mod config;
 mod dialog;
 mod dice;
@@ -38,6 +39,8 @@ mod registration;
 mod session;
 mod session_timer;
 mod summary;
+pub mod survey;
+pub mod tenancy;
 mod timer;
 pub mod transaction;
 mod wake;

@@ -161,8 +161,11 @@ impl Node {
 
     /// The app comes back to its session.
     fn on_resume(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
-        let user = self.sockets[&socket].user.clone();
-        if self.entries[session].session.record.user != user {
+        let known = &self.sockets[&socket];
+        let record = &self.entries[session].session.record;
+        let is_own =
+            record.user == known.user && self.config.tenancy.are_together(&record.app, &known.app);
+        if !is_own {
             let mut error = Frame::error("register", "connect", 403, "Forbidden");
             error.control.correlation_id.clone_from(&frame.control.correlation_id);
             self.out.push(Output::Text { socket, text: error.to_text() });
@@ -264,6 +267,12 @@ impl Node {
         let live = self.count();
         if self.draining || live >= self.config.most_sessions || self.config.user(&user).is_none() {
             let mut error = Frame::error("register", "connect", 480, "no room for a session");
+            error.control.correlation_id.clone_from(&frame.control.correlation_id);
+            self.out.push(Output::Text { socket, text: error.to_text() });
+            return;
+        }
+        if let Some(reason) = self.no_room(&app) {
+            let mut error = Frame::error("register", "connect", 480, &reason);
             error.control.correlation_id.clone_from(&frame.control.correlation_id);
             self.out.push(Output::Text { socket, text: error.to_text() });
             return;

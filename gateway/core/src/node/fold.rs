@@ -190,6 +190,11 @@ impl Node {
         }
     }
 
+    /// A copy of a folded session, to be looked at.
+    pub(super) fn look_at(&self, id: &SessionId, bytes: &[u8]) -> Entry {
+        Entry::unfold(bytes, id, &self.config.node)
+    }
+
     /// Unfolds every session of an address of record.
     pub(super) fn unfold_address(&mut self, aor: &str) {
         let sessions = self.addresses.get(aor).cloned().unwrap_or_default();

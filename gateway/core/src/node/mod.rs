@@ -5,10 +5,12 @@ mod answered;
 mod app;
 mod calling;
 mod calls;
+mod configure;
 mod entry;
 mod errand;
 mod fold;
 mod fork;
+mod limits;
 mod message_end;
 mod messages;
 mod notifications;
@@ -21,6 +23,7 @@ mod settle;
 mod sip;
 mod sleep;
 mod subscriptions;
+mod survey;
 mod trickle;
 mod update;
 mod upstream;
@@ -32,6 +35,7 @@ use std::sync::Arc;
 
 use reveille_trace::{Draft, Kind, Timestamp};
 
+use crate::census::Census;
 use crate::config::Config;
 use crate::dice::Dice;
 use crate::io::{Flow, Input, Output, Sink, SocketId};
@@ -81,6 +85,8 @@ pub struct Node {
     sleepers: BTreeMap<SessionId, Box<[u8]>>,
     /// Sessions that this input concerned, to be folded if they have nothing to do.
     stirred: BTreeSet<SessionId>,
+    /// Counts them by application.
+    census: Census,
     /// Sessions by the user part of their Contact.
     contacts: BTreeMap<String, SessionId>,
     /// Sessions by their address of record.
@@ -122,6 +128,7 @@ impl Node {
             entries: BTreeMap::new(),
             sleepers: BTreeMap::new(),
             stirred: BTreeSet::new(),
+            census: Census::default(),
             contacts: BTreeMap::new(),
             addresses: BTreeMap::new(),
             sockets: BTreeMap::new(),
@@ -185,6 +192,8 @@ impl Node {
             }
             Input::Tick => {}
             Input::Drain => self.on_drain(),
+            Input::EndSession { session } => self.on_end_session(&session),
+            Input::Configure(config) => self.on_configure(&config),
         }
     }
 

@@ -69,6 +69,7 @@ impl Node {
         self.born += 1;
         self.contacts.insert(record.contact.clone(), id.clone());
         self.addresses.entry(record.aor.clone()).or_default().insert(id.clone());
+        self.census.add(&record);
         self.entries.insert(id.clone(), Entry::new(Session::new(record, Link::None), self.born));
         if is_old {
             return;

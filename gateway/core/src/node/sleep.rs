@@ -23,6 +23,10 @@ impl Node {
             self.refuse_frame(session, frame, code, reason);
             return;
         }
+        if let Some(reason) = self.no_bed(session) {
+            self.refuse_frame(session, frame, 480, &reason);
+            return;
+        }
         let (default_s, least_s, most_s) = self.config.ttl_s;
         let ttl_s = frame.header.ttl.unwrap_or(default_s).clamp(least_s, most_s);
         let mut answer = Frame::response("register", "hibernate", MessageState::Final);
@@ -119,7 +123,9 @@ impl Node {
     fn fall_asleep(&mut self, session: &SessionId, cause: SleepCause, ttl_s: u64) {
         let until_wall_us = self.now.wall_us + ttl_s * 1_000_000;
         let Some(entry) = self.entries.get_mut(session) else { return };
+        self.census.remove(&entry.session.record);
         entry.session.record.standing = Standing::Asleep { until_wall_us, cause };
+        self.census.add(&entry.session.record);
         entry.session.record.ttl_s = ttl_s;
         let urgency = if cause == SleepCause::Request { Dirty::Urgent } else { Dirty::Soon };
         self.touch(session, urgency);
@@ -138,7 +144,9 @@ impl Node {
             self.timers.clear(name, &Owner::Session(session.clone()));
         }
         let Some(entry) = self.entries.get_mut(session) else { return };
+        self.census.remove(&entry.session.record);
         entry.session.record.standing = Standing::Awake;
+        self.census.add(&entry.session.record);
         self.touch(session, Dirty::Lazy);
     }
 
@@ -188,7 +196,9 @@ impl Node {
         match code {
             _ if was_closing => self.trace_state(&session, "request"),
             Some(close::NORMAL) => self.end_session(&session),
-            Some(close::HIBERNATE) if self.sleep_refusal(&session).is_none() => {
+            Some(close::HIBERNATE)
+                if self.sleep_refusal(&session).is_none() && self.no_bed(&session).is_none() =>
+            {
                 let ttl_s = self.config.ttl_s.0;
                 self.fall_asleep(&session, SleepCause::CloseCode, ttl_s);
             }
@@ -287,6 +297,7 @@ impl Node {
                     places.remove(&place);
                 }
             }
+            self.census.remove(&entry.session.record);
             self.entries.remove(session);
         }
     }
@@ -309,6 +320,7 @@ impl Node {
         self.trace(draft.with("what", "fenced: another node owns the session"));
         self.forget_address(session);
         let Some(entry) = self.entries.remove(session) else { return };
+        self.census.remove(&entry.session.record);
         if let Some(socket) = entry.session.socket() {
             self.close(socket, close::NODE_STOPS, "another node has the session");
             self.forget_socket(socket);

@@ -63,6 +63,7 @@ impl Node {
             subscriptions: Vec::new(),
         };
         self.born += 1;
+        self.census.add(&record);
         let session = Session::new(record, Link::Attached(socket));
         self.entries.insert(id.clone(), Entry::new(session, self.born));
         self.contacts.insert(contact, id.clone());

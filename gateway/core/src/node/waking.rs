@@ -119,11 +119,12 @@ impl Node {
         let deadline_us = self.useful_until_us(entry, wake);
         let ttl_ms = deadline_us.saturating_sub(self.now.mono_us) / 1_000;
         let payload = self.wake_payload(entry, wake.again, ttl_ms / 1_000);
+        let (tenancy, record) = (&self.config.tenancy, &entry.session.record);
         let request = PushRequest {
             id: PushId { wake: wake_id, attempt },
             provider: device.provider.clone(),
             session: session.clone(),
-            application: device.application.clone(),
+            application: tenancy.push_name(&record.app, &device.application).to_owned(),
             token: device.token.clone(),
             payload,
             ttl_ms,

@@ -10,14 +10,14 @@ use crate::fabric::{ENGINES, FabricSettings};
 use crate::push::{self, PROVIDERS, PushSettings};
 
 /// Gathers errors with their places.
-struct Review<'a> {
+pub(super) struct Review<'a> {
     file: &'a str,
     text: &'a str,
     errors: Vec<ConfigError>,
 }
 
 impl Review<'_> {
-    fn fault(&mut self, section: &str, nth: usize, key: &str, what: impl Into<String>) {
+    pub(super) fn fault(&mut self, section: &str, nth: usize, key: &str, what: impl Into<String>) {
         let line = place::of_key(self.text, section, nth, key);
         let (file, key) = (self.file.to_owned(), format!("{section}.{key}"));
         self.errors.push(ConfigError { file, line, key, what: what.into() });
@@ -103,6 +103,8 @@ pub(super) fn settings(
         most_sockets_per_ip: web.most_sockets_per_ip,
         fabric: fabric(&mut review, &file.fabric),
         push: push(&mut review, file, secrets),
+        admin: file.admin.as_ref().and_then(|it| super::admin::settings(&mut review, it, secrets)),
+        source: None,
         core,
     };
     let mut errors = review.errors;
@@ -116,11 +118,6 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
     if file.node.name.is_empty() {
         review.fault("node", 0, "name", "a node needs a name; write one like \"node-1\"");
     }
-    let is_host = |host: &String| {
-        let sound =
-            |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '[' | ']' | ':');
-        !host.is_empty() && host.chars().all(sound)
-    };
     if let Some(odd) = file.node.domains.iter().find(|domain| !is_host(domain)) {
         let what = format!("`{odd}` is no domain; write one like \"example.com\"");
         review.fault("node", 0, "domains", what);
@@ -138,7 +135,7 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
     core::Config {
         node: file.node.name.clone(),
         domains: file.node.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
-        users: users(review, &file.user, secrets),
+        users: users(review, file, secrets),
         registrar: file.registrar.as_ref().map(|it| registrar(review, it)),
         wake_budget_ms: call.wake_budget.0,
         hold_code: hold_code(review, call),
@@ -168,6 +165,7 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         sleep_without_token: session.sleep_without_token,
         ask_sleep_after_ms: session.ask_sleep_after.0,
         headers: headers(review, &file.header),
+        tenancy: super::tenancy::tenancy(review, file),
         ..core::Config::new("", &file.node.advertised)
     }
 }
@@ -193,6 +191,12 @@ fn headers(review: &mut Review<'_>, rules: &[file::Header]) -> Vec<core::HeaderR
         read.push(rule);
     }
     read
+}
+
+fn is_host(host: &str) -> bool {
+    let sound =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '[' | ']' | ':');
+    !host.is_empty() && host.chars().all(sound)
 }
 
 fn check_times(review: &mut Review<'_>, file: &File) {
@@ -275,19 +279,24 @@ fn registrar(review: &mut Review<'_>, written: &file::Registrar) -> core::Regist
     }
 }
 
-fn users(
-    review: &mut Review<'_>,
-    written: &[file::User],
-    secrets: &Secrets<'_>,
-) -> Vec<core::User> {
+fn users(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> Vec<core::User> {
     let mut users: Vec<core::User> = Vec::new();
-    for (nth, user) in written.iter().enumerate() {
+    // Domains that are complained of themselves say nothing about users.
+    let domains_hold = file.node.domains.iter().all(|domain| is_host(domain));
+    let is_ours = |domain: &str| file.node.domains.iter().any(|it| it.eq_ignore_ascii_case(domain));
+    for (nth, user) in file.user.iter().enumerate() {
         let Some((name, domain)) =
             user.aor.split_once('@').filter(|(n, d)| !n.is_empty() && !d.is_empty())
         else {
             review.fault("user", nth, "aor", "no address of record; write \"user@domain\"");
             continue;
         };
+        if domains_hold && !is_ours(domain) {
+            let what = format!(
+                "nobody can call this user: `{domain}` is not among node.domains; write it there"
+            );
+            review.fault("user", nth, "aor", what);
+        }
         if user.username.is_empty() || user.username.contains(':') {
             review.fault(
                 "user",
@@ -319,7 +328,7 @@ fn users(
 }
 
 /// A secret by one of three ways: value, environment, file. An empty one is none.
-fn secret_of(
+pub(super) fn secret_of(
     ways: [&Option<String>; 3],
     secrets: &Secrets<'_>,
 ) -> Result<Option<Secret>, (Option<&'static str>, String)> {

@@ -27,6 +27,9 @@ use tokio::sync::{Semaphore, mpsc};
 pub use application::{Apple, Application, Lack, PushType, Web};
 use application::{Roster, lack_of_ca, lack_of_url};
 
+pub(crate) use tls::host_time;
+
+use crate::metrics::outcome_label;
 use crate::world::{Event, World};
 
 /// Requests that may wait for one provider.
@@ -142,6 +145,7 @@ async fn attempt(world: &World, name: &'static str, plugin: &dyn Push, request: 
         let why = "its time ran out before a place to send it was free".to_owned();
         tracing::warn!(wake = id.wake, attempt = id.attempt, provider = name, why, "push not sent");
         let outcome = PushOutcome::Transient { why, retry_after_ms: None };
+        world.metrics.pushed(&request.application, name, &outcome);
         let _told: bool = world.tell(Event::Input(Input::Pushed { push: id, outcome })).await;
         return;
     }
@@ -160,12 +164,16 @@ async fn attempt(world: &World, name: &'static str, plugin: &dyn Push, request: 
         let draft = Draft::new(Kind::PushSent).raw(body.clone()).with("provider", name);
         of_call(draft.with("wake", id.wake).with("attempt", id.attempt))
     });
+    let begun_us = world.now().mono_us;
     let outcome = plugin.send(request, body).await;
-    let (word, why) = match &outcome {
-        PushOutcome::Accepted => ("accepted", ""),
-        PushOutcome::Refused { why, .. } => ("refused", why.as_str()),
-        PushOutcome::Failed { why } => ("failed", why.as_str()),
-        PushOutcome::Transient { why, .. } => ("transient", why.as_str()),
+    world.metrics.pushed(&request.application, name, &outcome);
+    world.metrics.push_took(world.now().mono_us.saturating_sub(begun_us));
+    let word = outcome_label(&outcome);
+    let why = match &outcome {
+        PushOutcome::Accepted => "",
+        PushOutcome::Refused { why, .. }
+        | PushOutcome::Failed { why }
+        | PushOutcome::Transient { why, .. } => why.as_str(),
     };
     if matches!(outcome, PushOutcome::Failed { .. }) {
         tracing::error!(provider = name, application = request.application, why, "push: mend this");
