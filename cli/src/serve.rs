@@ -11,11 +11,12 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use reveille_conformance::cast;
 use reveille_conformance::player::{Fact, Facts};
-use reveille_gateway_driver::{Gateway, config};
+use reveille_gateway_driver::{Gateway, Operator, config};
 use reveille_host::Host;
 use reveille_scenarios::What;
 use reveille_trace::{Kind, Manifest, Recorder, SCHEMA, Scribe};
 use serde::de::DeserializeOwned;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::example;
@@ -23,7 +24,7 @@ use crate::exit::{BROKE, Stop};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   reveille serve gateway --print-config > gateway.toml   every key, with its meaning and default
-  reveille serve gateway --config gateway.toml           until SIGINT or SIGTERM
+  reveille serve gateway --config gateway.toml           until SIGINT or SIGTERM; SIGHUP reads it anew
   reveille serve phone --config phone.toml --trace phone.ndjson";
 
 /// Who is to run.
@@ -208,17 +209,44 @@ fn settings<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Stop> {
     toml::from_str(text).map_err(|error| bad_file(format!("{}: {error}", path.display())))
 }
 
-async fn gateway(host: Host, path: &Path, text: &str, recorder: Recorder) -> Result<(), Stop> {
+fn gateway_settings(path: &Path, text: &str) -> Result<config::Settings, Vec<config::ConfigError>> {
     #[expect(clippy::disallowed_methods, reason = "secrets may come from the environment")]
     let environment = |name: &str| std::env::var(name).ok();
     let secrets =
         config::Secrets { environment: &environment, file: &|name: &str| fs::read_to_string(name) };
-    let settings = config::read(&path.display().to_string(), text, &secrets).map_err(|errors| {
+    config::read(&path.display().to_string(), text, &secrets)
+}
+
+fn read_anew(path: &Path) -> Result<config::Settings, Vec<config::ConfigError>> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        let (file, key) = (path.display().to_string(), String::new());
+        let what = format!("cannot read it: {error}; put it where the gateway was started from");
+        vec![config::ConfigError { file, line: 1, key, what }]
+    })?;
+    gateway_settings(path, &text)
+}
+
+/// Reads the configuration anew at each SIGHUP; the log says what came of it.
+async fn reload_at(mut hangup: Signal, operator: Operator) {
+    while hangup.recv().await.is_some() {
+        // Refused or not, the gateway has said so, and goes on.
+        let _taken: bool = operator.reload().await.is_ok();
+    }
+}
+
+async fn gateway(host: Host, path: &Path, text: &str, recorder: Recorder) -> Result<(), Stop> {
+    let mut settings = gateway_settings(path, text).map_err(|errors| {
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         bad_file(lines.join("\nreveille: "))
     })?;
-    let running = Gateway::start(host, settings, recorder).await;
+    let kept = path.to_owned();
+    settings.source = Some(config::Source::new(move || read_anew(&kept)));
+    // From here on a SIGHUP does not end the process.
+    let hangup = signal(SignalKind::hangup())
+        .map_err(|error| Stop { text: format!("no signals: {error}"), code: BROKE })?;
+    let running = Gateway::start(host.clone(), settings, recorder).await;
     let running = running.map_err(|error| Stop { text: error.to_string(), code: BROKE })?;
+    host.tasks.spawn("reload", Box::pin(reload_at(hangup, running.operator())));
     let stopper = running.stopper();
     let mut stopped = std::pin::pin!(running.stopped());
     let mut signal = std::pin::pin!(asked_to_stop());
@@ -249,7 +277,7 @@ async fn member(work: impl Future<Output = Result<(), String>>) -> Result<(), St
 
 /// SIGINT or SIGTERM.
 async fn asked_to_stop() {
-    let term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    let term = signal(SignalKind::terminate());
     let (mut term, mut int) = match term {
         Ok(term) => (term, std::pin::pin!(tokio::signal::ctrl_c())),
         Err(_) => return std::future::pending().await,

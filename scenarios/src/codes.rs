@@ -59,6 +59,12 @@ codes! {
     OneBehaviour = "scenario.one-behaviour": "Who is called answers, declines or rings, and can do \
         only one of them with a call. Write one of `answer-after = \"500ms\"`, `decline = 603` and \
         `ring = true`.",
+    OneAnswer = "scenario.one-answer": "A push service refuses by a status or by a reason that its \
+        documents name, and a reason has its status. Write one of `status = 410` and \
+        `reason = \"Unregistered\"`.",
+    IdleService = "scenario.idle-service": "A fault is planned at a push service that wakes no phone \
+        of the file, so that it would never strike. Give a phone the service, as in \
+        `bob = { kind = \"phone\", push = \"apns\" }`, or name the one that a phone has.",
     OneVerb = "scenario.one-verb": "A step does exactly one thing. Write one verb with its \
         arguments, as in `{ crash = \"gateway\", down = \"1s\" }`, and a step of its own for each \
         further one.",

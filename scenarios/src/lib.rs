@@ -11,6 +11,7 @@ mod expect;
 mod problem;
 mod read;
 mod scenario;
+mod service;
 mod shipped;
 mod sight;
 mod words;
@@ -20,8 +21,9 @@ pub use expect::{Expect, Wanted};
 pub use problem::{Overview, Problem, Report};
 pub use read::{read, read_against};
 pub use scenario::{
-    Actor, App, Early, Head, Need, OnCall, Point, Proxy, PushFate, Scenario, Step, Sweep,
+    Actor, App, Break, Early, Head, Need, OnCall, Point, Proxy, PushFate, Scenario, Step, Sweep,
     SweepFault, Transport, Verb, World,
 };
+pub use service::Service;
 pub use shipped::shipped;
 pub use sight::{Sight, What};

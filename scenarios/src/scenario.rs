@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::expect::Expect;
+use crate::service::Service;
 use crate::sight::Sight;
 
 /// One scenario, as its file says it. Names are resolved: every actor, call and host that a step or
@@ -67,6 +68,8 @@ pub enum Actor {
     Phone {
         /// Which of the cast's two apps.
         app: App,
+        /// Which push service wakes it: `push = "apns"`.
+        push: Service,
         /// What it does with a call that it alerts.
         on_call: OnCall,
     },
@@ -250,8 +253,11 @@ pub enum Verb {
         /// Who.
         phone: String,
     },
-    /// A verb on `push.webhook`: what becomes of the next requests to it.
+    /// A verb on `push.webhook`, `push.apns`, `push.fcm`, `push.oauth` or `push.webpush`: what
+    /// becomes of the next requests to it.
     Push {
+        /// Which.
+        service: Service,
         /// What.
         fate: PushFate,
         /// `times = 2`: of how many requests.
@@ -298,7 +304,21 @@ pub enum Verb {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PushFate {
     /// `refuse = "push.webhook", status = 410`.
-    Refused(u16),
+    Refused {
+        /// The status.
+        status: u16,
+        /// `retry-after = "5s"`: what the service asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// `refuse = "push.apns", reason = "Unregistered"`.
+    Answered {
+        /// One of the service's [`reasons`](Service::reasons).
+        reason: &'static str,
+        /// `retry-after = "5s"`: what the service asks to wait.
+        retry_after: Option<Duration>,
+        /// `age = "1h"`: how long the token has been dead, of the reasons that tell it.
+        age: Duration,
+    },
     /// `drop = "push.webhook", what = "request"`: never answered, never delivered.
     RequestDropped,
     /// `drop = "push.webhook"`, or with `what = "delivery"`: accepted, never delivered.
@@ -307,6 +327,21 @@ pub enum PushFate {
     Duplicated,
     /// `delay = "push.webhook", by = "3s"`: accepted at once, delivered that much later.
     Delayed(Duration),
+    /// `break = "push.apns", how = "page"`: the answer, or the connection, is not what it should be.
+    Broken(Break),
+}
+
+/// How an answer or its connection breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Break {
+    /// Status 200 with a page of HTML, as a proxy would answer, and nothing is delivered: `"page"`.
+    Page,
+    /// Status 200 and a body that never ends, and nothing is delivered: `"endless"`.
+    Endless,
+    /// The answer is right, and the connection ends by GOAWAY after it: `"goaway"`.
+    GoAway,
+    /// The stream is reset before anything of it was processed: `"refused-stream"`.
+    RefusedStream,
 }
 
 /// A fault that strikes at each of many points of the faultless run, before and after each.

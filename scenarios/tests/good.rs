@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reveille_scenarios::{
-    Actor, App, Early, Expect, Head, Need, OnCall, Point, Proxy, PushFate, Scenario, Sight, Step,
-    Sweep, SweepFault, Transport, Verb, Wanted, What, World, read, shipped,
+    Actor, App, Early, Expect, Head, Need, OnCall, Point, Proxy, PushFate, Scenario, Service,
+    Sight, Step, Sweep, SweepFault, Transport, Verb, Wanted, What, World, read, shipped,
 };
 
 /// Three actors, the steps and expectations given.
@@ -80,7 +80,7 @@ proxy = ["challenges", "records-route"]
 alice = { kind = "sip-ua", transport = "tcp", early = "reliable-media", decline = 486 }
 bob = { kind = "phone", app = "plain", decline = 486 }
 carol = { kind = "phone", ring = true }
-dave = { kind = "phone", app = "sdk", answer-after = "2s" }
+dave = { kind = "phone", app = "sdk", push = "fcm", answer-after = "2s" }
 erin = { kind = "phone" }
 [run]
 seeds = 12
@@ -96,13 +96,15 @@ fault = "power-loss"
 on = "gateway"
 points = ["spawn", "store"]
 "#;
-    let phone = |app, on_call| Actor::Phone { app, on_call };
+    let phone = |app, on_call| Actor::Phone { app, push: Service::Webhook, on_call };
     let sip_ua = |transport, on_call, early| Actor::SipUa { transport, on_call, early };
+    let dave =
+        Actor::Phone { app: App::Sdk, push: Service::Fcm, on_call: OnCall::Answer(seconds(2)) };
     let actors = [
         ("alice", sip_ua(Transport::Tcp, OnCall::Decline(486), Early::ReliableMedia)),
         ("bob", phone(App::Plain, OnCall::Decline(486))),
         ("carol", phone(App::Sdk, OnCall::Ring)),
-        ("dave", phone(App::Sdk, OnCall::Answer(seconds(2)))),
+        ("dave", dave),
         ("erin", phone(App::Sdk, OnCall::Answer(millis(500)))),
     ];
     let hibernated =
@@ -176,7 +178,8 @@ fn a_scenario_may_cover_without_expecting() {
 fn every_verb_reads() {
     let (bob, c1) = (|| "bob".to_owned(), || "c1".to_owned());
     let gateway = || "gateway".to_owned();
-    let push = |fate, times| Verb::Push { fate, times };
+    let push = |fate, times| Verb::Push { service: Service::Webhook, fate, times };
+    let refused = PushFate::Refused { status: 410, retry_after: None };
     let call = Verb::Call {
         mark: "c2".to_owned(),
         from: "alice".to_owned(),
@@ -229,7 +232,7 @@ fn every_verb_reads() {
         (r#"set = "alice", early = "silence""#, early(Early::Silence)),
         (r#"crash = "bob.app""#, Verb::KillApp { phone: bob() }),
         (r#"drop = "bob.websocket""#, Verb::DropWebSocket { phone: bob() }),
-        (r#"refuse = "push.webhook", status = 410"#, push(PushFate::Refused(410), 1)),
+        (r#"refuse = "push.webhook", status = 410"#, push(refused, 1)),
         (r#"drop = "push.webhook", what = "request""#, push(PushFate::RequestDropped, 1)),
         (r#"drop = "push.webhook", what = "delivery""#, push(PushFate::DeliveryDropped, 1)),
         (r#"drop = "push.webhook", times = 3"#, push(PushFate::DeliveryDropped, 3)),

@@ -14,6 +14,7 @@ wake-budget = "30s"
 [actors]
 alice = { kind = "sip-ua", transport = "tcp" }
 bob = { kind = "phone", app = "plain", decline = 603 }
+carol = { kind = "phone", push = "apns" }
 [run]
 seeds = 3
 [script]
@@ -22,6 +23,8 @@ steps = [
   { at = "1s", call = "c1", from = "alice", to = "bob", lost-answers = 1 },
   { when = "alice.received(c1, 180)", crash = "gateway", down = "2s" },
   { wait = "1.5s", drop = "push.webhook", what = "request", times = 2 },
+  { refuse = "push.apns", reason = "Unregistered", age = "1h", retry-after = "5s" },
+  { break = "push.apns", how = "goaway" },
   { partition = "gateway--push", lasts = "3s" },
   { set = "bob", pushes = "ignored" },
   { hangup = "bob" },

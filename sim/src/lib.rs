@@ -7,6 +7,7 @@
 
 pub mod disk;
 pub mod fault;
+mod pushes;
 pub mod suite;
 pub mod target;
 pub mod turmoil;

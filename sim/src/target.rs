@@ -12,9 +12,10 @@ use reveille_gateway_core::config::{Config, Registrar, Secret, User};
 use reveille_gateway_core::io::{self, Flow};
 use reveille_gateway_driver::Gateway;
 use reveille_gateway_driver::config::Settings;
-use reveille_gateway_driver::push::Application;
-use reveille_scenarios::World;
+use reveille_scenarios::{Service, World};
 use reveille_trace::Recorder;
+
+use crate::pushes;
 
 const DOMAIN: &str = "example.com";
 
@@ -22,7 +23,7 @@ fn secret(user: &str) -> String {
     format!("secret of {user}")
 }
 
-/// The gateway's settings on a stage: these users, a registrar and a push service beside it, records
+/// The gateway's settings on a stage: these users, a registrar and push services beside it, records
 /// in redb on the host's disk.
 #[must_use]
 pub fn settings(users: &[&str]) -> Settings {
@@ -48,13 +49,7 @@ pub fn settings(users: &[&str]) -> Settings {
     settings.websocket = Some("0.0.0.0:8080".to_owned());
     settings.fabric.engine = "redb".to_owned();
     settings.fabric.path = "fabric.redb".to_owned();
-    settings.push.applications.push(Application {
-        app: "app".to_owned(),
-        provider: "webhook".to_owned(),
-        id: "com.example.app".to_owned(),
-        url: "http://push:9090/".to_owned(),
-        ..Application::default()
-    });
+    settings.push.applications = pushes::applications();
     settings
 }
 
@@ -104,7 +99,7 @@ impl Rig for SimRig<'_> {
         }
     }
 
-    fn phone(&self, name: &str) -> phone::Settings {
+    fn phone(&self, name: &str, push: Service) -> phone::Settings {
         phone::Settings {
             gateway: "gateway:8080".to_owned(),
             path: "/ws/webrtc/app".to_owned(),
@@ -112,9 +107,9 @@ impl Rig for SimRig<'_> {
             user: name.to_owned(),
             secret: secret(name),
             push: "push:9091".to_owned(),
-            token: format!("tok-{name}"),
-            provider: "webhook".to_owned(),
-            app_id: "com.example.app".to_owned(),
+            token: pushes::token(name, push),
+            provider: push.name().to_owned(),
+            app_id: pushes::application_id(push).to_owned(),
             app: phone::AppKind::Sdk,
             ttl_s: 3_600,
             sleep_by: phone::SleepBy::Hibernate,
@@ -141,13 +136,8 @@ impl Rig for SimRig<'_> {
         }
     }
 
-    fn push(&self) -> push::Settings {
-        push::Settings {
-            listen: "0.0.0.0:9090".to_owned(),
-            devices: "0.0.0.0:9091".to_owned(),
-            answers: Vec::new(),
-            ..push::Settings::default()
-        }
+    fn push(&self, phones: &[(&str, Service)]) -> push::Settings {
+        pushes::settings(phones)
     }
 
     fn properties(&self) -> Vec<(String, String)> {

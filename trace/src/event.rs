@@ -111,10 +111,19 @@ kinds! {
 
     /// The gateway asked a push service to wake a device. Raw body; fields `provider`, `wake`, `attempt`.
     PushSent = "push.sent",
-    /// A push service received a request. Raw body; fields `token`, `session`.
+    /// A push service received a request. Raw body (of Web Push what the browser reads, empty if it
+    /// can read nothing); fields `provider`, `token`, `session`, `connection` (which of its senders'),
+    /// `life_ms` (how long it may wait for the phone, as its sender says), and of its headers and
+    /// members: apns `push-type`, `topic`, `priority`, `expiration`, `collapse-id`, `id`; fcm
+    /// `project`, `priority`, `ttl`, `collapse-id`; webpush `ttl`, `urgency`, `topic`, `vapid-key`.
     PushReceived = "push.received",
-    /// A push service answered. Fields `status`, `token`.
+    /// A push service answered. Fields `provider`, `status`, `token`; `reason` (as its documents name
+    /// it), `rule` and `what` (the rule that the request broke, and how), `age_s` (how long the token
+    /// has been dead), `retry_after_s`, `broken` (the answer is none of this service).
     PushAnswered = "push.answered",
+    /// The token endpoint of a push service answered; nothing secret of it. Fields `status`,
+    /// `reason`, `rule`, `what`.
+    PushBearer = "push.bearer",
     /// A push service dropped an accepted push on purpose. Field `token`.
     PushDropped = "push.dropped",
     /// A push reached its device. Raw payload; field `token`.

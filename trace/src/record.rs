@@ -54,6 +54,21 @@ impl Draft {
     pub const fn kind(&self) -> Kind {
         self.kind
     }
+
+    /// The call that the event is joined to.
+    #[must_use]
+    pub fn joined(&self) -> Option<&str> {
+        self.corr.as_deref()
+    }
+
+    /// A field that is text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.fields.get(name) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
 }
 
 /// Called with each event as it is recorded, in order.

@@ -10,23 +10,23 @@ pub const MAX_PAYLOAD: usize = 4_096;
 /// Longest text of one member before it is cut, in bytes: five of them fit with their names.
 const MAX_MEMBER: usize = 512;
 
-/// What wakes an app. It names the session and the call, and carries neither SDP nor secrets.
+/// What wakes an app. It names the session and the call or message, and carries neither SDP nor secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WakePayload {
     /// The session to resume.
     pub session_id: String,
-    /// Why: `call`.
+    /// Why: `call` or `message`.
     pub event: String,
-    /// SIP Call-ID of the first call that waits.
+    /// SIP Call-ID of the first call, or message, that waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,
     /// Subsession under which the app will be given it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subsession_id: Option<String>,
-    /// Who calls.
+    /// Who calls or writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initiator: Option<String>,
-    /// Who is called.
+    /// Who is called or written to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// Seconds for which waking is of use.

@@ -68,6 +68,13 @@ impl Process {
         self.wait_for(state, |e| e.kind == Kind::AppState && e.text("state") == Some(state))
     }
 
+    /// `kill -NAME`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it was running");
@@ -116,6 +123,13 @@ impl Bench {
 
     fn write(&self, name: &str, text: &str) {
         std::fs::write(self.folder.path().join(format!("{name}.toml")), text).expect("written");
+    }
+
+    /// Writes more behind the gateway's configuration.
+    pub(crate) fn add_to_gateway(&self, more: &str) {
+        let path = self.folder.path().join("gateway.toml");
+        let text = std::fs::read_to_string(&path).expect("written");
+        std::fs::write(path, text + more).expect("written");
     }
 
     fn write_configurations(&self) {

@@ -2,5 +2,6 @@
 
 mod bench;
 mod kill;
+mod reload;
 mod sipp;
 mod wake;

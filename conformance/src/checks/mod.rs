@@ -8,8 +8,14 @@ mod jsonrtc_change;
 mod jsonrtc_session;
 mod patent;
 mod placed;
+mod push_apns;
 mod push_common;
+mod push_fcm;
+mod push_webpush;
+mod pushed;
+mod reactions;
 mod security_general;
+mod services;
 mod session_sleep;
 mod sip_end;
 mod sip_hold;
@@ -23,6 +29,7 @@ use reveille_trace::{Finding, Observed, Span, Trace};
 use crate::requirement;
 
 pub use faults::planned_faults;
+pub use pushed::Push;
 pub use view::View;
 
 /// What a check decided.
@@ -90,6 +97,45 @@ pub const CHECKS: &[Check] = &[
     seen("push.common.refused-push-ends-hold", push_common::refused_ends_hold),
     seen("push.common.transient-error-bounded-retry", push_common::transient_is_retried),
     seen("push.common.accepted-push-is-not-wake", push_common::accepted_is_no_wake),
+    seen("push.apns.http2-long-lived-connections", push_apns::connections),
+    seen("push.apns.push-type-matches-payload", push_apns::push_type),
+    seen("push.apns.topic-suffix-voip", push_apns::topic),
+    seen("push.apns.priority-five-for-background", push_apns::priority),
+    seen("push.apns.expiration-is-call-end", push_apns::expiration),
+    seen("push.apns.collapse-id-64-bytes", push_apns::collapse_id),
+    seen("push.apns.apns-id-kept", push_apns::message_id),
+    seen("push.apns.payload-limit-no-retry", push_apns::payload_limit),
+    seen("push.apns.jwt-reused-20-to-60-minutes", push_apns::provider_token),
+    seen("push.apns.expired-token-minted-once", push_apns::stale_token),
+    seen("push.apns.too-many-updates-backs-off", push_apns::busy),
+    seen("push.apns.unregistered-drops-token", push_apns::dead_token),
+    seen("push.apns.bad-token-marks-suspect", push_apns::suspect_token),
+    seen("push.apns.goaway-loses-nothing", push_apns::goaway),
+    seen("push.apns.voip-only-when-it-rings", push_apns::voip_rings),
+    seen("push.apns.background-budget-respected", push_apns::background),
+    seen("push.apns.configuration-faults-alarm", push_apns::configuration),
+    seen("push.fcm.oauth-token-refreshed", push_fcm::bearer),
+    seen("push.fcm.calls-data-only-high", push_fcm::data_only),
+    seen("push.fcm.ttl-within-hold", push_fcm::ttl),
+    seen("push.fcm.data-strings-and-limit", push_fcm::data),
+    seen("push.fcm.unregistered-drops-token", push_fcm::unregistered),
+    seen("push.fcm.sender-mismatch-removes-and-alarms", push_fcm::sender_mismatch),
+    seen("push.fcm.invalid-argument-two-shapes", push_fcm::invalid_argument),
+    seen("push.fcm.quota-honours-retry-after", push_fcm::quota),
+    seen("push.fcm.server-error-backoff-in-call-life", push_fcm::server_error),
+    seen("push.fcm.unauthorized-refreshes-once", push_fcm::unauthorized),
+    seen("push.fcm.rate-budgets-respected", push_fcm::rate),
+    seen("push.webpush.ttl-header-present", push_webpush::ttl),
+    seen("push.webpush.urgency-high-for-calls", push_webpush::urgency),
+    seen("push.webpush.topic-unique-per-call", push_webpush::topic),
+    seen("push.webpush.created-is-not-delivered", push_webpush::created),
+    seen("push.webpush.gone-and-not-found-remove", push_webpush::gone),
+    seen("push.webpush.body-within-4096", push_webpush::body_size),
+    seen("push.webpush.too-many-honours-retry-after", push_webpush::busy),
+    seen("push.webpush.session-payload-encrypted", push_webpush::encrypted),
+    seen("push.webpush.fresh-salt-and-key", push_webpush::fresh),
+    seen("push.webpush.vapid-claims", push_webpush::vapid),
+    seen("push.webpush.restricted-key-rotation", push_webpush::restricted),
     seen("sip.wake.replay-in-arrival-order", sip_wake::arrival_order),
     seen("sip.wake.outcome-after-client-final", sip_wake::answer_after_app),
     seen("sip.wake.exactly-once-across-reconnects", sip_wake::delivered_once),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use reveille_trace::{Event, Kind};
 
 use super::view::{Call, Said, View};
-use super::{Outcome, broken, each, jsonrtc_session};
+use super::{Outcome, broken, each, jsonrtc_session, reactions};
 
 /// A call that was answered 100 ends with a final response; one that was answered is still known
 /// when its caller hangs up.
@@ -46,10 +46,13 @@ pub(super) fn silent_asleep(view: &View<'_>) -> Outcome {
     })
 }
 
-/// The first answer to an INVITE for a sleeping app is a provisional.
+/// The first answer to an INVITE for a sleeping app that can be woken is a provisional.
 pub(super) fn accepted_while_closed(view: &View<'_>) -> Outcome {
     let asleep = |call: &&Call| {
-        call.invite().is_some_and(|invite| view.sleeps_at(call.callee(), invite.seq))
+        call.invite().is_some_and(|invite| {
+            view.sleeps_at(call.callee(), invite.seq)
+                && !reactions::is_out_of_reach(view, call.callee(), invite.seq)
+        })
     };
     each(view.calls.iter().filter(asleep), |call| {
         let mut said = call.said.iter();
@@ -82,14 +85,14 @@ pub(super) fn three_items(view: &View<'_>) -> Outcome {
         }
     }
     each(&view.pushes, |push| {
-        let says = |name: &str| push.body[name].as_str().unwrap_or_default();
-        let Some((app, sessions)) = known.get(says("token")) else {
+        let [token, session, _] = push.items();
+        let Some((app, sessions)) = known.get(token) else {
             return broken("a push names a token that no app gave", push.seq);
         };
-        if !sessions.contains(says("session_id")) {
+        if !sessions.contains(session) {
             return broken("a push names a session that is not its token's", push.seq);
         }
-        if says("application").is_empty() || says("application") != *app {
+        if !push.is_of(app) {
             return broken("a push names another application than its token's", push.seq);
         }
         Outcome::Met

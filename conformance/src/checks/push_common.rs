@@ -2,7 +2,8 @@
 
 use reveille_trace::Kind;
 
-use super::view::{Call, Push, View};
+use super::pushed::Push;
+use super::view::{Call, View};
 use super::{Outcome, broken, each};
 
 /// The largest payload that every provider takes.
@@ -21,14 +22,18 @@ const fn is_transient(status: Option<u16>) -> bool {
     matches!(status, None | Some(408 | 429 | 500..=599))
 }
 
+/// What APNs says of a credential or a connection, which another one mends.
+const MENDED: [&str; 3] = ["ExpiredProviderToken", "IdleTimeout", "UnrelatedKeyIdInToken"];
+
 /// Refused for good: neither a lapsed credential (401) nor a fault that passes.
-const fn is_refused(status: Option<u16>) -> bool {
-    matches!(status, Some(400 | 402..=407 | 409..=428))
+pub(super) fn is_refused(push: &Push<'_>) -> bool {
+    let mended = push.reason.is_some_and(|reason| MENDED.contains(&reason));
+    !mended && matches!(push.status, Some(400 | 402..=407 | 409..=428))
 }
 
 /// The first request for a call that repeats one without a reason: that was neither refused nor
 /// left unanswered, no app of the user's came (and went) since, and no fault struck.
-pub(super) fn second_push<'a>(view: &'a View<'_>, call: &Call) -> Option<&'a Push> {
+pub(super) fn second_push<'a>(view: &'a View<'_>, call: &Call) -> Option<&'a Push<'a>> {
     let pushes: Vec<_> =
         view.pushes.iter().filter(|push| push.says("call_id") == call.id()).collect();
     pushes.iter().enumerate().find_map(|(index, push)| {
@@ -38,11 +43,16 @@ pub(super) fn second_push<'a>(view: &'a View<'_>, call: &Call) -> Option<&'a Pus
         let struck = view.is_struck_between(asked, push.seq);
         let came = view.opened_after(call.callee(), before.seq).is_some_and(|e| e.seq < push.seq);
         let failed = match before.status {
-            Some(200..=299) => false,
-            Some(_) => true,
+            Some(_) => !before.is_accepted(),
             None => push.t_us.saturating_sub(before.t_us) >= UNANSWERED_US,
         };
-        (!struck && !came && !failed).then_some(*push)
+        // Of a stream that was refused nothing was processed.
+        let refused = view.events.iter().any(|event| {
+            event.kind == Kind::FaultStruck
+                && event.text("fault") == Some("refuse-stream")
+                && (before.seq..push.seq).contains(&event.seq)
+        });
+        (!struck && !came && !failed && !refused).then_some(*push)
     })
 }
 
@@ -86,7 +96,7 @@ pub(super) fn names_session_and_call(view: &View<'_>) -> Outcome {
 
 pub(super) fn payload_within_limit(view: &View<'_>) -> Outcome {
     each(&view.pushes, |push| {
-        let payload = &push.body["payload"];
+        let payload = &push.payload;
         if !payload.is_object() {
             return broken("a push request holds no JSON payload", push.seq);
         }
@@ -105,7 +115,7 @@ pub(super) fn payload_within_limit(view: &View<'_>) -> Outcome {
 
 /// A push refused for good ends the calls of its user that wait for it, unless one reached an app.
 pub(super) fn refused_ends_hold(view: &View<'_>) -> Outcome {
-    let refused = view.pushes.iter().filter(|push| is_refused(push.status));
+    let refused = view.pushes.iter().filter(|push| is_refused(push));
     each(refused, |push| {
         let about = view.calls.iter().find(|call| push.says("call_id") == call.id());
         let Some(about) = about else { return Outcome::Silent };
@@ -174,7 +184,12 @@ pub(super) fn leaves_in_time(view: &View<'_>) -> Outcome {
         let (Some(invite), Some(push)) = (call.invite(), view.pushes_for(call).next()) else {
             return Outcome::Silent;
         };
-        if !view.sleeps_at(call.callee(), invite.seq) || view.is_disturbed() {
+        // Who was given no bearer has nothing to push with.
+        let broke = view.events.iter().any(|event| {
+            let no_bearer = event.kind == Kind::PushBearer && event.int("status") != Some(200);
+            no_bearer && (invite.seq..push.seq).contains(&event.seq)
+        });
+        if !view.sleeps_at(call.callee(), invite.seq) || view.is_disturbed() || broke {
             return Outcome::Silent;
         }
         let ms = push.t_us.saturating_sub(invite.t_us) / 1_000;
@@ -187,14 +202,19 @@ pub(super) fn leaves_in_time(view: &View<'_>) -> Outcome {
 
 /// A call whose push was accepted and whose app never comes still ends at the wake budget.
 pub(super) fn accepted_is_no_wake(view: &View<'_>) -> Outcome {
+    accepted_ends(view, |_| true)
+}
+
+/// The same of calls that one service was asked for.
+pub(super) fn accepted_ends(view: &View<'_>, is_its: impl Fn(&Push<'_>) -> bool) -> Outcome {
     // The longest budget that may be configured.
     let budget_us = view.budget_us().unwrap_or(150_000_000);
     each(&view.calls, |call| {
         let mut pushes = view.pushes_for(call);
-        let accepted = |push: &Push| matches!(push.status, Some(200..=299));
         let (Some(push), Some(held)) = (pushes.next(), call.accepted()) else {
             return Outcome::Silent;
         };
+        let accepted = |push: &Push<'_>| push.is_accepted() && is_its(push);
         let waits = accepted(push) && pushes.all(accepted) && call.cancel().is_none();
         if !waits || view.opened_after(call.callee(), held.seq).is_some() {
             return Outcome::Silent;
@@ -222,9 +242,7 @@ pub(super) fn ttl_within_life(view: &View<'_>) -> Outcome {
         let Some(accepted) = call.said.iter().find(heard) else { return Outcome::Silent };
         let given = view.starts(&call.mark).next().map_or(u64::MAX, |start| start.seq);
         each(view.pushes_for(call).filter(|push| push.seq < given), |push| {
-            let Some(ttl_s) = push.body["payload"]["ttl_s"].as_u64() else {
-                return Outcome::Silent;
-            };
+            let Some(ttl_s) = push.number("ttl_s") else { return Outcome::Silent };
             let ends_us = push.t_us.saturating_add(ttl_s.saturating_mul(1_000_000));
             let life_us = ends_us.saturating_sub(accepted.t_us);
             if life_us <= budget_us.saturating_add(1_000_000) {

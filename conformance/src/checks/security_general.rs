@@ -16,7 +16,7 @@ const ALIKE: usize = 8;
 
 pub(super) fn payload_is_minimal(view: &View<'_>) -> Outcome {
     each(&view.pushes, |push| {
-        let payload = &push.body["payload"];
+        let payload = &push.payload;
         if payload.is_null() {
             return Outcome::Silent;
         }

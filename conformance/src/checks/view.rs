@@ -5,6 +5,7 @@ use reveille_trace::{Event, Kind, Trace};
 use serde_json::Value;
 
 use super::placed::{self, Placed};
+use super::pushed::{Push, pushes};
 use crate::cast::mark;
 use crate::cast::scan::{Scanned, param, scan, uri};
 
@@ -201,28 +202,6 @@ impl Framed {
     }
 }
 
-/// A request that the push service received.
-pub struct Push {
-    /// The event.
-    pub seq: u64,
-    /// When, in microseconds.
-    pub t_us: u64,
-    /// The device's token.
-    pub token: String,
-    /// The body, null if it is no JSON.
-    pub body: Value,
-    /// The status it was answered with, if it was before the next request for the token.
-    pub status: Option<u16>,
-}
-
-impl Push {
-    /// A member of the payload, as text.
-    #[must_use]
-    pub fn says(&self, name: &str) -> &str {
-        self.body["payload"][name].as_str().unwrap_or_default()
-    }
-}
-
 /// From an app's close for sleep to its next socket; both ends are events.
 pub struct Sleep {
     /// Who.
@@ -246,8 +225,8 @@ pub struct View<'a> {
     pub placed: Vec<Placed>,
     /// What apps said and heard, in order.
     pub frames: Vec<Framed>,
-    /// What the push service was asked, in order.
-    pub pushes: Vec<Push>,
+    /// What the push services were asked, in order.
+    pub pushes: Vec<Push<'a>>,
     /// When apps slept.
     pub sleeps: Vec<Sleep>,
     /// Played over sockets, where time is not the harness's own.
@@ -336,11 +315,9 @@ impl<'a> View<'a> {
     }
 
     /// Requests that name this call.
-    pub fn pushes_for<'b>(&'b self, call: &'b Call) -> impl Iterator<Item = &'b Push> {
+    pub fn pushes_for<'b>(&'b self, call: &'b Call) -> impl Iterator<Item = &'b Push<'a>> {
         self.pushes.iter().filter(move |push| {
-            push.body["payload"].is_object()
-                && !call.id().is_empty()
-                && push.says("call_id") == call.id()
+            push.payload.is_object() && !call.id().is_empty() && push.says("call_id") == call.id()
         })
     }
 
@@ -377,30 +354,6 @@ impl<'a> View<'a> {
             event.seq > seq && event.kind == Kind::WsOpened && apps.contains(&event.actor.as_str())
         })
     }
-}
-
-fn pushes(events: &[Event]) -> Vec<Push> {
-    let mut pushes: Vec<Push> = Vec::new();
-    for event in events {
-        let token = event.text("token").unwrap_or_default();
-        match event.kind {
-            Kind::PushReceived => pushes.push(Push {
-                seq: event.seq,
-                t_us: event.t_us,
-                token: token.to_owned(),
-                body: serde_json::from_slice(event.bytes()).unwrap_or_default(),
-                status: None,
-            }),
-            Kind::PushAnswered => {
-                let status = event.int("status").and_then(|status| u16::try_from(status).ok());
-                if let Some(push) = pushes.iter_mut().rfind(|push| push.token == token) {
-                    push.status = push.status.or(status);
-                }
-            }
-            _ => {}
-        }
-    }
-    pushes
 }
 
 fn sleeps(events: &[Event]) -> Vec<Sleep> {

@@ -166,16 +166,14 @@ fn head(scribe: &Scribe, script: &Script) {
 
 /// Every fault of the script, by the name and the place under which it will strike.
 fn planned(script: &Script) -> Vec<(&'static str, String)> {
-    let answers = |answers: &[push::Answer]| -> Vec<_> {
-        let faults = answers.iter().filter_map(push::Answer::fault);
-        faults.map(|fault| (fault, push::ON.to_owned())).collect()
-    };
     let mut planned = script.laid.clone();
-    planned.extend(answers(&script.cast.push.answers));
     for step in &script.steps {
         match &step.verb {
             Verb::Fault(fault) => planned.push((fault.name(), fault.on())),
-            Verb::Push(push::Command::Script(of)) => planned.extend(answers(of)),
+            Verb::Push(push::Command::Script { service, answers }) => {
+                let faults = answers.iter().filter_map(push::Answer::fault);
+                planned.extend(faults.map(|fault| (fault, push::place(*service).to_owned())));
+            }
             Verb::Phone(name, command) => {
                 planned
                     .extend(command.fault().map(|(fault, part)| (fault, format!("{name}.{part}"))));
@@ -337,7 +335,7 @@ fn described(verb: &Verb) -> (&'static str, String, String) {
         Verb::Phone(on, command) => (phone_word(command), on.as_str(), phone_call(command)),
         Verb::Registrar(registrar::Command::Forget) => ("forget", "registrar", ""),
         Verb::Registrar(registrar::Command::Refuse { .. }) => ("refuse", "registrar", ""),
-        Verb::Push(push::Command::Script(_)) => ("answers", "push", ""),
+        Verb::Push(push::Command::Script { service, .. }) => ("answers", push::place(*service), ""),
         Verb::Fault(fault) => return (fault.name(), fault.on(), String::new()),
         Verb::Pause(_) => ("note", "", ""),
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reveille_scenarios::{
-    self as scenarios, Expect, Head, OnCall, PushFate, Scenario, Sight, What,
+    self as scenarios, Break, Expect, Head, OnCall, PushFate, Scenario, Service, Sight, What,
 };
 
 use super::{Cast, Script, Step, Verb, When};
@@ -17,12 +17,12 @@ use crate::stage::Fault;
 pub trait Rig {
     /// A caller of this name.
     fn caller(&self, name: &str) -> caller::Settings;
-    /// A phone of this name, whose user the target knows.
-    fn phone(&self, name: &str) -> phone::Settings;
+    /// A phone of this name, whose user the target knows, and which this service wakes.
+    fn phone(&self, name: &str, push: Service) -> phone::Settings;
     /// The registrar, and the users that may register.
     fn registrar(&self, phones: &[&str]) -> registrar::Settings;
-    /// The push service.
-    fn push(&self) -> push::Settings;
+    /// The push services, which know these phones.
+    fn push(&self, phones: &[(&str, Service)]) -> push::Settings;
     /// Resolved properties of the target, for the head of the trace.
     fn properties(&self) -> Vec<(String, String)>;
 }
@@ -90,12 +90,32 @@ fn route(name: &str, settings: &caller::Settings) -> registrar::Route {
 }
 
 fn answer(fate: PushFate) -> push::Answer {
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
     match fate {
-        PushFate::Refused(status) => push::Answer::Refuse { status },
+        PushFate::Refused { status, retry_after } => {
+            push::Answer::Refuse { status, retry_after_s: seconds(retry_after) }
+        }
+        PushFate::Answered { reason, retry_after, age } => push::Answer::Reason {
+            name: push::Reason::named(reason).expect("the grammar knows what is documented"),
+            age_s: age.as_secs(),
+            retry_after_s: seconds(retry_after),
+        },
+        PushFate::Broken(Break::Page) => push::Answer::Page,
+        PushFate::Broken(Break::Endless) => push::Answer::Endless,
+        PushFate::Broken(Break::GoAway) => push::Answer::GoAway,
+        PushFate::Broken(Break::RefusedStream) => push::Answer::RefuseStream,
         PushFate::RequestDropped => push::Answer::Hang,
         PushFate::DeliveryDropped => push::Answer::Drop,
         PushFate::Duplicated => push::Answer::Duplicate,
         PushFate::Delayed(by) => push::Answer::Delay { delay_ms: ms(by) },
+    }
+}
+
+/// Which service wakes this actor, if it is a phone.
+const fn wakes(actor: &scenarios::Actor) -> Option<Service> {
+    match actor {
+        scenarios::Actor::Phone { push, .. } => Some(*push),
+        scenarios::Actor::SipUa { .. } => None,
     }
 }
 
@@ -104,13 +124,13 @@ impl Lowering<'_> {
         let (mut callers, mut phones) = (BTreeMap::new(), BTreeMap::new());
         for (name, actor) in &self.scenario.actors {
             match actor {
-                scenarios::Actor::Phone { app, on_call } => {
+                scenarios::Actor::Phone { app, push, on_call } => {
                     let app = match app {
                         scenarios::App::Sdk => phone::AppKind::Sdk,
                         scenarios::App::Plain => phone::AppKind::Plain,
                     };
                     let conduct = conduct(*on_call);
-                    let settings = phone::Settings { app, conduct, ..self.rig.phone(name) };
+                    let settings = phone::Settings { app, conduct, ..self.rig.phone(name, *push) };
                     phones.insert(name.clone(), settings);
                 }
                 scenarios::Actor::SipUa { transport, on_call, early } => {
@@ -133,7 +153,35 @@ impl Lowering<'_> {
             record_routes: proxy.records_route,
             ..self.rig.registrar(&names)
         };
-        Cast { registrar, callers, phones, push: self.rig.push() }
+        Cast { registrar, callers, phones, push: self.push() }
+    }
+
+    fn push(&self) -> push::Settings {
+        let of = |(name, actor)| Some((name, wakes(actor)?));
+        let actors = self.scenario.actors.iter().map(|(name, actor)| (name.as_str(), actor));
+        let phones: Vec<_> = actors.filter_map(of).collect();
+        let mut settings = self.rig.push(&phones);
+        if let Some(apns) = settings.apns.as_mut().filter(|_| self.forgets()) {
+            // Who is killed has lost its provider token, and makes another one at once.
+            apns.renew_min_s = 0;
+        }
+        settings
+    }
+
+    /// Whether the target is stopped in the play, and forgets what it has in memory only.
+    fn forgets(&self) -> bool {
+        use scenarios::Verb::{Crash, PowerLoss, Restart};
+        let stops = |verb: &scenarios::Verb| {
+            matches!(verb, Crash { host, .. } | PowerLoss { host, .. } | Restart { host, .. }
+                if host == "gateway")
+        };
+        self.scenario.sweep.is_some() || self.scenario.steps.iter().any(|step| stops(&step.verb))
+    }
+
+    /// How this phone is reached.
+    fn phone(&self, name: &str) -> phone::Settings {
+        let push = self.scenario.actors.get(name).and_then(wakes);
+        self.rig.phone(name, push.unwrap_or_default())
     }
 
     fn step(&self, step: &scenarios::Step) -> Step {
@@ -176,7 +224,7 @@ impl Lowering<'_> {
             Said::Call { mark, from, to, hang_up_after, lost_answers, to_request_uri } => {
                 let call = caller::Call {
                     mark: mark.clone(),
-                    to: format!("sip:{}", self.rig.phone(to).address),
+                    to: format!("sip:{}", self.phone(to).address),
                     hang_up_after_ms: hang_up_after.map(ms),
                     in_dialog: match to_request_uri {
                         true => caller::InDialog::RequestUri,
@@ -186,9 +234,9 @@ impl Lowering<'_> {
                 };
                 Verb::Caller(from.clone(), caller::Command::Call(call))
             }
-            Said::Push { fate, times } => {
+            Said::Push { service, fate, times } => {
                 let answers = (0..*times).map(|_| answer(*fate)).collect();
-                Verb::Push(push::Command::Script(answers))
+                Verb::Push(push::Command::Script { service: *service, answers })
             }
             Said::Note { text } => Verb::Pause(text.clone()),
             Said::Crash { host, down } => {
@@ -217,11 +265,7 @@ impl Lowering<'_> {
             What::PushSent | What::PushAnswered | What::PushDropped | What::PushArrived
         );
         let about = sight.about.as_ref().map(|about| {
-            if is_push && self.is_phone(about) {
-                self.rig.phone(about).token
-            } else {
-                about.clone()
-            }
+            if is_push && self.is_phone(about) { self.phone(about).token } else { about.clone() }
         });
         Sight { about, ..sight.clone() }
     }

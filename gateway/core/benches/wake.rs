@@ -46,7 +46,11 @@ impl Bench {
             to_tag: String::new(),
             session: String::new(),
         };
-        bench.feed(Input::Started { sessions: Vec::new(), calls: Vec::new() });
+        bench.feed(Input::Started {
+            sessions: Vec::new(),
+            calls: Vec::new(),
+            messages: Vec::new(),
+        });
         bench.open(1);
         bench.say(
             1,

@@ -12,7 +12,7 @@ use crate::session_timer;
 use crate::transaction::TransactionKey;
 
 /// Methods that this gateway takes, as Allow says them.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE, NOTIFY";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
@@ -330,19 +330,12 @@ impl Call {
         }
     }
 
-    /// The way back to the caller when the way it came is gone (RFC 3261 section 18.2.2): for a
-    /// stream, a new connection to where the Via says that the caller listens.
+    /// The way back to the caller when the way it came is gone.
     pub(crate) fn return_flow(&self) -> Flow {
-        let mut flow = self.record.flow.clone();
-        flow.connection = None;
-        if self.record.side == Side::Incoming
-            && flow.transport.is_reliable()
-            && let Ok(via) = self.invite.via()
-        {
-            let host = via.received.as_deref().unwrap_or(&via.host);
-            flow.peer = format!("{host}:{}", via.port.unwrap_or(5060));
+        if self.record.side == Side::Outgoing {
+            return Flow { connection: None, ..self.record.flow.clone() };
         }
-        flow
+        self.record.flow.return_of(&self.invite)
     }
 
     /// Marks the final response as decided.

@@ -49,6 +49,13 @@ pub struct Config {
     pub most_sessions: usize,
     /// Most undecided calls per session; beyond: 503 with Retry-After.
     pub most_pending: usize,
+    /// How long the sender of a MESSAGE waits for the app's answer before 202, 0 to 20,000; 0: 202
+    /// as soon as the message is on record.
+    pub message_wait_ms: u64,
+    /// Most messages of a session that its app has not confirmed; beyond: 503 with Retry-After.
+    pub most_messages: usize,
+    /// Longest body of a message, in bytes; beyond: 413.
+    pub most_message_bytes: usize,
     /// RFC 3261 timers.
     pub timers: SipTimers,
     /// Sleep without a device token is allowed (D-21).
@@ -57,6 +64,8 @@ pub struct Config {
     pub ask_sleep_after_ms: u64,
     /// Extension headers that travel as SIP headers.
     pub headers: Vec<HeaderRule>,
+    /// Who shares the node, and what each may use of it.
+    pub tenancy: crate::tenancy::Tenancy,
     /// The defect planted in this node.
     #[cfg(feature = "mutants")]
     pub defect: Option<crate::mutant::Defect>,
@@ -159,10 +168,14 @@ impl Config {
             acknowledge_after: (8, 1_000),
             most_sessions: 100_000,
             most_pending: 64,
+            message_wait_ms: 5_000,
+            most_messages: 64,
+            most_message_bytes: 8_192,
             timers: SipTimers::default(),
             sleep_without_token: false,
             ask_sleep_after_ms: 0,
             headers: Vec::new(),
+            tenancy: crate::tenancy::Tenancy::default(),
             #[cfg(feature = "mutants")]
             defect: None,
         }

@@ -1,10 +1,11 @@
 //! HTTP Digest as SIP uses it (RFC 3261 section 22.4, RFC 2617), MD5 with and without `qop=auth`.
 
 use md5::{Digest as _, Md5};
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
 /// What a challenge asks for, as far as it matters here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ask {
     pub(crate) realm: String,
     pub(crate) nonce: String,

@@ -21,6 +21,21 @@ impl<P> Gate<P> {
         Self { issued: 0, stored: 0, waiting, marks, durable_in }
     }
 
+    /// A gate at which nothing waits, after so many commits.
+    pub(crate) fn settled(issued: u64, durable_in: u64) -> Self {
+        Self { issued, stored: issued, ..Self::new(durable_in) }
+    }
+
+    /// The number of the latest commit.
+    pub(crate) const fn issued(&self) -> u64 {
+        self.issued
+    }
+
+    /// True if nothing is under way and nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.is_settled() && self.waiting.is_empty() && self.marks.is_empty()
+    }
+
     /// Numbers the next commit, which makes the app's frames up to `last_in` durable.
     pub(crate) fn issue(&mut self, last_in: u64) -> u64 {
         self.issued += 1;

@@ -1,11 +1,14 @@
 //! What goes into the core and what comes out of it. The driver translates between these and the
 //! world; nothing else connects the two.
 
+use std::sync::Arc;
+
 use reveille_trace::Draft;
 use reveille_wire::sip;
 use serde::{Deserialize, Serialize};
 
-use crate::record::{CallRecord, SessionId, SessionRecord};
+use crate::config::Config;
+use crate::record::{CallRecord, MessageRecord, SessionId, SessionRecord};
 
 /// A transport of SIP (RFC 3261 section 18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,6 +51,23 @@ pub struct Flow {
     pub connection: Option<u64>,
 }
 
+impl Flow {
+    /// The way back to the sender of `request` when this way is gone (RFC 3261 section 18.2.2): for
+    /// a stream, a new connection to where the Via says that the sender listens.
+    #[must_use]
+    pub(crate) fn return_of(&self, request: &sip::Message) -> Self {
+        let mut flow = self.clone();
+        flow.connection = None;
+        if flow.transport.is_reliable()
+            && let Ok(via) = request.via()
+        {
+            let host = via.received.as_deref().unwrap_or(&via.host);
+            flow.peer = format!("{host}:{}", via.port.unwrap_or(5060));
+        }
+        flow
+    }
+}
+
 /// A WebSocket connection, as the driver numbers it; never used twice by one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(pub u64);
@@ -70,6 +90,8 @@ pub enum Input {
         sessions: Vec<SessionRecord>,
         /// Every call on record.
         calls: Vec<CallRecord>,
+        /// Every message on record.
+        messages: Vec<MessageRecord>,
     },
     /// A SIP message that parsed and passed validation.
     Sip {
@@ -141,6 +163,14 @@ pub enum Input {
     Tick,
     /// The node is asked to stop: refuse new work, say goodbye (close 1012).
     Drain,
+    /// The operator ends a session.
+    EndSession {
+        /// Which.
+        session: SessionId,
+    },
+    /// The configuration was read anew. What cannot change while the node runs stays as it was:
+    /// name, address, registrar and the timers of transactions.
+    Configure(Arc<Config>),
 }
 
 /// What came of one push attempt.
@@ -152,6 +182,9 @@ pub enum PushOutcome {
     Refused {
         /// The service's words.
         why: String,
+        /// Wall time since when the token is dead, where the service tells it: a token that the app
+        /// gave later is not.
+        dead_since_us: Option<u64>,
     },
     /// The request cannot succeed before somebody mends its sender: a credential, a topic, a clock.
     /// The token is not to blame and stays.
@@ -166,6 +199,14 @@ pub enum PushOutcome {
         /// The service asked to wait this long, in milliseconds.
         retry_after_ms: Option<u64>,
     },
+}
+
+impl PushOutcome {
+    /// A refusal that tells no time.
+    #[must_use]
+    pub const fn refused(why: String) -> Self {
+        Self::Refused { why, dead_since_us: None }
+    }
 }
 
 /// What a push plugin is asked to send: always all three items of the patent's claim.
@@ -183,7 +224,8 @@ pub struct PushRequest {
     pub token: String,
     /// The wake payload.
     pub payload: reveille_wire::push::WakePayload,
-    /// Milliseconds that the push may still be of use: the rest of the wake budget.
+    /// Milliseconds that the push may still be of use: for a call the rest of the wake budget, for a
+    /// message that of its life.
     pub ttl_ms: u64,
     /// Monotonic time at which it ceases to be of use, however long it waits in a queue.
     pub deadline_us: u64,
@@ -194,13 +236,20 @@ pub struct PushRequest {
 pub enum Change {
     /// Writes the session's record.
     PutSession(Box<SessionRecord>),
-    /// Removes the session's record, and all its calls.
+    /// Removes the session's record, and all its calls and messages.
     DropSession,
     /// Writes a call's record.
     PutCall(Box<CallRecord>),
     /// Removes a call's record.
     DropCall {
         /// The call, by its subsession.
+        subsession: String,
+    },
+    /// Writes a message's record.
+    PutMessage(Box<MessageRecord>),
+    /// Removes a message's record.
+    DropMessage {
+        /// The message, by its subsession.
         subsession: String,
     },
 }

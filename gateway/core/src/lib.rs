@@ -21,6 +21,7 @@ macro_rules! planted {
 }
 
 mod call;
+mod census;
 pub mod config;
 mod dialog;
 mod dice;
@@ -28,13 +29,18 @@ mod digest;
 mod gate;
 pub mod headers;
 pub mod io;
+mod message;
 #[cfg(feature = "mutants")]
 pub mod mutant;
 pub mod node;
+mod package;
 pub mod record;
 mod registration;
 mod session;
 mod session_timer;
+mod summary;
+pub mod survey;
+pub mod tenancy;
 mod timer;
 pub mod transaction;
 mod wake;

@@ -1,6 +1,7 @@
 //! Keeps one session registered upstream, awake or asleep (RFC 3261 section 10.2). It decides when
 //! a REGISTER is due and what an answer means; it sends nothing itself.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::digest::Ask;
@@ -33,7 +34,7 @@ pub(crate) enum Next {
 
 /// One registration. Call-ID and CSeq belong to one process only: every start registers afresh, so
 /// that no CSeq of a lost process can be above ours (RFC 3261 section 10.3 step 7).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Registration {
     pub(crate) call_id: String,
     pub(crate) from_tag: String,
@@ -44,6 +45,7 @@ pub(crate) struct Registration {
     pub(crate) ask: Option<Ask>,
     pub(crate) nonce_count: u32,
     /// The last challenge as an app would be given it.
+    #[serde(skip)]
     pub(crate) challenge: Option<Value>,
     answered: bool,
     failures: u32,
@@ -117,7 +119,7 @@ impl Registration {
 
 /// Half of the lifetime, but no earlier than 120 s before its end where it is longer than 240 s;
 /// spread over a tenth, always early.
-fn refresh_after_ms(expires_s: u32, part: u64) -> u64 {
+pub(crate) fn refresh_after_ms(expires_s: u32, part: u64) -> u64 {
     let life_ms = u64::from(expires_s) * 1_000;
     let at_ms = life_ms - (life_ms / 2).min(120_000);
     at_ms - at_ms * part.clamp(50, 100).saturating_sub(50) / 500

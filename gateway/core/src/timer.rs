@@ -46,6 +46,14 @@ pub enum Name {
     Update,
     /// RFC 3261 13.3.1.1: repeats the provisional of a held call.
     Provisional,
+    /// The sender of a message waited long enough for the app: 202.
+    MessageWait,
+    /// A message is kept no longer, or its sender can no longer repeat it.
+    MessageEnd,
+    /// RFC 4320 4.2: 100 for a non-INVITE request that is still unanswered.
+    Trying,
+    /// A subscription is to be refreshed, or its end to be taken for granted.
+    Subscribe,
     /// Next push attempt.
     WakeAttempt,
     /// No frame came from the app after a `start`.
@@ -87,6 +95,10 @@ impl Name {
             Self::SessionTimer => "session-timer",
             Self::Update => "update",
             Self::Provisional => "provisional",
+            Self::MessageWait => "message-wait",
+            Self::MessageEnd => "message-end",
+            Self::Trying => "trying",
+            Self::Subscribe => "subscribe",
             Self::WakeAttempt => "wake-attempt",
             Self::StartSilence => "start-silence",
             Self::Grace => "grace",
@@ -107,6 +119,8 @@ pub(crate) enum Owner {
     Server(TransactionKey),
     Client(String),
     Call(SessionId, String),
+    Message(SessionId, String),
+    Subscription(SessionId, String),
     Session(SessionId),
     Socket(SocketId),
 }

@@ -39,6 +39,8 @@ pub(crate) struct Wake {
     accepted_us: u64,
     /// It follows one that is spent, for the sake of the call that arrived last.
     pub(crate) again: bool,
+    /// A call waits for it, so that its push is one for a call.
+    pub(crate) for_call: bool,
 }
 
 /// A device that has not come so long after its push was accepted may not have got it.
@@ -57,12 +59,14 @@ impl Wake {
             schedule_ms,
             accepted_us: 0,
             again: false,
+            for_call: false,
         }
     }
 
-    /// A further call waits for this wake.
-    pub(crate) fn join(&mut self, deadline_us: u64) {
+    /// A further call or message waits for this wake.
+    pub(crate) fn join(&mut self, deadline_us: u64, for_call: bool) {
         self.deadline_us = self.deadline_us.max(deadline_us);
+        self.for_call |= for_call;
     }
 
     /// True while this attempt is the one that should leave.
@@ -78,6 +82,17 @@ impl Wake {
             Stage::Accepted => now_us.saturating_sub(self.accepted_us) >= COMING_US,
             Stage::Waiting | Stage::Asked => false,
         }
+    }
+
+    /// True if the device may still come on account of this wake.
+    pub(crate) fn is_coming(&self, now_us: u64) -> bool {
+        self.stage != Stage::Failed && now_us < self.deadline_us
+    }
+
+    /// True if who joins now is served by the push of this wake: one that speaks of a message wakes
+    /// nobody for a call once it has left.
+    pub(crate) fn serves(&self, for_call: bool) -> bool {
+        !for_call || self.for_call || self.stage == Stage::Waiting
     }
 
     pub(crate) const fn deadline_us(&self) -> u64 {
@@ -206,7 +221,7 @@ mod tests {
         wake.step(0);
         assert_eq!(wake.outcome(5, 2, &PushOutcome::Accepted), None);
         assert_eq!(wake.outcome(5, 1, &PushOutcome::Accepted), None);
-        let refused = PushOutcome::Refused { why: "410".to_owned() };
+        let refused = PushOutcome::refused("410".to_owned());
         assert_eq!(wake.outcome(6, 1, &refused), None);
     }
 }

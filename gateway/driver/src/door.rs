@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Clone)]
 pub(crate) struct Door {
     inside: Arc<Mutex<Inside>>,
-    most: usize,
-    most_per_ip: usize,
 }
 
 #[derive(Default)]
 struct Inside {
+    most: usize,
+    most_per_ip: usize,
     all: usize,
     by_ip: BTreeMap<IpAddr, usize>,
 }
@@ -26,14 +26,22 @@ pub(crate) struct Pass {
 
 impl Door {
     pub(crate) fn new(most: usize, most_per_ip: usize) -> Self {
-        Self { inside: Arc::default(), most, most_per_ip }
+        let inside = Inside { most, most_per_ip, ..Inside::default() };
+        Self { inside: Arc::new(Mutex::new(inside)) }
+    }
+
+    /// Other limits from now on; who is inside stays.
+    pub(crate) fn limit(&self, most: usize, most_per_ip: usize) {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.most = most;
+        inside.most_per_ip = most_per_ip;
     }
 
     /// Lets a peer in, unless it is full.
     pub(crate) fn enter(&self, ip: IpAddr) -> Option<Pass> {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         let here = inside.by_ip.get(&ip).copied().unwrap_or_default();
-        if inside.all >= self.most || here >= self.most_per_ip {
+        if inside.all >= inside.most || here >= inside.most_per_ip {
             return None;
         }
         inside.all += 1;
@@ -71,6 +79,9 @@ mod tests {
         assert!(third.is_some());
         assert!(door.enter(b).is_none(), "three are inside");
         drop(first);
-        assert!(door.enter(b).is_some(), "one has left");
+        let fourth = door.enter(b);
+        assert!(fourth.is_some(), "one has left");
+        door.limit(4, 3);
+        assert!(door.enter(b).is_some(), "the limits were raised");
     }
 }

@@ -10,10 +10,12 @@ use reveille_host::{Host, within};
 use reveille_trace::{Recorder, Scribe};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::admin::{self, Inside, Operator};
 use crate::config::Settings;
 use crate::door::Door;
 use crate::fabric::{self, FabricError};
 use crate::http::Gate;
+use crate::live::Live;
 use crate::ports::{COMMIT_QUEUE, Ports};
 use crate::push;
 use crate::run::run;
@@ -25,6 +27,9 @@ use crate::ws;
 const INBOX: usize = 4_096;
 /// SIP connections in all, and from one address: a trunk is one address.
 const SIP_DOOR: (usize, usize) = (4_096, 1_024);
+
+/// Connections to the operator's port in all, and from one address.
+const ADMIN_DOOR: (usize, usize) = (64, 32);
 
 /// How long the fabric may take to close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -45,6 +50,9 @@ pub enum StartError {
     /// The fabric did not open or could not be read.
     #[error("fabric: {0}")]
     Fabric(#[from] FabricError),
+    /// The operator's port has no sound identity.
+    #[error("{0}")]
+    Admin(String),
 }
 
 /// The gateway.
@@ -58,6 +66,9 @@ pub struct Running {
     pub tcp: Vec<SocketAddr>,
     /// Where apps connect.
     pub ws: Option<SocketAddr>,
+    /// Where operators look and steer.
+    pub admin: Option<SocketAddr>,
+    operator: Operator,
     host: Host,
     inbox: mpsc::Sender<Event>,
     end: oneshot::Receiver<Result<(), String>>,
@@ -82,12 +93,17 @@ impl Gateway {
         let opened = fabric::open(&settings.fabric, &host)?;
         let (opened, started) = load(&host, opened).await?;
         let doors = Doors::open(&host, &settings).await?;
+        world.health.start(world.now().wall_us / 1_000_000);
+        let gate = Arc::new(Live::new(Gate::new(&settings)));
+        let door = Door::new(settings.most_sockets, settings.most_sockets_per_ip);
+        let inside = Inside::new(&world, &settings, gate, door).map_err(StartError::Admin)?;
 
         let (commits, queued) = mpsc::channel(COMMIT_QUEUE);
         let closed = fabric::start(&world, opened, queued);
         let pushes = push::start(&world, &settings.push);
         let (udp, tcp, ws) = (doors.udp_addresses(), doors.tcp_addresses(), doors.ws_address());
-        let sockets = doors.enter(&world, &settings);
+        let admin = doors.admin.as_ref().map(|(_, local)| *local);
+        let sockets = doors.enter(&world, &inside);
         let ports = Ports::new(world.clone(), sockets, commits, pushes);
 
         let mut seed = [0; 32];
@@ -109,8 +125,9 @@ impl Gateway {
             let _nobody_waits: bool = ended.send(how).is_err();
         };
         host.tasks.spawn("gateway", Box::pin(task));
-        tracing::info!(?udp, ?tcp, ?ws, "gateway started");
-        Ok(Running { udp, tcp, ws, host, inbox, end })
+        tracing::info!(?udp, ?tcp, ?ws, ?admin, "gateway started");
+        let operator = Operator(inside);
+        Ok(Running { udp, tcp, ws, admin, operator, host, inbox, end })
     }
 }
 
@@ -119,6 +136,12 @@ impl Running {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         Stopper { host: self.host.clone(), inbox: self.inbox.clone() }
+    }
+
+    /// What steers this gateway.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        self.operator.clone()
     }
 
     /// Asks for an orderly end; see [`Stopper::stop`].
@@ -170,9 +193,10 @@ async fn load(
     };
     host.tasks.blocking(Box::new(work)).await;
     let (opened, records) = loaded.await.map_err(|_| FabricError::new("reading it broke off"))?;
-    let (sessions, calls) = records?;
-    tracing::info!(sessions = sessions.len(), calls = calls.len(), "fabric read");
-    Ok((opened, Input::Started { sessions, calls }))
+    let fabric::Records { sessions, calls, messages } = records?;
+    let counts = (sessions.len(), calls.len(), messages.len());
+    tracing::info!(sessions = counts.0, calls = counts.1, messages = counts.2, "fabric read");
+    Ok((opened, Input::Started { sessions, calls, messages }))
 }
 
 /// Every port of the gateway, open.
@@ -180,6 +204,7 @@ struct Doors {
     udp: Vec<(Arc<dyn reveille_host::Udp>, SocketAddr)>,
     tcp: Vec<(Box<dyn reveille_host::Listener>, SocketAddr)>,
     ws: Option<(Box<dyn reveille_host::Listener>, SocketAddr)>,
+    admin: Option<(Box<dyn reveille_host::Listener>, SocketAddr)>,
 }
 
 impl Doors {
@@ -199,7 +224,11 @@ impl Doors {
             Some(address) => Some(listen(host, "websocket.listen", address).await?),
             None => None,
         };
-        Ok(Self { udp, tcp, ws })
+        let admin = match &settings.admin {
+            Some(admin) => Some(listen(host, "admin.listen", &admin.listen).await?),
+            None => None,
+        };
+        Ok(Self { udp, tcp, ws, admin })
     }
 
     fn udp_addresses(&self) -> Vec<SocketAddr> {
@@ -218,7 +247,7 @@ impl Doors {
     fn enter(
         self,
         world: &World,
-        settings: &Settings,
+        inside: &Arc<Inside>,
     ) -> Vec<(String, mpsc::Sender<crate::sip::SipOut>)> {
         let tasks = &world.host.tasks;
         let sip = Door::new(SIP_DOOR.0, SIP_DOOR.1);
@@ -227,14 +256,14 @@ impl Doors {
             tasks.spawn("sip-tcp-accept", Box::pin(task));
         }
         if let Some((listener, _)) = self.ws {
-            let gate = Arc::new(Gate {
-                default_app: settings.default_app.clone(),
-                origins: settings.origins.clone(),
-                users: settings.core.users.clone(),
-            });
-            let door = Door::new(settings.most_sockets, settings.most_sockets_per_ip);
+            let (gate, door) = (Arc::clone(&inside.gate), inside.door.clone());
             let task = ws::accept(world.clone(), listener, gate, door);
             tasks.spawn("websocket-accept", Box::pin(task));
+        }
+        if let Some((listener, _)) = self.admin {
+            let door = Door::new(ADMIN_DOOR.0, ADMIN_DOOR.1);
+            let task = admin::accept(Arc::clone(inside), listener, door);
+            tasks.spawn("admin-accept", Box::pin(task));
         }
         let start = |(socket, local): (_, SocketAddr)| {
             (local.to_string(), udp::start(world, socket, local))

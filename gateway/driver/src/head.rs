@@ -40,6 +40,18 @@ pub(crate) fn end(heard: &[u8]) -> Result<Option<usize>, Refusal> {
     Ok(found)
 }
 
+/// Judges the head of an HTTP request on the WebSocket port: the status that refuses it and what to
+/// send instead (RFC 9112, RFC 6455 section 4.2.1). `None`: it would be let in to be authenticated, or
+/// more of it is to come.
+#[must_use]
+pub fn judge_head(bytes: &[u8]) -> Option<(u16, String)> {
+    let judged = end(bytes).and_then(|end| match end {
+        Some(length) => read(&bytes[..length], |_| true).map(drop),
+        None => Ok(()),
+    });
+    judged.err().map(|refusal| (refusal.status, refusal.what.into_owned()))
+}
+
 /// Reads a whole head; `is_served` knows the paths. Returns the request, and the answer that lets it
 /// in if nobody objects.
 pub(crate) fn read(
@@ -203,7 +215,7 @@ mod tests {
             ("HTTP/1.1", "HTTP/1.0", 505, "line 1: no HTTP/1.1 (RFC 9112 2.3); write"),
             ("GET /chat HTTP/1.1", "OPTIONS sip:a SIP/2.0", 400, "line 1: no HTTP/1.1"),
             ("/chat", "/a\u{7f}", 400, "line 1: no request target (RFC 9112 3.2)"),
-            ("/chat", "/other", 404, "no such path; ask for /ws/webrtc/{application}"),
+            ("/chat", "/other", 404, "no such path or application; ask for /ws/webrtc/"),
             ("GET", "POST", 405, "line 1: not GET (RFC 6455 4.2.1); write `GET"),
             ("Host: gw", "Host gw", 400, "line 2: no field (RFC 9112 5); write `Name: value`"),
             ("Host: gw", "Host: gw\r\n folded: x", 400, "line 3: no field (RFC 9112 5)"),

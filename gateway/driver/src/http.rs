@@ -5,8 +5,11 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reveille_gateway_core::config::User;
+use reveille_gateway_core::tenancy::Tenancy;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
+
+use crate::config::Settings;
 
 /// The one subprotocol there is.
 pub(crate) const SUBPROTOCOL: &str = "webrtc.oracle.com";
@@ -32,7 +35,9 @@ impl Refusal {
     /// A path that nobody serves.
     pub(crate) const NO_PATH: Self = Self {
         status: 404,
-        what: Cow::Borrowed("no such path; ask for /ws/webrtc/{application} or /chat"),
+        what: Cow::Borrowed(
+            "no such path or application; ask for /ws/webrtc/{application} or /chat",
+        ),
     };
 
     pub(crate) fn new(status: u16, what: impl Into<Cow<'static, str>>) -> Self {
@@ -46,9 +51,21 @@ pub(crate) struct Gate {
     /// Empty: any origin, and none.
     pub(crate) origins: Vec<String>,
     pub(crate) users: Vec<User>,
+    /// Applications that are served besides the default one, if any are configured.
+    pub(crate) tenancy: Tenancy,
 }
 
 impl Gate {
+    /// What the settings say.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            default_app: settings.default_app.clone(),
+            origins: settings.origins.clone(),
+            users: settings.core.users.clone(),
+            tenancy: settings.core.tenancy.clone(),
+        }
+    }
+
     /// Judges the head of an upgrade.
     pub(crate) fn judge(&self, request: &Request) -> Result<Admitted, Refusal> {
         let refuse = |status, what: &'static str| Refusal::new(status, what);
@@ -64,6 +81,9 @@ impl Gate {
         let user = self.user(&texts(request, "Authorization")).ok_or_else(|| {
             refuse(401, "Authorization must be Basic with a user's name and secret")
         })?;
+        if !self.tenancy.may_use(&user, &app) {
+            return Err(refuse(403, "this user belongs to another tenant than the application"));
+        }
         Ok(Admitted { user, app })
     }
 
@@ -77,7 +97,9 @@ impl Gate {
             "/chat" => &self.default_app,
             path => path.strip_prefix("/ws/webrtc/")?,
         };
-        is_app(app).then(|| app.to_owned())
+        let apps = &self.tenancy.apps;
+        let is_known = apps.is_empty() || apps.contains_key(app) || *app == self.default_app;
+        (is_app(app) && is_known).then(|| app.to_owned())
     }
 
     fn is_origin_allowed(&self, origin: &[&str]) -> bool {
@@ -118,7 +140,7 @@ fn texts<'a>(request: &'a Request, name: &str) -> Vec<&'a str> {
 }
 
 /// Compares in a time that depends on the lengths only.
-fn is_same(shown: &[u8], kept: &[u8]) -> bool {
+pub(crate) fn is_same(shown: &[u8], kept: &[u8]) -> bool {
     let mut differ = shown.len() ^ kept.len();
     for at in 0..shown.len().max(kept.len()) {
         let pair = (shown.get(at).unwrap_or(&0), kept.get(at).unwrap_or(&0));
@@ -173,7 +195,8 @@ mod tests {
             secret: Secret("sesame".to_owned()),
         };
         let origins = origins.iter().map(|&o| o.to_owned()).collect();
-        Gate { default_app: "phone".to_owned(), origins, users: vec![user] }
+        let (default_app, tenancy) = ("phone".to_owned(), Tenancy::default());
+        Gate { default_app, origins, users: vec![user], tenancy }
     }
 
     fn ask(gate: &Gate, path: &str, headers: &[(&str, &str)]) -> Result<Admitted, u16> {

@@ -7,19 +7,26 @@
 //! Nothing here is global: any number of gateways live in one process and one thread.
 #![warn(missing_docs)]
 
+mod admin;
 pub mod config;
 mod door;
 pub mod fabric;
 mod gateway;
 mod head;
+mod health;
 mod http;
 mod linger;
+mod live;
+mod metrics;
 mod ports;
 pub mod push;
+mod quota;
 mod run;
 mod sip;
 mod upgrade;
 mod world;
 mod ws;
 
+pub use admin::{AdminSettings, Identity, Operator, Refused, Reloaded};
 pub use gateway::{Gateway, Running, StartError, Stopper};
+pub use head::judge_head;

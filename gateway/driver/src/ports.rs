@@ -9,6 +9,9 @@ use reveille_wire::sip::Method;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use crate::admin::Pushes;
+use crate::metrics::Wakes;
+use crate::quota::Reached;
 use crate::sip::{SipOut, tcp};
 use crate::world::{Event, World};
 use crate::ws::WsOut;
@@ -31,7 +34,8 @@ pub(crate) struct Ports {
     sockets: BTreeMap<SocketId, mpsc::Sender<WsOut>>,
     commits: mpsc::Sender<Commit>,
     unanswered: usize,
-    pushes: BTreeMap<String, mpsc::Sender<PushRequest>>,
+    pushes: Pushes,
+    wakes: Wakes,
     feedback: VecDeque<Input>,
     fault: Option<String>,
 }
@@ -41,7 +45,7 @@ impl Ports {
         world: World,
         udp: Vec<(String, mpsc::Sender<SipOut>)>,
         commits: mpsc::Sender<Commit>,
-        pushes: BTreeMap<String, mpsc::Sender<PushRequest>>,
+        pushes: Pushes,
     ) -> Self {
         Self {
             world,
@@ -51,6 +55,7 @@ impl Ports {
             commits,
             unanswered: 0,
             pushes,
+            wakes: Wakes::default(),
             feedback: VecDeque::new(),
             fault: None,
         }
@@ -58,6 +63,16 @@ impl Ports {
 
     /// Books what the event says about queues; returns what the core must hear.
     pub(crate) fn admit(&mut self, event: Event) -> Vec<Input> {
+        let inputs = self.book(event);
+        self.world.metrics.sockets.set(self.sockets.len());
+        self.world.metrics.connections.set(self.tcp.len());
+        for input in &inputs {
+            self.count(input);
+        }
+        inputs
+    }
+
+    fn book(&mut self, event: Event) -> Vec<Input> {
         match event {
             Event::Input(input) if self.is_turned_away(&input) => Vec::new(),
             Event::Input(input) => vec![input],
@@ -87,7 +102,26 @@ impl Ports {
                 Vec::new()
             }
             Event::Stop => vec![Input::Drain],
+            // The loop answers it.
+            Event::Ask(_) => Vec::new(),
         }
+    }
+
+    fn count(&mut self, input: &Input) {
+        match input {
+            Input::SocketText { .. } => self.world.metrics.frame("in"),
+            Input::SocketOpened { app, .. } => self.world.metrics.upgraded(app),
+            Input::SipUnsent { flow } => self.world.metrics.sip_unsent(flow.transport),
+            Input::Pushed { push, outcome } => {
+                self.wakes.answered(push.wake, outcome, self.world.now().mono_us);
+            }
+            _ => {}
+        }
+    }
+
+    /// From now on pushes go these ways. What waits in the old queues still leaves.
+    pub(crate) fn replace_pushes(&mut self, pushes: Pushes) {
+        self.pushes = pushes;
     }
 
     /// Texts of a socket that the loop gave up are late; and while the fabric is far behind, SIP
@@ -103,6 +137,7 @@ impl Ports {
                 let late = self.commits.capacity() < COMMIT_RESERVE;
                 if late {
                     tracing::warn!("the fabric is far behind: a SIP request is turned away");
+                    self.world.metrics.sip_turned_away(flow.transport);
                 }
                 if late && flow.transport.is_reliable() && message.method() != Some(&Method::ACK) {
                     let reply = message.reply(503, "Service Unavailable", Some("overload"));
@@ -136,6 +171,7 @@ impl Ports {
         };
         if let Some(message) = unsent {
             tracing::warn!(peer = message.flow.peer, "no room or no way for a SIP message");
+            self.world.metrics.sip_unsent(message.flow.transport);
             self.feedback.push_back(Input::SipUnsent { flow: message.flow });
         }
     }
@@ -187,6 +223,14 @@ impl Ports {
         }
     }
 
+    /// The wake goes on when the rate allows.
+    fn over_rate(&self, application: &str, reached: &Reached) -> PushOutcome {
+        let Reached { limit, holder, wait_us } = reached;
+        self.world.metrics.limit_reached(application, limit);
+        let why = format!("{holder} has reached its limit of {limit}");
+        PushOutcome::Transient { why, retry_after_ms: Some(wait_us.div_ceil(1_000)) }
+    }
+
     fn store(&mut self, commit: Commit) {
         match self.commits.try_send(commit) {
             Ok(()) => self.unanswered += 1,
@@ -199,17 +243,23 @@ impl Ports {
 
     fn push(&mut self, request: PushRequest) {
         let id = request.id;
-        let outcome = match self.pushes.get(&request.provider) {
-            None => PushOutcome::Refused {
-                why: format!("no push provider `{}` is configured", request.provider),
-            },
-            Some(queue) if queue.try_send(request).is_ok() => return,
-            Some(_) => PushOutcome::Transient {
+        self.wakes.asked(&self.world.metrics, &request, self.world.now().mono_us);
+        let application = request.application.clone();
+        let provider = request.provider.clone();
+        let allowed = self.world.quota.push(&application, id.wake, self.world.now().mono_us);
+        let outcome = match (allowed, self.pushes.get(&provider)) {
+            (Err(reached), _) => self.over_rate(&application, &reached),
+            (Ok(()), None) => {
+                PushOutcome::refused(format!("no push provider `{provider}` is configured"))
+            }
+            (Ok(()), Some(queue)) if queue.try_send(request).is_ok() => return,
+            (Ok(()), Some(_)) => PushOutcome::Transient {
                 why: "the queue to the push provider is full".to_owned(),
                 retry_after_ms: None,
             },
         };
         tracing::warn!(wake = id.wake, attempt = id.attempt, ?outcome, "push not sent");
+        self.world.metrics.pushed(&application, &provider, &outcome);
         self.feedback.push_back(Input::Pushed { push: id, outcome });
     }
 }
@@ -225,13 +275,24 @@ impl Sink for Ports {
     fn put(&mut self, output: Output) {
         match output {
             Output::Sip { flow, bytes } => self.send_sip(flow, bytes),
-            Output::Text { socket, text } => self.send_ws(socket, WsOut::Text(text)),
+            Output::Text { socket, text } => {
+                self.world.metrics.frame("out");
+                self.send_ws(socket, WsOut::Text(text));
+            }
             Output::Close { socket, code, reason } => {
                 self.send_ws(socket, WsOut::Close { code, reason });
             }
             Output::Store(commit) => self.store(commit),
             Output::Notify(request) => self.push(*request),
-            Output::Trace(draft) => self.world.note(|| draft),
+            Output::Trace(draft) => {
+                if let (Some(limit), Some(app)) = (draft.text("limit"), draft.text("app")) {
+                    self.world.metrics.limit_reached(app, limit);
+                }
+                if Wakes::concerns(&draft) {
+                    self.wakes.traced(&self.world.metrics, &draft, self.world.now().mono_us);
+                }
+                self.world.note(|| draft);
+            }
         }
     }
 }
@@ -321,8 +382,7 @@ mod tests {
         assert!(matches!(outcome, PushOutcome::Transient { .. }));
         stuck.ports.put(push(3, "pigeon"));
         let back = stuck.ports.next_feedback();
-        let refused =
-            PushOutcome::Refused { why: "no push provider `pigeon` is configured".to_owned() };
+        let refused = PushOutcome::refused("no push provider `pigeon` is configured".to_owned());
         assert!(matches!(back, Some(Input::Pushed { outcome, .. }) if outcome == refused));
     }
 

@@ -28,7 +28,13 @@ pub(crate) async fn run(
             Event::Failed(why) => return Err(why),
             Event::Stop => {
                 end_us = end_us.or(Some(world.now().mono_us + DRAIN_LIMIT_US));
+                world.health.drain();
                 feed(&world, &mut node, &mut ports, Input::Drain);
+            }
+            Event::Ask(ask) => {
+                if let Some(input) = ask.answer(&world, &node, &mut ports) {
+                    feed(&world, &mut node, &mut ports, input);
+                }
             }
             event => {
                 for input in ports.admit(event) {

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use crate::head;
 use crate::http::{Admitted, Gate, Refusal, accept, refuse};
 use crate::linger::linger;
+use crate::quota::{Reached, Seat};
 use crate::world::World;
 
 /// How long the head of an upgrade may take.
@@ -29,22 +30,23 @@ pub(crate) async fn upgrade(
     source: SocketAddr,
     gate: &Gate,
     config: WebSocketConfig,
-) -> Option<(WebSocketStream<BoxStream>, Admitted)> {
+) -> Option<(WebSocketStream<BoxStream>, Admitted, Seat)> {
     let heard = within(&*world.host.clock, HEAD_LIMIT, hear(&mut stream));
     let judged = match world.unless_stopped(heard).await? {
         Some(Ok(head)) => judge(&head?, gate),
         Some(Err(refusal)) => Err(refusal),
         None => Err(Refusal::new(408, "the head took too long; end it with CRLF CRLF within 5 s")),
     };
-    match judged {
-        Ok((admitted, response)) => {
+    match judged.and_then(|(admitted, response)| Ok((seat(world, &admitted)?, admitted, response)))
+    {
+        Ok((seat, admitted, response)) => {
             let sent = answer(world, &mut stream, &response, "", ANSWER_LIMIT).await;
             if !sent {
                 tracing::debug!(%source, "the upgrade broke off");
                 return None;
             }
             let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-            Some((socket, admitted))
+            Some((socket, admitted, seat))
         }
         Err(refusal) => {
             note_refused(world, source, &refusal);
@@ -54,6 +56,16 @@ pub(crate) async fn upgrade(
             None
         }
     }
+}
+
+/// A place for one more connection of the application.
+fn seat(world: &World, admitted: &Admitted) -> Result<Seat, Refusal> {
+    world.quota.enter(&admitted.app, world.now().mono_us).map_err(
+        |Reached { limit, holder, .. }| {
+            world.metrics.limit_reached(&admitted.app, limit);
+            Refusal::new(503, format!("{holder} has reached its limit of {limit}; come back later"))
+        },
+    )
 }
 
 /// Turns a connection away unheard.
@@ -123,6 +135,7 @@ async fn answer(
 
 fn note_refused(world: &World, source: SocketAddr, refusal: &Refusal) {
     tracing::info!(%source, status = refusal.status, what = %refusal.what, "upgrade refused");
+    world.metrics.upgrade_refused(refusal.status);
     world.note(|| {
         let draft = Draft::new(Kind::WsRefused).with("status", refusal.status);
         draft.with("what", &*refusal.what).with("from", source.to_string())

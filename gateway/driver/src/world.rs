@@ -10,6 +10,10 @@ use reveille_host::Host;
 use reveille_trace::{Draft, Scribe, Timestamp};
 use tokio::sync::{mpsc, watch};
 
+use crate::admin::Ask;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::quota::Quota;
 use crate::sip::SipOut;
 use crate::ws::WsOut;
 
@@ -31,6 +35,8 @@ pub(crate) enum Event {
     Failed(String),
     /// The operator asks for the end.
     Stop,
+    /// The operator asks, and waits for the answer.
+    Ask(Ask),
 }
 
 /// Shared by the tasks of one gateway.
@@ -40,6 +46,9 @@ pub(crate) struct World {
     pub(crate) scribe: Scribe,
     pub(crate) inbox: mpsc::Sender<Event>,
     pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) quota: Quota,
     numbers: Arc<AtomicU64>,
 }
 
@@ -50,7 +59,10 @@ impl World {
         inbox: mpsc::Sender<Event>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self { host, scribe, inbox, stopping, numbers: Arc::new(AtomicU64::new(1)) }
+        let numbers = Arc::new(AtomicU64::new(1));
+        let (metrics, health) = (Arc::default(), Arc::default());
+        let quota = Quota::default();
+        Self { host, scribe, inbox, stopping, metrics, health, quota, numbers }
     }
 
     /// A number that no other connection or socket of this process has.

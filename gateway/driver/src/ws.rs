@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::door::{Door, Pass};
 use crate::http::{Admitted, Gate};
+use crate::live::Live;
 use crate::upgrade::{turn_away, upgrade};
 use crate::world::{Event, World};
 
@@ -43,7 +44,7 @@ pub(crate) enum WsOut {
 pub(crate) async fn accept(
     world: World,
     mut listener: Box<dyn Listener>,
-    gate: Arc<Gate>,
+    gate: Arc<Live<Gate>>,
     door: Door,
 ) {
     loop {
@@ -57,10 +58,11 @@ pub(crate) async fn accept(
             }
         };
         let Some(pass) = door.enter(source.ip()) else {
+            world.metrics.connection_refused("websocket");
             turn_away(&world, stream, source).await;
             continue;
         };
-        let task = serve(world.clone(), stream, source, Arc::clone(&gate), pass);
+        let task = serve(world.clone(), stream, source, gate.get(), pass);
         world.host.tasks.spawn("websocket", Box::pin(task));
     }
 }
@@ -71,7 +73,7 @@ async fn serve(world: World, stream: BoxStream, source: SocketAddr, gate: Arc<Ga
         .write_buffer_size(0)
         .max_message_size(Some(MOST_MESSAGE))
         .max_frame_size(Some(MOST_MESSAGE));
-    if let Some((stream, admitted)) = upgrade(&world, stream, source, &gate, config).await {
+    if let Some((stream, admitted, _seat)) = upgrade(&world, stream, source, &gate, config).await {
         talk(&world, stream, source, admitted).await;
     }
 }

@@ -14,7 +14,7 @@ fn open(content: &[u8]) -> Result<(), String> {
     };
     let opened = fabric::open(&settings, &reveille_host::real::host());
     let mut fabric = opened.map_err(|error| error.to_string())?;
-    assert_eq!(fabric.load(), Ok((vec![], vec![])), "a fresh fabric is empty");
+    assert_eq!(fabric.load(), Ok(fabric::Records::default()), "a fresh fabric is empty");
     Ok(())
 }
 

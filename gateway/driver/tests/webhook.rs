@@ -186,5 +186,7 @@ async fn nobody_there_is_transient_and_an_unknown_application_is_refused() {
     assert!(matches!(send(&*plugin).await, PushOutcome::Transient { .. }));
     let stranger = request("com.example.other");
     let outcome = plugin.send(&stranger, plugin.body(&stranger)).await;
-    assert!(matches!(outcome, PushOutcome::Refused { why } if why.contains("com.example.other")));
+    assert!(
+        matches!(outcome, PushOutcome::Refused { why, .. } if why.contains("com.example.other"))
+    );
 }

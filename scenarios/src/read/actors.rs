@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::field::{FOREVER, Field, Table};
@@ -7,6 +7,7 @@ use super::names::{Kind, Used, actor_name};
 use crate::codes::Code;
 use crate::problem::Problem;
 use crate::scenario::{Actor, App, Early, OnCall, Transport};
+use crate::service::Service;
 
 const ACTORS_MAX: usize = 32;
 
@@ -14,15 +15,22 @@ const ACTORS_MAX: usize = 32;
 const ANSWER_AFTER: Duration = Duration::from_millis(500);
 
 pub(super) const APPS: [(&str, App); 2] = [("sdk", App::Sdk), ("plain", App::Plain)];
+const SERVICES: [(&str, Service); 4] = [
+    ("webhook", Service::Webhook),
+    ("apns", Service::Apns),
+    ("fcm", Service::Fcm),
+    ("webpush", Service::WebPush),
+];
 const TRANSPORTS: [(&str, Transport); 2] = [("udp", Transport::Udp), ("tcp", Transport::Tcp)];
 const KINDS: [(&str, Kind); 2] = [("phone", Kind::Phone), ("sip-ua", Kind::Caller)];
 
 /// The keys that say what is done with calls.
 pub(super) const ON_CALL: [&str; 3] = ["answer-after", "decline", "ring"];
 
-const PHONE: [&str; 5] = ["kind", "app", "answer-after", "decline", "ring"];
+const PHONE: [&str; 6] = ["kind", "app", "push", "answer-after", "decline", "ring"];
 const CALLER: [&str; 6] = ["kind", "transport", "answer-after", "decline", "ring", "early"];
-const EITHER: [&str; 7] = ["kind", "app", "answer-after", "decline", "ring", "transport", "early"];
+const EITHER: [&str; 8] =
+    ["kind", "app", "push", "answer-after", "decline", "ring", "transport", "early"];
 
 const EARLY: [(&str, Early); 5] = [
     ("ringing", Early::Ringing),
@@ -32,8 +40,9 @@ const EARLY: [(&str, Early); 5] = [
     ("silence", Early::Silence),
 ];
 
-const HOMES: [(&str, &str); 3] = [
+const HOMES: [(&str, &str); 4] = [
     ("app", "to actors of kind `phone`"),
+    ("push", "to actors of kind `phone`"),
     ("transport", "to actors of kind `sip-ua`"),
     ("early", "to actors of kind `sip-ua`"),
 ];
@@ -43,6 +52,8 @@ const HOMES: [(&str, &str); 3] = [
 pub(super) struct Cast<'t> {
     pub(super) actors: BTreeMap<String, Actor>,
     pub(super) kinds: BTreeMap<&'t str, Kind>,
+    /// What wakes the phones that are well described; all services, if one is not.
+    pub(super) services: BTreeSet<Service>,
 }
 
 pub(super) fn cast<'t>(top: &Table<'t>, f: &mut Findings<'_>) -> Cast<'t> {
@@ -58,6 +69,11 @@ pub(super) fn cast<'t>(top: &Table<'t>, f: &mut Findings<'_>) -> Cast<'t> {
         actor_name(&Used { name, span: key.span() }, f);
         let (kind, actor) = actor(name, Field { key: name, value, entry: false }, f);
         cast.kinds.insert(name, kind);
+        match &actor {
+            Some(Actor::Phone { push, .. }) => cast.services.extend([*push]),
+            Some(Actor::SipUa { .. }) => {}
+            None => cast.services.extend(Service::ALL),
+        }
         cast.actors.extend(actor.map(|actor| (name.to_owned(), actor)));
     }
     complete(&cast.kinds, &table, f);
@@ -103,8 +119,12 @@ fn phone(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Actor> {
         Some(field) => field.word(&APPS, f),
         None => Some(App::default()),
     };
+    let push = match table.field("push") {
+        Some(field) => field.word(&SERVICES, f),
+        None => Some(Service::default()),
+    };
     let on_call = on_call(table, f).unwrap_or(Some(OnCall::Answer(ANSWER_AFTER)));
-    Some(Actor::Phone { app: app?, on_call: on_call? })
+    Some(Actor::Phone { app: app?, push: push?, on_call: on_call? })
 }
 
 fn sip_ua(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Actor> {

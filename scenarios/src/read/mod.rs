@@ -8,6 +8,7 @@ mod findings;
 mod names;
 mod parties;
 mod predicate;
+mod pushes;
 mod seen;
 mod settings;
 mod sights;
@@ -145,13 +146,13 @@ fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario>
     let needs = needs(top, f);
     let world = settings::world(top, f);
     let seeds = settings::seeds(top, f);
-    let Cast { actors, kinds } = actors::cast(top, f);
+    let Cast { actors, kinds, services } = actors::cast(top, f);
     let script = script(top, f);
     let lines = script.as_ref().map_or(Vec::new(), |script| steps::lines(script, f));
     let calls = steps::calls(&lines, &kinds, f);
     let (actors_whole, calls_whole) = (f.whole("actors"), f.whole("script"));
     let parties = parties::parties(&lines);
-    let names = Names { actors: kinds, calls, parties, actors_whole, calls_whole };
+    let names = Names { actors: kinds, services, calls, parties, actors_whole, calls_whole };
     let steps = steps::steps(&lines, &names, f);
     let (expects, expected) = match &script {
         Some(script) => expects::expects(script, &names, f),

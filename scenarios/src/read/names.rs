@@ -1,11 +1,12 @@
 //! Who and what the names of a file stand for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::findings::Findings;
 use crate::codes::Code;
 use crate::problem::Problem;
+use crate::service::Service;
 use crate::words::{nearest, quoted, suggest};
 
 /// The hosts that are always there.
@@ -38,6 +39,8 @@ pub(super) type Calls<'t> = BTreeMap<&'t str, usize>;
 /// The actors and calls of a file.
 pub(super) struct Names<'t> {
     pub(super) actors: BTreeMap<&'t str, Kind>,
+    /// The push services that wake its phones.
+    pub(super) services: BTreeSet<Service>,
     pub(super) calls: Calls<'t>,
     /// Between whom each call is.
     pub(super) parties: BTreeMap<&'t str, [&'t str; 2]>,

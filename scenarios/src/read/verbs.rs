@@ -8,11 +8,11 @@ use super::names::{Names, Used};
 use super::settings::DOWN;
 use crate::codes::Code;
 use crate::problem::Problem;
-use crate::scenario::{PushFate, Verb};
+use crate::scenario::Verb;
 use crate::words::quoted;
 
 /// Each verb and the arguments that it can have.
-pub(super) const VERBS: [(&str, &[&str]); 18] = [
+pub(super) const VERBS: [(&str, &[&str]); 19] = [
     ("sleep", &["close-code"]),
     ("resume", &[]),
     ("call", &["from", "to", "hang-up-after", "lost-answers", "in-dialog"]),
@@ -23,9 +23,10 @@ pub(super) const VERBS: [(&str, &[&str]); 18] = [
     ("info", &["by"]),
     ("set", &["pushes", "answer-after", "decline", "ring", "early"]),
     ("drop", &["what", "times"]),
-    ("refuse", &["status", "times"]),
+    ("refuse", &["status", "reason", "retry-after", "age", "times"]),
     ("duplicate", &["times"]),
     ("delay", &["by", "times"]),
+    ("break", &["how", "times"]),
     ("crash", &["down"]),
     ("power-loss", &["down"]),
     ("restart", &["down"]),
@@ -33,8 +34,6 @@ pub(super) const VERBS: [(&str, &[&str]); 18] = [
     ("note", &[]),
 ];
 
-const WEBHOOK: &str = "push.webhook";
-const REQUESTS_MAX: u32 = 10_000;
 const LOST_MAX: u32 = 100;
 const NOTE_MAX: usize = 1_000;
 
@@ -62,7 +61,7 @@ impl Verbs<'_, '_> {
             }
             "set" => self.set(&used, f),
             "drop" => self.drop(&used, f),
-            "refuse" | "duplicate" | "delay" => self.push(verb.key, &used, f),
+            "refuse" | "duplicate" | "delay" | "break" => self.push(verb.key, &used, f),
             "crash" => self.crash(&used, f),
             "power-loss" => {
                 let (host, down) = (self.names.host(&used, f), self.down(f));
@@ -128,41 +127,6 @@ impl Verbs<'_, '_> {
         self.push("drop", target, f)
     }
 
-    /// A verb on the push service's webhook.
-    fn push(&self, verb: &str, target: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
-        let sound = target.name == WEBHOOK;
-        if !sound {
-            wrong_target(verb, target, f);
-        }
-        let fate = match verb {
-            "drop" => self.dropped(f),
-            "refuse" => {
-                let status = self.step.needed("status", "status = 410", f);
-                status.and_then(|s| s.status(300..=599, f)).map(PushFate::Refused)
-            }
-            "duplicate" => Some(PushFate::Duplicated),
-            _ => {
-                let by = self.step.needed("by", "by = \"3s\"", f);
-                by.and_then(|by| by.duration(("0s", FOREVER), f)).map(PushFate::Delayed)
-            }
-        };
-        let times = match self.step.field("times") {
-            Some(field) => field.number(1..=REQUESTS_MAX, f),
-            None => Some(1),
-        };
-        let (fate, times) = (fate?, times?);
-        sound.then_some(Verb::Push { fate, times })
-    }
-
-    fn dropped(&self, f: &mut Findings<'_>) -> Option<PushFate> {
-        let words =
-            [("delivery", PushFate::DeliveryDropped), ("request", PushFate::RequestDropped)];
-        match self.step.field("what") {
-            Some(field) => field.word(&words, f),
-            None => Some(PushFate::DeliveryDropped),
-        }
-    }
-
     fn crash(&self, target: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
         if let Some(phone) = part_of(target, ".app") {
             self.none_of(&["down"], target, f);
@@ -214,12 +178,15 @@ fn part_of<'t>(target: &Used<'t>, end: &str) -> Option<Used<'t>> {
     Some(Used { name, span: target.span.clone() })
 }
 
-fn wrong_target(verb: &str, target: &Used<'_>, f: &mut Findings<'_>) {
+pub(super) fn wrong_target(verb: &str, target: &Used<'_>, f: &mut Findings<'_>) {
     let forms = match verb {
-        "drop" => "`push.webhook` or a phone's `bob.websocket`",
+        "drop" => {
+            "`push.webhook`, `push.apns`, `push.fcm`, `push.webpush` or a phone's `bob.websocket`"
+        }
         "crash" => "a phone's `bob.app`, or a host such as `gateway`",
         "partition" => "two different hosts with `--` between them, as in `gateway--push`",
-        _ => "`push.webhook`",
+        "refuse" => "`push.webhook`, `push.apns`, `push.fcm`, `push.oauth` or `push.webpush`",
+        _ => "`push.webhook`, `push.apns`, `push.fcm` or `push.webpush`",
     };
     let message = format!("`{verb}` cannot be done to {}", quoted(target.name));
     let problem = Problem::new(Code::WrongTarget, target.span.clone(), message);
@@ -252,6 +219,7 @@ fn example(verb: &str) -> &'static str {
         "refuse" => "refuse = \"push.webhook\"",
         "duplicate" => "duplicate = \"push.webhook\"",
         "delay" => "delay = \"push.webhook\"",
+        "break" => "break = \"push.apns\"",
         "crash" => "crash = \"gateway\"",
         "power-loss" => "power-loss = \"gateway\"",
         "restart" => "restart = \"gateway\"",

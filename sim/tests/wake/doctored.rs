@@ -2,6 +2,7 @@
 //! speaks of it must notice; what only the gateway can do wrong is planted in it (`mutants`).
 
 mod calls;
+mod pushes;
 mod rows;
 
 use std::collections::BTreeSet;
@@ -71,7 +72,9 @@ fn repeat_at_end(trace: &mut Trace, of: impl Fn(&Event) -> bool) {
 fn all() -> impl Iterator<Item = &'static rows::Row> {
     let tables =
         [rows::PATENT, rows::SLEEP, rows::HOLD, rows::PUSH, rows::WAKE, rows::END, rows::SESSION];
-    tables.into_iter().chain([calls::NETWORK, calls::CALL, calls::CHANGE]).flatten()
+    let services = [pushes::APNS, pushes::FCM, pushes::WEBPUSH];
+    let calls = [calls::NETWORK, calls::CALL, calls::CHANGE];
+    tables.into_iter().chain(services).chain(calls).flatten()
 }
 
 fn decided(trace: &Trace, requirement: &str) -> Finding {

@@ -12,8 +12,15 @@ const MARK: &str = "digest of a case: ";
 /// Tells the test below that it is the child.
 const CHILD: &str = "REVEILLE_TEST_DIGESTS";
 /// What is played, and with how many seeds.
-const CASES: [(&str, u64); 3] =
-    [("wake/plain", 50), ("crash/before-the-wake", 5), ("crash/power-lost-while-held", 5)];
+const CASES: [(&str, u64); 6] = [
+    ("wake/plain", 50),
+    ("crash/before-the-wake", 5),
+    ("crash/power-lost-while-held", 5),
+    // What is signed and sealed differs with each run, and stands in no trace.
+    ("push/apns-wakes", 10),
+    ("push/fcm-wakes", 10),
+    ("push/webpush-wakes", 10),
+];
 
 fn digests() -> impl Iterator<Item = (String, String)> {
     let cases = CASES.into_iter().flat_map(|(id, seeds)| (0..seeds).map(move |seed| (id, seed)));

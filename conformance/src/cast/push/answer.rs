@@ -8,6 +8,8 @@ use hyper::{Response, StatusCode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, json};
 
+pub use reveille_scenarios::Service as Provider;
+
 use bytes::Bytes;
 
 /// What becomes of one request.
@@ -20,6 +22,9 @@ pub enum Answer {
     Refuse {
         /// The status code.
         status: u16,
+        /// `Retry-After`, in seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_s: Option<u64>,
     },
     /// An answer that the provider documents, and not delivered. It waits for a request to its
     /// provider.
@@ -50,6 +55,10 @@ pub enum Answer {
     GoAway,
     /// The stream is reset with REFUSED_STREAM: not processed, so it may be sent again.
     RefuseStream,
+    /// Status 200 with a page of HTML, and not delivered.
+    Page,
+    /// Status 200 with a body that never ends, and not delivered.
+    Endless,
 }
 
 impl Answer {
@@ -74,6 +83,8 @@ impl Answer {
             Self::Reorder => Some("reorder"),
             Self::GoAway => Some("goaway"),
             Self::RefuseStream => Some("refuse-stream"),
+            Self::Page => Some("page"),
+            Self::Endless => Some("endless"),
         }
     }
 
@@ -83,35 +94,6 @@ impl Answer {
         match self {
             Self::Reason { name, .. } => name.0.provider == provider,
             _ => provider != Provider::OAuth,
-        }
-    }
-}
-
-/// Who is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Provider {
-    /// A plain webhook.
-    Webhook,
-    /// Apple.
-    Apns,
-    /// Google, HTTP v1.
-    Fcm,
-    /// Google's token endpoint.
-    OAuth,
-    /// RFC 8030.
-    WebPush,
-}
-
-impl Provider {
-    /// Its name in traces.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Webhook => "webhook",
-            Self::Apns => "apns",
-            Self::Fcm => "fcm",
-            Self::OAuth => "oauth",
-            Self::WebPush => "webpush",
         }
     }
 }
@@ -334,5 +316,23 @@ impl Serialize for Reason {
 impl<'de> Deserialize<'de> for Reason {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::named(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_know_the_reasons_that_are_documented() {
+        for service in Provider::ALL {
+            let of =
+                |name: &&str| Reason::named(name).map(|reason| reason.0.provider) == Ok(service);
+            assert!(service.reasons().iter().all(of), "{service:?}");
+            let documented = DOCUMENTED.iter().filter(|of| of.provider == service).count();
+            // A status says all that Web Push answers.
+            let told = if service == Provider::WebPush { 0 } else { documented };
+            assert_eq!(service.reasons().len(), told, "{service:?}");
+        }
     }
 }

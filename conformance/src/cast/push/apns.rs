@@ -298,6 +298,17 @@ impl Apns {
         self.renewals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets which provider tokens came: another one may follow at once.
+    pub(super) fn forget(&self) {
+        self.renewals().clear();
+    }
+
+    /// Milliseconds until a push expires; 0 for one that is not kept.
+    pub(super) fn life(asked: &Asked) -> Option<u64> {
+        let at = Duration::from_secs(number(asked.header("apns-expiration")?)?);
+        u64::try_from(at.saturating_sub(asked.wall).as_millis()).ok()
+    }
+
     /// How long ago the newest token of this key came, if this one has not come before.
     fn renewed(&self, key_id: &str, token: &str, now: Duration) -> Option<Duration> {
         let renewals = self.renewals();

@@ -11,6 +11,10 @@ pub(in super::super) const TOKEN: &str =
 const ID: &str = "eabeae54-14a8-11e5-b60b-1697f925ec7b";
 const NOW: Duration = Duration::from_secs(1_700_000_000);
 
+pub(in super::super) fn names() -> Vec<&'static str> {
+    RULES.iter().map(|rule| rule.name).collect()
+}
+
 pub(in super::super) fn settings() -> Settings {
     Settings {
         team_id: "DEF123GHIJ".to_owned(),

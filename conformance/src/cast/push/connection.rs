@@ -16,6 +16,8 @@ use super::{Service, apns, tls};
 #[derive(Default)]
 pub(super) struct Connection {
     pub(super) seen: apns::Seen,
+    /// Numbers the connections, from 1.
+    pub(super) number: u64,
     /// Told when GOAWAY is due.
     pub(super) goes: Notify,
 }
@@ -57,7 +59,12 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executo
 }
 
 async fn serve(service: Arc<Service>, stream: BoxStream, two: bool) {
-    let connection = Arc::new(Connection::default());
+    let number = {
+        let mut state = service.state();
+        state.connections += 1;
+        state.connections
+    };
+    let connection = Arc::new(Connection { number, ..Connection::default() });
     let (own, of) = (service.clone(), connection.clone());
     let answer = service_fn(move |request| {
         let (service, connection) = (own.clone(), of.clone());

@@ -237,7 +237,17 @@ impl Fcm {
         let body: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
         let android = |name: &str| body["message"]["android"][name].as_str().map(str::to_owned);
         let named = [("priority", "priority"), ("ttl", "ttl"), ("collapse-id", "collapse_key")];
-        named.into_iter().filter_map(|(name, member)| Some((name, android(member)?))).collect()
+        let shown = named.into_iter().filter_map(|(name, member)| Some((name, android(member)?)));
+        let project =
+            asked.path.strip_prefix("/v1/projects/").and_then(|path| path.split_once('/'));
+        shown.chain(project.map(|(project, _)| ("project", project.to_owned()))).collect()
+    }
+
+    /// Milliseconds that a message lives, if it says so.
+    pub(super) fn life(asked: &Asked) -> Option<u64> {
+        let body: Value = serde_json::from_slice(&asked.body).ok()?;
+        let ttl = body["message"]["android"]["ttl"].as_str()?;
+        duration(ttl).ok().and_then(|life| u64::try_from(life.as_millis()).ok())
     }
 
     /// The device token of a request.

@@ -6,6 +6,10 @@ use super::*;
 pub(in super::super) const TOKEN: &str = "bk3RNwTe3H0:CI2k_HHwgIpoDKCIZvvDMExUdFQ3P1";
 const NOW: Duration = Duration::from_secs(1_700_000_000);
 
+pub(in super::super) fn names() -> Vec<&'static str> {
+    RULES.iter().map(|rule| rule.name).collect()
+}
+
 pub(in super::super) fn settings() -> Settings {
     Settings {
         project: "demo".to_owned(),

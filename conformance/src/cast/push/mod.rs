@@ -15,14 +15,15 @@ mod forge;
 mod jwt;
 mod oauth;
 mod phones;
+mod played;
+mod script;
 mod sealed;
+mod sent;
 mod tls;
 mod webhook;
 mod webpush;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -36,12 +37,15 @@ use tokio::sync::mpsc;
 pub use answer::{Answer, DOCUMENTED, Documented, Provider, Reason};
 pub use apns::Settings as Apns;
 pub use fcm::Settings as Fcm;
+pub use script::place;
 pub use tls::Tls;
 pub use webpush::{Settings as WebPush, Subscription};
 
 use super::sip::now_us;
 use asked::{Asked, Granted, Parcel, Refusal};
 use connection::{Connection, accept};
+use script::Script;
+use sent::{Sent, whole};
 
 /// The most bytes of one request's body.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -94,19 +98,23 @@ fn default_devices() -> String {
     "0.0.0.0:9091".to_owned()
 }
 
-/// Where the faults of a push service strike, whichever provider it plays: a scenario says no more.
-pub const ON: &str = "push.webhook";
-
 /// What a push service can be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// What becomes of the next requests, after those already scripted.
-    Script(Vec<Answer>),
+    /// What becomes of the next requests to one service, after those already scripted.
+    Script {
+        /// Which.
+        service: Provider,
+        /// In order.
+        answers: Vec<Answer>,
+    },
 }
 
 #[derive(Default)]
 struct State {
-    script: VecDeque<Answer>,
+    script: Script,
+    /// How many senders came.
+    connections: u64,
     phones: phones::Phones,
 }
 
@@ -150,7 +158,7 @@ pub async fn run(
     let requests = requests.map_err(|error| failed(&settings.listen, error))?;
     let phones = host.net.listen(&settings.devices).await;
     let phones = phones.map_err(|error| failed(&settings.devices, error))?;
-    let state = State { script: settings.answers.into(), ..State::default() };
+    let state = State { script: Script::of_any(settings.answers), ..State::default() };
     let service =
         Arc::new(Service { host: host.clone(), scribe, judges, state: Mutex::new(state) });
     host.tasks.spawn("push-commands", Box::pin(obey(service.clone(), commands)));
@@ -171,8 +179,8 @@ pub async fn run(
 }
 
 async fn obey(service: Arc<Service>, mut commands: mpsc::Receiver<Command>) {
-    while let Some(Command::Script(answers)) = commands.recv().await {
-        service.state().script.extend(answers);
+    while let Some(Command::Script { service: of, answers }) = commands.recv().await {
+        service.state().script.add(of, answers);
     }
 }
 
@@ -181,6 +189,23 @@ fn reply(status: u16, text: String) -> Response<Full<Bytes>> {
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
+}
+
+/// What the trace has of every answer.
+fn answered(provider: Provider, status: u16) -> Draft {
+    Draft::new(Kind::PushAnswered).with("provider", provider.name()).with("status", status)
+}
+
+/// How many milliseconds a push may wait for its phone, as far as its sender says.
+fn life_of(provider: Provider, asked: &Asked) -> Option<u64> {
+    match provider {
+        Provider::Apns => apns::Apns::life(asked),
+        Provider::Fcm => fcm::Fcm::life(asked),
+        Provider::WebPush => {
+            asked.header("ttl").and_then(asked::number).map(|ttl| ttl.saturating_mul(1_000))
+        }
+        Provider::Webhook | Provider::OAuth => None,
+    }
 }
 
 /// Whose request it is.
@@ -212,14 +237,15 @@ impl Service {
         self: &Arc<Self>,
         request: Request<Incoming>,
         connection: &Connection,
-    ) -> Result<Response<Full<Bytes>>, h2::Error> {
+    ) -> Result<Response<Sent>, h2::Error> {
         let provider = provider(request.uri().path());
         if provider == Provider::Webhook && request.method() != Method::POST {
-            return Ok(reply(405, "only POST is served here\n".to_owned()));
+            return Ok(whole(reply(405, "only POST is served here\n".to_owned())));
         }
         let (head, body) = request.into_parts();
         let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
-            return Ok(reply(413, format!("the body is above {BODY_LIMIT} bytes or broke off\n")));
+            let what = format!("the body is above {BODY_LIMIT} bytes or broke off\n");
+            return Ok(whole(reply(413, what)));
         };
         let now = self.host.clock.now();
         let asked = Asked {
@@ -232,7 +258,7 @@ impl Service {
         };
         match provider {
             Provider::Webhook => self.webhook(asked, connection).await,
-            Provider::OAuth => Ok(self.token(asked)),
+            Provider::OAuth => Ok(whole(self.token(asked))),
             Provider::Apns | Provider::Fcm | Provider::WebPush => {
                 self.push(provider, asked, connection).await
             }
@@ -243,9 +269,10 @@ impl Service {
         self: &Arc<Self>,
         asked: Asked,
         connection: &Connection,
-    ) -> Result<Response<Full<Bytes>>, h2::Error> {
+    ) -> Result<Response<Sent>, h2::Error> {
         let wanted = webhook::read(&asked.body);
         let mut received = Draft::new(Kind::PushReceived).raw(asked.body);
+        received = received.with("provider", Provider::Webhook.name());
         if let Ok(webhook::Wanted { token, session, .. }) = &wanted {
             received = received.with("token", token.as_str()).with("session", session.as_str());
         }
@@ -257,8 +284,8 @@ impl Service {
                 self.play(Provider::Webhook, granted, connection).await
             }
             Err(what) => {
-                self.note(Draft::new(Kind::PushAnswered).with("status", 400_u16));
-                Ok(reply(400, what))
+                self.note(answered(Provider::Webhook, 400).with("what", what.trim_end()));
+                Ok(whole(reply(400, what)))
             }
         }
     }
@@ -268,11 +295,15 @@ impl Service {
         provider: Provider,
         asked: Asked,
         connection: &Connection,
-    ) -> Result<Response<Full<Bytes>>, h2::Error> {
+    ) -> Result<Response<Sent>, h2::Error> {
         let (token, raw, shown) = self.seen(provider, &asked);
         let text = asked::line(&raw);
         let mut received = Draft::new(Kind::PushReceived).raw(raw).with("token", token.as_str());
         received = received.with("provider", provider.name());
+        received = received.with("connection", connection.number);
+        if let Some(life_ms) = life_of(provider, &asked) {
+            received = received.with("life_ms", life_ms);
+        }
         let session = if provider == Provider::Fcm { fcm::Fcm::session(&asked) } else { None };
         if let Some(session) = session.or_else(|| asked::session(&text)) {
             received = received.with("session", session);
@@ -291,8 +322,8 @@ impl Service {
         };
         match judged {
             Some(Ok(granted)) => self.play(provider, granted, connection).await,
-            Some(Err(refusal)) => Ok(self.refused(&refusal, &token)),
-            None => Ok(self.unserved(provider, &token)),
+            Some(Err(refusal)) => Ok(whole(self.refused(provider, &refusal, &token))),
+            None => Ok(whole(self.unserved(provider, &token))),
         }
     }
 
@@ -311,7 +342,8 @@ impl Service {
                 let webpush = self.judges.webpush.as_ref();
                 let opened = webpush.and_then(|webpush| webpush.open(asked).ok());
                 let token = webpush.map(|webpush| webpush.token(&asked.path));
-                let raw = opened.unwrap_or_else(body);
+                // What cannot be opened is noise, and another with each run.
+                let raw = opened.unwrap_or_default();
                 (token.unwrap_or_default(), raw, webpush::WebPush::shown(asked))
             }
             _ => (apns::Apns::token(&asked.path).to_owned(), body(), apns::Apns::shown(asked)),
@@ -319,18 +351,17 @@ impl Service {
     }
 
     fn unserved(&self, provider: Provider, token: &str) -> Response<Full<Bytes>> {
-        let answered = Draft::new(Kind::PushAnswered).with("status", 404_u16);
-        self.note(answered.with("token", token));
+        self.note(answered(provider, 404).with("token", token));
         let name = provider.name();
         reply(404, format!("{name} is not served here; give the push service settings for it\n"))
     }
 
     /// Answers a request that breaks a rule.
-    fn refused(&self, refusal: &Refusal, token: &str) -> Response<Full<Bytes>> {
+    fn refused(&self, provider: Provider, refusal: &Refusal, token: &str) -> Response<Full<Bytes>> {
         let Refusal { rule, answer, what } = refusal;
         let documented = answer.documented();
-        let answered = Draft::new(Kind::PushAnswered).with("status", documented.status);
-        let answered = answered.with("token", token).with("reason", documented.name);
+        let answered = answered(provider, documented.status).with("token", token);
+        let answered = answered.with("reason", documented.name);
         self.note(answered.with("rule", *rule).with("what", what.as_str()));
         answer.response(what, 0)
     }
@@ -341,89 +372,43 @@ impl Service {
             return reply(404, "fcm is not served here; give the push service [fcm]\n".to_owned());
         };
         let now = asked.mono;
+        let bearer = |status: u16| Draft::new(Kind::PushBearer).with("status", status);
         if let Err(Refusal { rule, answer, what }) = fcm.oauth.judge(asked) {
-            let name = answer.documented().name;
-            self.say(format!("a bearer was refused: {name}, rule {rule}: {what}"));
+            let documented = answer.documented();
+            let refused = bearer(documented.status).with("reason", documented.name);
+            self.note(refused.with("rule", rule).with("what", what.as_str()));
             return answer.response(&what, 0);
         }
-        let scripted = self.next(Provider::OAuth);
-        if let Some(Answer::Reason { name, retry_after_s, .. }) = scripted {
-            self.say(format!("a bearer was refused: {}, as scripted", name.documented().name));
-            return answer::with_retry_after(name.response("as scripted", 0), retry_after_s);
+        match self.next(Provider::OAuth) {
+            Some(Answer::Reason { name, retry_after_s, .. }) => {
+                let documented = name.documented();
+                self.note(bearer(documented.status).with("reason", documented.name));
+                answer::with_retry_after(name.response("as scripted", 0), retry_after_s)
+            }
+            Some(Answer::Refuse { status, retry_after_s }) => {
+                self.note(bearer(status));
+                answer::with_retry_after(reply(status, String::new()), retry_after_s)
+            }
+            _ => {
+                self.note(bearer(200));
+                fcm.oauth.give(now, &*self.host.entropy)
+            }
         }
-        self.say("a bearer was given".to_owned());
-        fcm.oauth.give(now, &*self.host.entropy)
     }
+}
 
-    /// Takes the first scripted answer for this provider.
-    fn next(&self, provider: Provider) -> Option<Answer> {
-        let taken = {
-            let script = &mut self.state().script;
-            let at = script.iter().position(|answer| answer.fits(provider))?;
-            script.remove(at)
-        };
-        if let Some(fault) = taken.and_then(|answer| answer.fault()) {
-            self.note(Draft::new(Kind::FaultStruck).with("fault", fault).with("on", ON));
-        }
-        taken
-    }
-
-    async fn play(
-        self: &Arc<Self>,
-        provider: Provider,
-        granted: Granted,
-        connection: &Connection,
-    ) -> Result<Response<Full<Bytes>>, h2::Error> {
-        let Granted { parcel, response } = granted;
-        let answer = self.next(provider).unwrap_or(Answer::Accept);
-        let mut answered = Draft::new(Kind::PushAnswered);
-        let response = match answer {
-            Answer::Hang => {
-                // The requester gives up first; hyper then drops this future with the stream.
-                std::future::pending::<()>().await;
-                response
-            }
-            Answer::RefuseStream => return Err(h2::Reason::REFUSED_STREAM.into()),
-            Answer::Refuse { status } => reply(status, String::new()),
-            Answer::Reason { name, age_s, retry_after_s } => {
-                answered = answered.with("reason", name.documented().name);
-                let since = self.host.clock.now().wall.saturating_sub(Duration::from_secs(age_s));
-                let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-                answer::with_retry_after(name.response("as scripted", since), retry_after_s)
-            }
-            _ => response,
-        };
-        let answered = answered.with("status", response.status().as_u16());
-        self.note(answered.with("token", parcel.token.as_str()));
-        if answer == Answer::GoAway {
-            connection.goes.notify_one();
-        }
-        self.deliver(answer, parcel);
-        Ok(response)
-    }
-
-    fn deliver(self: &Arc<Self>, answer: Answer, parcel: Parcel) {
-        match answer {
-            Answer::Accept | Answer::GoAway => self.state().phones.deliver(parcel),
-            Answer::Duplicate => {
-                let phones = &mut self.state().phones;
-                phones.deliver(parcel.clone());
-                phones.deliver(parcel);
-            }
-            Answer::Delay { delay_ms } => {
-                let service = self.clone();
-                let later = async move {
-                    service.host.sleep(Duration::from_millis(delay_ms)).await;
-                    service.state().phones.deliver(parcel);
-                };
-                self.host.tasks.spawn("push-later", Box::pin(later));
-            }
-            Answer::Reorder => self.state().phones.hold(parcel),
-            Answer::Drop => self.note(Draft::new(Kind::PushDropped).with("token", parcel.token)),
-            Answer::Hang | Answer::Refuse { .. } | Answer::Reason { .. } | Answer::RefuseStream => {
-            }
-        }
-    }
+/// Every rule that is held, with the service that holds it.
+#[cfg(test)]
+pub(crate) fn rules() -> Vec<(&'static str, &'static str)> {
+    let all = [
+        ("apns", apns::tests::names()),
+        ("fcm", fcm::tests::names()),
+        ("oauth", oauth::tests::names()),
+        ("webpush", webpush::tests::names()),
+    ];
+    let flat =
+        all.into_iter().flat_map(|(of, names)| names.into_iter().map(move |name| (of, name)));
+    flat.collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,10 @@ use super::*;
 
 const NOW: Duration = Duration::from_secs(1_700_000_000);
 
+pub(in super::super) fn names() -> Vec<&'static str> {
+    RULES.iter().map(|rule| rule.name).collect()
+}
+
 fn claims(wall: Duration) -> Value {
     let now = wall.as_secs();
     json!({

@@ -1,6 +1,7 @@
 //! The service as a whole: over a real connection, with requests that keep every rule.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hyper::header::HeaderMap;
 use hyper_util::rt::TokioIo;
@@ -34,7 +35,7 @@ impl Bench {
         let phones = host.net.listen("127.0.0.1:0").await.unwrap();
         let (to, devices) = (requests.local_addr().unwrap(), phones.local_addr().unwrap());
         let recorder = Recorder::keeping();
-        let state = State { script: answers.to_vec().into(), ..State::default() };
+        let state = State { script: Script::of_any(answers.to_vec()), ..State::default() };
         let service = Arc::new(Service {
             host: host.clone(),
             scribe: Scribe::new(recorder.clone(), "push"),
@@ -113,7 +114,8 @@ async fn text(response: Response<Incoming>) -> Value {
 #[test]
 fn scripted_answers_come_in_order_and_a_phone_gets_what_was_accepted() {
     run(async {
-        let script = [Answer::Refuse { status: 503 }, Answer::Drop, Answer::Duplicate];
+        let script =
+            [Answer::Refuse { status: 503, retry_after_s: None }, Answer::Drop, Answer::Duplicate];
         let bench = Bench::new(Settings::default(), &script).await;
         assert_eq!(bench.post(r#"{"session_id":"S1","application":"demo"}"#).await, 400);
         assert_eq!(bench.post(GOOD).await, 503);

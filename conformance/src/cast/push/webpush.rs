@@ -263,7 +263,9 @@ impl WebPush {
     pub(super) fn shown(asked: &Asked) -> Vec<(&'static str, String)> {
         let named = [("ttl", "ttl"), ("urgency", "urgency"), ("topic", "topic")];
         let show = |(name, header)| Some((name, asked.header(header)?.to_owned()));
-        named.into_iter().filter_map(show).collect()
+        let vapid = vapid(asked.credentials("vapid").unwrap_or_default()).ok();
+        let key = vapid.map(|(_, key)| ("vapid-key", URL_SAFE_NO_PAD.encode(key)));
+        named.into_iter().filter_map(show).chain(key).collect()
     }
 
     /// The device token as the app gives it, of an endpoint's path.

@@ -10,6 +10,10 @@ use super::*;
 pub(in super::super) const TOKEN: &str = "JzLQ3raZJfFBR0aqvOMsLrt54w4rJUsV";
 const ORIGIN: &str = "https://push.example.net";
 const NOW: Duration = Duration::from_secs(1_700_000_000);
+
+pub(in super::super) fn names() -> Vec<&'static str> {
+    RULES.iter().map(|rule| rule.name).collect()
+}
 /// Private keys, as their octet: the browser's, the VAPID key, the sender's, another one.
 const BROWSER: u8 = 3;
 const VAPID: u8 = 4;

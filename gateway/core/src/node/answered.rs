@@ -80,7 +80,7 @@ impl Node {
     }
 
     /// The app's `complete`: the ACK leaves when the dialog is on record.
-    pub(super) fn on_complete(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_complete(&mut self, session: &SessionId, frame: &Frame) {
         let subsession = frame.control.subsession_id.clone().unwrap_or_default();
         self.complete(session, &subsession, frame.sdp());
     }

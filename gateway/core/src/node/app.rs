@@ -1,4 +1,4 @@
-//! The app's side: sockets, frames, and what the packages `register` and `call` ask for.
+//! The app's side: sockets, frames, their numbers, and what the package `call` asks for.
 
 use reveille_trace::{Draft, Kind};
 use reveille_wire::jsonrtc::{self, Bad, BadKind, Frame, FrameType, Inbound, MessageState, close};
@@ -8,6 +8,7 @@ use super::outgoing::credentials;
 use super::{Node, Socket};
 use crate::headers;
 use crate::io::{Output, SocketId};
+use crate::package;
 use crate::record::{Device, Phase, SessionId};
 use crate::session::{Link, Order};
 use crate::timer::{Name, Owner};
@@ -148,6 +149,9 @@ impl Node {
             return;
         }
         let asked = frame.control.session_id.clone().map(SessionId);
+        if let Some(session) = &asked {
+            self.unfold(session);
+        }
         let known = asked.filter(|id| self.entries.get(id).is_some_and(|entry| entry.is_live()));
         match known {
             Some(session) => self.on_resume(&session, socket, frame),
@@ -157,8 +161,11 @@ impl Node {
 
     /// The app comes back to its session.
     fn on_resume(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
-        let user = self.sockets[&socket].user.clone();
-        if self.entries[session].session.record.user != user {
+        let known = &self.sockets[&socket];
+        let record = &self.entries[session].session.record;
+        let is_own =
+            record.user == known.user && self.config.tenancy.are_together(&record.app, &known.app);
+        if !is_own {
             let mut error = Frame::error("register", "connect", 403, "Forbidden");
             error.control.correlation_id.clone_from(&frame.control.correlation_id);
             self.out.push(Output::Text { socket, text: error.to_text() });
@@ -211,7 +218,9 @@ impl Node {
         let Some(entry) = self.entries.get_mut(session) else { return };
         if let Some(cslr) = frame.header.cslr {
             entry.session.acknowledge(cslr);
+            self.note_delivered(session);
         }
+        let Some(entry) = self.entries.get_mut(session) else { return };
         let replay = entry.session.replay();
         let held = frame.subsessions();
         let offered: Vec<_> = entry
@@ -227,9 +236,7 @@ impl Node {
             offered.truncate(1);
         }
         self.add_defective_offers(session, &mut offered);
-        for subsession in offered {
-            self.offer(session, &subsession);
-        }
+        self.offer_in_order(session, &offered);
         let waiting = self.entries.get(session).is_some_and(super::entry::Entry::has_pending);
         if waiting {
             let owner = Owner::Session(session.clone());
@@ -257,9 +264,15 @@ impl Node {
     fn on_connect(&mut self, socket: SocketId, frame: &Frame) {
         let Some(known) = self.sockets.get(&socket) else { return };
         let (user, app) = (known.user.clone(), known.app.clone());
-        let live = self.entries.len();
+        let live = self.count();
         if self.draining || live >= self.config.most_sessions || self.config.user(&user).is_none() {
             let mut error = Frame::error("register", "connect", 480, "no room for a session");
+            error.control.correlation_id.clone_from(&frame.control.correlation_id);
+            self.out.push(Output::Text { socket, text: error.to_text() });
+            return;
+        }
+        if let Some(reason) = self.no_room(&app) {
+            let mut error = Frame::error("register", "connect", 480, &reason);
             error.control.correlation_id.clone_from(&frame.control.correlation_id);
             self.out.push(Output::Text { socket, text: error.to_text() });
             return;
@@ -290,11 +303,12 @@ impl Node {
         let provider = text("push_provider").unwrap_or_else(|| "webhook".to_owned());
         let Some(entry) = self.entries.get_mut(session) else { return };
         let application = text("app_id").unwrap_or_else(|| entry.session.record.app.clone());
-        let device = Device { token: token.to_owned(), provider, application, usable: true };
-        if entry.session.record.device.as_ref() != Some(&device) {
-            entry.session.record.device = Some(device);
-            self.touch(session, Dirty::Urgent);
-        }
+        let (token, since_wall_us) = (token.to_owned(), self.now.wall_us);
+        let device = Device { token, provider, application, usable: true, since_wall_us };
+        // That a known token was given again may be lost: the older time only ends it sooner.
+        let known = entry.session.record.device.replace(device.clone());
+        let is_new = known.is_none_or(|known| Device { since_wall_us, ..known } != device);
+        self.touch(session, if is_new { Dirty::Urgent } else { Dirty::Lazy });
     }
 
     fn on_frame(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
@@ -306,6 +320,7 @@ impl Node {
         let acked = frame.control.ack_sequence.or(frame.control.sequence.filter(|_| is_ack));
         if acked.is_some_and(|sequence| entry.session.acknowledge(sequence)) {
             self.touch(session, Dirty::Lazy);
+            self.note_delivered(session);
         }
         if !is_ack {
             self.on_numbered(session, socket, frame, |node, frame| {
@@ -345,30 +360,17 @@ impl Node {
     }
 
     fn on_new_frame(&mut self, session: &SessionId, frame: &Frame) {
-        let action = frame.header.action.as_deref().unwrap_or_default();
-        match (frame.control.package.as_str(), action) {
-            ("register", "hibernate") if frame.control.kind != FrameType::Request => {
-                self.on_sleep_answer(session, frame);
-            }
-            ("register", "hibernate") => self.on_hibernate(session, frame),
-            ("register", "connect") => {
-                self.refuse_frame(session, frame, 400, "this socket has its session already");
-            }
-            ("call", "start") => self.on_start_answer(session, frame),
-            ("call", "shutdown") => self.on_shutdown(session, frame),
-            ("call", "complete") => self.on_complete(session, frame),
-            ("call", "prack") => self.on_prack(session, frame),
-            ("call", "trickle") => self.on_trickle(session, frame),
-            (package, action) => {
-                let short = |text: &str| text.chars().take(40).collect::<String>();
-                let (package, action) = (short(package), short(action));
-                let what = format!("no action \"{action}\" of package \"{package}\" here");
-                self.refuse_frame(session, frame, 404, &what);
-            }
+        if package::take(self, session, frame) {
+            return;
         }
+        let short = |text: &str| text.chars().take(40).collect::<String>();
+        let action = short(frame.header.action.as_deref().unwrap_or_default());
+        let package = short(&frame.control.package);
+        let what = format!("no action \"{action}\" of package \"{package}\" here");
+        self.refuse_frame(session, frame, 404, &what);
     }
 
-    fn on_start_answer(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_start_answer(&mut self, session: &SessionId, frame: &Frame) {
         let subsession = frame.control.subsession_id.clone().unwrap_or_default();
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(&subsession));
         match (frame.control.kind, call) {
@@ -411,7 +413,7 @@ impl Node {
 
     /// The app ends a call: an answered one by BYE once its ACK is there, one that still rings by
     /// 603.
-    fn on_shutdown(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_shutdown(&mut self, session: &SessionId, frame: &Frame) {
         let subsession = frame.control.subsession_id.clone().unwrap_or_default();
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(&subsession));
         let Some(call) = call else { return };
@@ -428,7 +430,7 @@ impl Node {
     }
 
     /// Sends a numbered frame, durable before it leaves.
-    pub(super) fn send(&mut self, session: &SessionId, frame: Frame) {
+    pub(crate) fn send(&mut self, session: &SessionId, frame: Frame) {
         let defect = planted!(self.config, RepeatsSequence);
         let Some(entry) = self.entries.get_mut(session) else { return };
         let (_, text) = entry.session.number(frame, defect);
@@ -439,7 +441,7 @@ impl Node {
         }
     }
 
-    pub(super) fn refuse_frame(
+    pub(crate) fn refuse_frame(
         &mut self,
         session: &SessionId,
         frame: &Frame,

@@ -2,9 +2,12 @@ use std::collections::BTreeMap;
 
 use reveille_wire::sip::Message;
 
+use super::errand::Errand;
+use super::subscriptions::Dialog;
 use crate::call::Call;
 use crate::gate::Gate;
 use crate::io::{Change, Flow, SocketId};
+use crate::message::InstantMessage;
 use crate::record::SessionId;
 use crate::registration::Registration;
 use crate::session::Session;
@@ -30,6 +33,8 @@ pub(super) enum Promise {
     Ask { flow: Flow, within: Box<Within> },
     /// A message outside all transactions: an ACK of ours.
     Sip { flow: Flow, bytes: Vec<u8> },
+    /// A request that an app waits for, by its number.
+    Errand(u64),
     /// The record of the session that this one took the place of may go.
     DropSuperseded(SessionId),
 }
@@ -39,6 +44,8 @@ pub(super) enum Promise {
 pub(super) enum Purpose {
     /// REGISTER for this session.
     Register(SessionId),
+    /// A request that this session's app waits for, by its number.
+    Errand(SessionId, u64),
     /// A request within a dialog.
     Within(Box<Within>),
     /// Nobody waits for the answer.
@@ -99,6 +106,11 @@ pub(super) struct Joining {
 pub(super) struct Entry {
     pub(super) session: Session,
     pub(super) calls: BTreeMap<String, Call>,
+    pub(super) messages: BTreeMap<String, InstantMessage>,
+    /// The SIP side of the subscriptions in the record, by subsession.
+    pub(super) subscriptions: BTreeMap<String, Dialog>,
+    /// Requests of ours under way.
+    pub(super) errands: BTreeMap<u64, Errand>,
     pub(super) wake: Option<Wake>,
     /// When the last wake began, in monotonic microseconds.
     pub(super) woken_us: Option<u64>,
@@ -122,6 +134,9 @@ impl Entry {
         Self {
             session,
             calls: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+            errands: BTreeMap::new(),
             wake: None,
             woken_us: None,
             registration: None,

@@ -5,15 +5,25 @@ mod answered;
 mod app;
 mod calling;
 mod calls;
+mod configure;
 mod entry;
+mod errand;
+mod fold;
 mod fork;
+mod limits;
+mod message_end;
+mod messages;
+mod notifications;
 mod outgoing;
 mod recover;
 mod refresh;
 mod reinvite;
+mod sending;
 mod settle;
 mod sip;
 mod sleep;
+mod subscriptions;
+mod survey;
 mod trickle;
 mod update;
 mod upstream;
@@ -25,6 +35,7 @@ use std::sync::Arc;
 
 use reveille_trace::{Draft, Kind, Timestamp};
 
+use crate::census::Census;
 use crate::config::Config;
 use crate::dice::Dice;
 use crate::io::{Flow, Input, Output, Sink, SocketId};
@@ -70,6 +81,12 @@ pub struct Node {
     now: Timestamp,
     timers: Timers,
     entries: BTreeMap<SessionId, Entry>,
+    /// Sessions that sleep with nothing to do.
+    sleepers: BTreeMap<SessionId, Box<[u8]>>,
+    /// Sessions that this input concerned, to be folded if they have nothing to do.
+    stirred: BTreeSet<SessionId>,
+    /// Counts them by application.
+    census: Census,
     /// Sessions by the user part of their Contact.
     contacts: BTreeMap<String, SessionId>,
     /// Sessions by their address of record.
@@ -83,8 +100,13 @@ pub struct Node {
     calling: BTreeMap<String, Calling>,
     /// Calls by SIP Call-ID.
     dialogs: BTreeMap<String, BTreeSet<(SessionId, String)>>,
+    /// Subscriptions by SIP Call-ID.
+    notified: BTreeMap<String, (SessionId, String)>,
     wakes: BTreeMap<u64, SessionId>,
     last_wake: u64,
+    last_errand: u64,
+    /// Messages dropped by this process before their app had them.
+    dropped_messages: u64,
     born: u64,
     draining: bool,
     /// Sessions that this input changed, and the promises it made, until they are settled.
@@ -104,6 +126,9 @@ impl Node {
             now: Timestamp::default(),
             timers: Timers::default(),
             entries: BTreeMap::new(),
+            sleepers: BTreeMap::new(),
+            stirred: BTreeSet::new(),
+            census: Census::default(),
             contacts: BTreeMap::new(),
             addresses: BTreeMap::new(),
             sockets: BTreeMap::new(),
@@ -113,8 +138,11 @@ impl Node {
             clients: BTreeMap::new(),
             calling: BTreeMap::new(),
             dialogs: BTreeMap::new(),
+            notified: BTreeMap::new(),
             wakes: BTreeMap::new(),
             last_wake: 0,
+            last_errand: 0,
+            dropped_messages: 0,
             born: 0,
             draining: false,
             touched: BTreeSet::new(),
@@ -131,6 +159,7 @@ impl Node {
         self.route(input);
         self.run_due();
         self.settle();
+        self.fold_idle();
         for output in self.out.drain(..) {
             out.put(output);
         }
@@ -145,7 +174,9 @@ impl Node {
 
     fn route(&mut self, input: Input) {
         match input {
-            Input::Started { sessions, calls } => self.recover(sessions, calls),
+            Input::Started { sessions, calls, messages } => {
+                self.recover(sessions, calls, messages);
+            }
             Input::Sip { flow, message } => self.on_sip(flow, &message),
             Input::SipUnsent { flow } => self.on_unsent(&flow),
             Input::SocketOpened { socket, user, app } => self.on_opened(socket, user, app),
@@ -155,9 +186,14 @@ impl Node {
             Input::Stored { session, token } => self.on_stored(&session, token),
             Input::Fenced { session } => self.on_fenced(&session),
             Input::Pushed { push, outcome } => self.on_pushed(push, &outcome),
-            Input::AskSleep { session } => self.ask_to_sleep(&session),
+            Input::AskSleep { session } => {
+                self.unfold(&session);
+                self.ask_to_sleep(&session);
+            }
             Input::Tick => {}
             Input::Drain => self.on_drain(),
+            Input::EndSession { session } => self.on_end_session(&session),
+            Input::Configure(config) => self.on_configure(&config),
         }
     }
 
@@ -185,17 +221,29 @@ impl Node {
                 Name::Provisional => self.repeat_provisional(&session, &subsession),
                 _ => self.on_call_deadline(&session, &subsession),
             },
-            Owner::Session(session) => match name {
-                Name::WakeAttempt => self.step_wake(&session),
-                Name::StartSilence => self.on_start_silence(&session),
-                Name::Grace => self.on_grace_over(&session),
-                Name::SleepEnd => self.on_sleep_end(&session),
-                Name::CloseWait => self.on_close_wait(&session),
-                Name::AskSleep => self.ask_to_sleep(&session),
-                Name::Acknowledge => self.on_acknowledge_due(&session),
-                _ => self.register(&session),
+            Owner::Message(session, subsession) => match name {
+                Name::MessageWait => self.on_message_wait(&session, &subsession),
+                _ => self.on_message_end(&session, &subsession),
             },
+            Owner::Subscription(session, subsession) => {
+                self.on_subscribe_due(&session, &subsession);
+            }
+            Owner::Session(session) => self.on_session_deadline(name, &session),
             Owner::Socket(socket) => self.on_idle(socket),
+        }
+    }
+
+    fn on_session_deadline(&mut self, name: Name, session: &SessionId) {
+        self.unfold(session);
+        match name {
+            Name::WakeAttempt => self.step_wake(session),
+            Name::StartSilence => self.on_start_silence(session),
+            Name::Grace => self.on_grace_over(session),
+            Name::SleepEnd => self.on_sleep_end(session),
+            Name::CloseWait => self.on_close_wait(session),
+            Name::AskSleep => self.ask_to_sleep(session),
+            Name::Acknowledge => self.on_acknowledge_due(session),
+            _ => self.register(session),
         }
     }
 
@@ -209,7 +257,7 @@ impl Node {
 
     fn on_server_timer(&mut self, name: Name, key: &TransactionKey) {
         let mut acts = Vec::new();
-        if let Some((server, _)) = self.servers.get(key) {
+        if let Some((server, _)) = self.servers.get_mut(key) {
             server.timer(name, &mut acts);
         }
         self.act_server(key, acts);

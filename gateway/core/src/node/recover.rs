@@ -9,7 +9,10 @@ use super::entry::{Dirty, Entry, Promise};
 use super::{Invite, Node};
 use crate::call::Call;
 use crate::io::Flow;
-use crate::record::{CallRecord, Exchange, Phase, SessionId, SessionRecord, Standing};
+use crate::message::InstantMessage;
+use crate::record::{
+    CallRecord, Exchange, MessageRecord, Phase, SessionId, SessionRecord, Standing,
+};
 use crate::session::{Link, Session};
 use crate::timer::{Name, Owner};
 use crate::transaction::{InviteServer, TransactionKey};
@@ -19,7 +22,12 @@ use crate::transaction::{InviteServer, TransactionKey};
 const SPREAD_MS: u64 = 10_000;
 
 impl Node {
-    pub(super) fn recover(&mut self, sessions: Vec<SessionRecord>, calls: Vec<CallRecord>) {
+    pub(super) fn recover(
+        &mut self,
+        sessions: Vec<SessionRecord>,
+        calls: Vec<CallRecord>,
+        messages: Vec<MessageRecord>,
+    ) {
         let superseded: Vec<_> =
             sessions.iter().filter_map(|record| record.supersedes.clone()).collect();
         for record in sessions {
@@ -35,13 +43,20 @@ impl Node {
                 self.recover_call(record);
             }
         }
+        self.stirred.extend(self.entries.keys().cloned());
         self.recover_legs();
+        for record in messages {
+            if !superseded.contains(&record.session) {
+                self.recover_message(record);
+            }
+        }
         for old in superseded {
             self.end_session(&old);
         }
+        let now_us = self.now.mono_us;
         let waiting: Vec<_> = self.entries.keys().cloned().collect();
         for session in waiting {
-            if self.entries.get(&session).is_some_and(Entry::awaits_app) {
+            if self.entries.get(&session).is_some_and(|entry| entry.wants_wake(now_us)) {
                 self.arm_wake(&session);
             }
         }
@@ -54,6 +69,7 @@ impl Node {
         self.born += 1;
         self.contacts.insert(record.contact.clone(), id.clone());
         self.addresses.entry(record.aor.clone()).or_default().insert(id.clone());
+        self.census.add(&record);
         self.entries.insert(id.clone(), Entry::new(Session::new(record, Link::None), self.born));
         if is_old {
             return;
@@ -70,6 +86,8 @@ impl Node {
         let wait_ms = self.dice.between(0, SPREAD_MS);
         self.arm(Name::Register, Owner::Session(id.clone()), wait_ms);
         self.trace_state(&id, "recovered");
+        self.recover_sending(&id);
+        self.recover_subscriptions(&id, SPREAD_MS);
     }
 
     fn recover_call(&mut self, mut record: CallRecord) {
@@ -201,5 +219,53 @@ impl Node {
             self.hold(session, subsession, false);
         }
         self.touch(session, Dirty::Lazy);
+    }
+
+    /// A message goes on where it stood. Its sender may have missed the answer that the crash
+    /// swallowed, and hears it again.
+    fn recover_message(&mut self, record: MessageRecord) {
+        let (session, subsession) = (record.session.clone(), record.subsession.clone());
+        let (budget_ms, accepted_us) = (self.config.wake_budget_ms, record.accepted_wall_us);
+        let wake_until_us = self.mono_of_wall(accepted_us + budget_ms * 1_000, budget_ms);
+        let Some(mut message) = InstantMessage::new(record, wake_until_us) else {
+            let text = format!("message {subsession} of {session}: the record holds no MESSAGE");
+            self.trace(Draft::new(Kind::StoreFailed).with("what", text));
+            return;
+        };
+        message.record.flow = message.return_flow();
+        let (key, request) = (message.key.clone(), message.request.clone());
+        let (flow, answer) = (message.record.flow.clone(), message.record.answer.clone());
+        let end_us = self.end_of(&message);
+        let Some(entry) = self.entries.get_mut(&session) else { return };
+        entry.messages.insert(subsession.clone(), message);
+        let owner = Owner::Message(session.clone(), subsession.clone());
+        self.timers.set(Name::MessageEnd, owner.clone(), end_us);
+        self.begin_server_while_repeated(&key, flow, &request, accepted_us);
+        match answer {
+            Some(answer) if self.servers.contains_key(&key) => {
+                self.repeat(&session, Promise::Reply { key, bytes: answer.response.0 });
+            }
+            Some(_) => {}
+            None => {
+                let wait_ms = self.config.message_wait_ms;
+                let wait_us = self.mono_of_wall(accepted_us + wait_ms * 1_000, wait_ms);
+                self.timers.set(Name::MessageWait, owner, wait_us);
+            }
+        }
+        self.remember(&session, &subsession);
+    }
+
+    /// The transaction of a request that its sender may still repeat (64*T1).
+    fn begin_server_while_repeated(
+        &mut self,
+        key: &TransactionKey,
+        flow: Flow,
+        request: &Message,
+        accepted_wall_us: u64,
+    ) {
+        let limit_us = 64 * self.config.timers.t1_ms * 1_000;
+        if self.now.wall_us < accepted_wall_us + limit_us {
+            self.begin_server(key, flow, request);
+        }
     }
 }

@@ -34,6 +34,7 @@ impl Node {
     pub(super) fn settle(&mut self) {
         while let Some(session) = self.touched.pop_first() {
             self.commit(&session);
+            self.stirred.insert(session);
         }
         for (session, rests, promise) in std::mem::take(&mut self.promises) {
             let Some(entry) = self.entries.get_mut(&session) else {
@@ -80,6 +81,7 @@ impl Node {
     }
 
     pub(super) fn on_stored(&mut self, session: &SessionId, token: u64) {
+        self.stirred.insert(session.clone());
         let Some(entry) = self.entries.get_mut(session) else { return };
         entry.gate.stored(token);
         let stored = Draft::new(Kind::Stored).with("session", session.0.as_str());
@@ -119,6 +121,7 @@ impl Node {
             Promise::Close { socket, code, reason } => self.close(socket, code, reason),
             Promise::Push { wake, attempt } => self.keep_push(session, wake, attempt),
             Promise::Invite { subsession } => self.keep_invite(session, &subsession),
+            Promise::Errand(id) => self.send_errand(session, id),
             Promise::Ask { flow, within } => {
                 let branch = super::calling::branch_of(&within.request).unwrap_or_default();
                 let bytes = within.request.to_bytes();

@@ -7,12 +7,17 @@ use super::fork::{MOST_LEGS, Place};
 use super::{Invite, Node};
 use crate::call::ALLOW;
 use crate::io::{Flow, Transport};
+use crate::message::ACCEPT;
 use crate::record::{Phase, SessionId};
 use crate::session_timer;
 use crate::transaction::{InviteServer, Server, TransactionKey};
 
+/// Methods whose requests are carried out, and may not require what is not supported.
+const SERVED: [Method; 6] =
+    [Method::BYE, Method::OPTIONS, Method::UPDATE, Method::INFO, Method::MESSAGE, Method::NOTIFY];
+
 /// Whom a Request-URI names.
-enum Target {
+pub(super) enum Target {
     /// The sessions of one user, the newest first.
     Sessions(Vec<SessionId>),
     /// A user of ours without a session.
@@ -116,13 +121,14 @@ impl Node {
 
     /// A token of ours in the user part names one session; an address of record of a served domain,
     /// or of our own address, names the user: all of the user's sessions.
-    fn target(&self, request: &Message) -> Target {
+    pub(super) fn target(&mut self, request: &Message) -> Target {
         let Some(uri) = request.uri().and_then(|uri| Uri::parse(uri).ok()) else {
             return Target::Unknown;
         };
         let user = uri.user.clone().unwrap_or_default();
-        if let Some(session) = self.contacts.get(&user) {
-            let live = self.entries.get(session).is_some_and(super::entry::Entry::is_live);
+        if let Some(session) = self.contacts.get(&user).cloned() {
+            self.unfold(&session);
+            let live = self.entries.get(&session).is_some_and(super::entry::Entry::is_live);
             return if live { Target::Sessions(vec![session.clone()]) } else { Target::Absent };
         }
         let host = uri.host.to_ascii_lowercase();
@@ -130,8 +136,12 @@ impl Node {
         if !ours {
             return Target::Unknown;
         }
-        let domains = self.config.domains.iter();
-        let found = domains.filter_map(|domain| self.addresses.get(&format!("{user}@{domain}")));
+        let aors = self.config.domains.iter().map(|domain| format!("{user}@{domain}"));
+        let aors: Vec<_> = aors.collect();
+        for aor in &aors {
+            self.unfold_address(aor);
+        }
+        let found = aors.iter().filter_map(|aor| self.addresses.get(aor));
         let mut live: Vec<_> = found
             .flatten()
             .filter_map(|session| self.entries.get(session).filter(|entry| entry.is_live()))
@@ -196,11 +206,9 @@ impl Node {
             self.act_server(key, act.into_iter().collect());
             return;
         }
-        let server = Server::new(flow.transport.is_reliable(), self.config.timers);
-        self.servers.insert(key.clone(), (server, flow));
+        self.begin_server(key, flow, request);
         let method = request.method().cloned().unwrap_or(Method::OPTIONS);
-        let is_served =
-            [Method::BYE, Method::OPTIONS, Method::UPDATE, Method::INFO].contains(&method);
+        let is_served = SERVED.contains(&method);
         if method == Method::CANCEL {
             self.on_cancel(key, request);
         } else if let Some(tags) = required(request).filter(|_| is_served) {
@@ -213,12 +221,29 @@ impl Node {
             self.on_update(key, request);
         } else if method == Method::INFO {
             self.on_info(key, request);
+        } else if method == Method::MESSAGE {
+            self.on_message(key, request);
+        } else if method == Method::NOTIFY {
+            self.on_notify(key, request);
         } else if request.to().is_ok_and(|to| to.tag().is_some()) {
             self.on_mid_dialog(key, request);
+        } else if [Method::INFO, Method::UPDATE, Method::PRACK].contains(&method) {
+            // They have no meaning but in a dialog, and this is in none.
+            self.reply(key, request, 481, &[]);
         } else {
             let known = is_known(&method);
             self.reply(key, request, if known { 405 } else { 501 }, &[("Allow", ALLOW.to_owned())]);
         }
+    }
+
+    /// A server transaction, which says 100 if nothing else was said by then.
+    pub(super) fn begin_server(&mut self, key: &TransactionKey, flow: Flow, request: &Message) {
+        let trying = request.reply(100, Message::reason_phrase(100), None).to_bytes();
+        let reliable = flow.transport.is_reliable();
+        let mut acts = Vec::new();
+        let server = Server::begin(reliable, self.config.timers, trying, &mut acts);
+        self.servers.insert(key.clone(), (server, flow));
+        self.act_server(key, acts);
     }
 
     /// A request within a dialog that this gateway does not carry: the dialog stays.
@@ -249,7 +274,8 @@ impl Node {
             Target::Absent => 480,
             Target::Unknown => 404,
         };
-        let headers = [("Allow", ALLOW.to_owned()), ("Accept", "application/sdp".to_owned())];
+        let headers =
+            [("Allow", ALLOW.to_owned()), ("Accept", format!("application/sdp, {ACCEPT}"))];
         self.reply(key, request, status, if status == 200 { &headers } else { &[] });
     }
 

@@ -4,9 +4,10 @@ use reveille_trace::{Draft, Kind};
 use reveille_wire::jsonrtc::{Frame, MessageState, close};
 
 use super::Node;
-use super::entry::{Dirty, Entry, Promise};
+use super::entry::{Dirty, Promise};
 use crate::call::Call;
 use crate::io::{Change, SocketId};
+use crate::message::InstantMessage;
 use crate::record::{Phase, SessionId, SleepCause, Standing};
 use crate::session::Link;
 use crate::timer::{Name, Owner};
@@ -17,9 +18,13 @@ const ENDED: [Name; 5] =
 
 impl Node {
     /// The app asks to sleep. Granting it is a promise: it leaves when the record says asleep.
-    pub(super) fn on_hibernate(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_hibernate(&mut self, session: &SessionId, frame: &Frame) {
         if let Some((code, reason)) = self.sleep_refusal(session) {
             self.refuse_frame(session, frame, code, reason);
+            return;
+        }
+        if let Some(reason) = self.no_bed(session) {
+            self.refuse_frame(session, frame, 480, &reason);
             return;
         }
         let (default_s, least_s, most_s) = self.config.ttl_s;
@@ -64,7 +69,7 @@ impl Node {
 
     /// The app grants sleep with a TTL, or does not. What came of it is told by `complete`, and then
     /// the gateway closes.
-    pub(super) fn on_sleep_answer(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_sleep_answer(&mut self, session: &SessionId, frame: &Frame) {
         let Some(entry) = self.entries.get_mut(session) else { return };
         let of = frame.control.correlation_id.as_deref();
         if entry.asked_sleep.is_none() || entry.asked_sleep.as_deref() != of {
@@ -111,6 +116,9 @@ impl Node {
         if in_call {
             return Some((491, "a call is under way: end it before you sleep"));
         }
+        if entry.messages.values().any(InstantMessage::is_undelivered) {
+            return Some((491, "a message is on its way: confirm it before you sleep"));
+        }
         if !entry.session.device_usable() && !self.config.sleep_without_token {
             return Some((400, "no usable device token: send payload.deviceToken with connect"));
         }
@@ -120,7 +128,9 @@ impl Node {
     fn fall_asleep(&mut self, session: &SessionId, cause: SleepCause, ttl_s: u64) {
         let until_wall_us = self.now.wall_us + ttl_s * 1_000_000;
         let Some(entry) = self.entries.get_mut(session) else { return };
+        self.census.remove(&entry.session.record);
         entry.session.record.standing = Standing::Asleep { until_wall_us, cause };
+        self.census.add(&entry.session.record);
         entry.session.record.ttl_s = ttl_s;
         let urgency = if cause == SleepCause::Request { Dirty::Urgent } else { Dirty::Soon };
         self.touch(session, urgency);
@@ -139,7 +149,9 @@ impl Node {
             self.timers.clear(name, &Owner::Session(session.clone()));
         }
         let Some(entry) = self.entries.get_mut(session) else { return };
+        self.census.remove(&entry.session.record);
         entry.session.record.standing = Standing::Awake;
+        self.census.add(&entry.session.record);
         self.touch(session, Dirty::Lazy);
     }
 
@@ -176,7 +188,12 @@ impl Node {
         if entry.session.socket() != Some(socket) {
             return;
         }
+        self.stirred.insert(session.clone());
         let was_closing = matches!(entry.session.link, Link::Closing(_));
+        if was_closing && code == Some(close::HIBERNATE) {
+            // Closing so, the app says that it has the grant, and with it all before (D-43).
+            entry.session.acknowledge(entry.session.record.last_out);
+        }
         entry.session.link = Link::None;
         entry.asked_sleep = None;
         self.timers.clear(Name::AskSleep, &Owner::Session(session.clone()));
@@ -184,7 +201,9 @@ impl Node {
         match code {
             _ if was_closing => self.trace_state(&session, "request"),
             Some(close::NORMAL) => self.end_session(&session),
-            Some(close::HIBERNATE) if self.sleep_refusal(&session).is_none() => {
+            Some(close::HIBERNATE)
+                if self.sleep_refusal(&session).is_none() && self.no_bed(&session).is_none() =>
+            {
                 let ttl_s = self.config.ttl_s.0;
                 self.fall_asleep(&session, SleepCause::CloseCode, ttl_s);
             }
@@ -197,7 +216,9 @@ impl Node {
     pub(super) fn on_lost(&mut self, session: &SessionId) {
         self.arm(Name::Grace, Owner::Session(session.clone()), self.config.grace_ms);
         self.trace_state(session, "loss");
-        if self.entries.get(session).is_some_and(Entry::awaits_app) {
+        self.renew_wakes(session);
+        let now_us = self.now.mono_us;
+        if self.entries.get(session).is_some_and(|entry| entry.wants_wake(now_us)) {
             self.arm_wake(session);
         }
     }
@@ -212,9 +233,10 @@ impl Node {
         }
     }
 
-    /// The granted sleep is over. Calls accepted before are protected to the end of their budget.
+    /// The granted sleep is over. Calls and messages accepted before are protected to the end of their budget.
     pub(super) fn on_sleep_end(&mut self, session: &SessionId) {
-        if self.entries.get(session).is_some_and(Entry::has_pending) {
+        let now_us = self.now.mono_us;
+        if self.entries.get(session).is_some_and(|entry| entry.wants_wake(now_us)) {
             let wait_ms = self.config.wake_budget_ms.max(1_000);
             self.arm(Name::SleepEnd, Owner::Session(session.clone()), wait_ms);
         } else {
@@ -230,6 +252,8 @@ impl Node {
         for subsession in calls {
             self.end_call_with_session(session, &subsession);
         }
+        self.end_messages(session);
+        self.end_subscriptions(session);
         self.end_wake(session);
         for name in ENDED {
             self.timers.clear(name, &Owner::Session(session.clone()));
@@ -278,6 +302,7 @@ impl Node {
                     places.remove(&place);
                 }
             }
+            self.census.remove(&entry.session.record);
             self.entries.remove(session);
         }
     }
@@ -295,15 +320,21 @@ impl Node {
 
     /// Another node owns the session now: this one must not say another word for it.
     pub(super) fn on_fenced(&mut self, session: &SessionId) {
+        self.unfold(session);
         let draft = Draft::new(Kind::StoreFailed).with("session", session.0.as_str());
         self.trace(draft.with("what", "fenced: another node owns the session"));
         self.forget_address(session);
         let Some(entry) = self.entries.remove(session) else { return };
+        self.census.remove(&entry.session.record);
         if let Some(socket) = entry.session.socket() {
             self.close(socket, close::NODE_STOPS, "another node has the session");
             self.forget_socket(socket);
         }
+        for message in entry.messages.values() {
+            self.servers.remove(&message.key);
+        }
         self.contacts.remove(&entry.session.record.contact);
+        self.notified.retain(|_, (owner, _)| owner != session);
         self.invites.retain(|_, invite| {
             invite.legs.is_empty() || {
                 invite.legs.retain(|(owner, _)| owner != session);

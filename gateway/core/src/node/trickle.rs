@@ -16,7 +16,7 @@ const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 impl Node {
     /// The app's candidates go to a peer that takes them; another has them in the next offer.
-    pub(super) fn on_trickle(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_trickle(&mut self, session: &SessionId, frame: &Frame) {
         let subsession = frame.control.subsession_id.clone().unwrap_or_default();
         let candidates = frame.payload.get("candidates").and_then(Value::as_str);
         let Some(candidates) = candidates.filter(|lines| !lines.is_empty()) else {

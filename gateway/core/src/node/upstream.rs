@@ -59,8 +59,11 @@ impl Node {
             last_arrival: 0,
             registered_until_wall_us: 0,
             supersedes: None,
+            sending: Vec::new(),
+            subscriptions: Vec::new(),
         };
         self.born += 1;
+        self.census.add(&record);
         let session = Session::new(record, Link::Attached(socket));
         self.entries.insert(id.clone(), Entry::new(session, self.born));
         self.contacts.insert(contact, id.clone());
@@ -121,17 +124,26 @@ impl Node {
             request.push("Authorization", given);
             request.push("Proxy-Authorization", given);
         } else if let Some(ask) = &registration.ask {
-            let secret = self.config.user(&record.user)?.secret.0.as_str();
-            let value = digest::answer(
-                ask,
-                (&record.user, secret),
-                ("REGISTER", &registrar.uri),
-                (registration.nonce_count, cnonce),
-            );
-            let name = if ask.proxy { "Proxy-Authorization" } else { "Authorization" };
+            let count = (registration.nonce_count, cnonce);
+            let asked = ("REGISTER", registrar.uri.as_str());
+            let (name, value) = self.credentials(&record.user, ask, asked, count)?;
             request.push(name, value);
         }
         Some(request)
+    }
+
+    /// The header that answers a challenge for a user of ours.
+    pub(super) fn credentials(
+        &self,
+        user: &str,
+        ask: &Ask,
+        asked: (&str, &str),
+        count: (u32, &str),
+    ) -> Option<(&'static str, String)> {
+        let secret = self.config.user(user)?.secret.0.as_str();
+        let value = digest::answer(ask, (user, secret), asked, count);
+        let name = if ask.proxy { "Proxy-Authorization" } else { "Authorization" };
+        Some((name, value))
     }
 
     /// The same request once more with the user's answer to a challenge: the next number, and a
@@ -145,15 +157,13 @@ impl Node {
     ) -> Option<Message> {
         let (branch, cnonce) = (format!("z9hG4bK{}", self.dice.hex(8)), self.dice.hex(8));
         let ask = ask(response)?;
-        let secret = self.config.user(user)?.secret.0.as_str();
         let (method, uri) = (request.method()?, request.uri()?);
-        let value =
-            digest::answer(&ask, (user, secret), (method.as_str(), uri), (1, cnonce.as_str()));
+        let asked = (method.as_str(), uri);
+        let (name, value) = self.credentials(user, &ask, asked, (1, cnonce.as_str()))?;
         let number = request.cseq().ok()?.number + 1;
         let mut again = request.clone();
         again.set("Via", self.via(flow.transport, &branch));
         again.set("CSeq", format!("{number} {method}"));
-        let name = if ask.proxy { "Proxy-Authorization" } else { "Authorization" };
         again.set(name, value);
         Some(again)
     }
@@ -218,9 +228,7 @@ impl Node {
         self.send(session, answer);
         self.arm_ask_sleep(session);
         self.trace_state(session, "connect");
-        for subsession in pending {
-            self.offer(session, &subsession);
-        }
+        self.offer_in_order(session, &pending);
     }
 
     /// A device that connects afresh was reinstalled or lost its state: the session that it had
@@ -229,6 +237,10 @@ impl Node {
         let Some(entry) = self.entries.get(session) else { return };
         let record = &entry.session.record;
         let Some(token) = record.device.as_ref().map(|device| device.token.clone()) else { return };
+        let aor = record.aor.clone();
+        self.unfold_address(&aor);
+        let Some(entry) = self.entries.get(session) else { return };
+        let record = &entry.session.record;
         let same_device = |old: &&Entry| {
             old.is_live()
                 && old.session.record.id != *session
@@ -270,6 +282,7 @@ impl Node {
             entry.changes.push(Change::PutCall(Box::new(call.record.clone())));
             entry.calls.insert(subsession, call);
         }
+        self.take_messages_over(&old, session);
         if let Some(socket) = self.entries.get(&old).and_then(|old| old.session.socket()) {
             self.close(socket, close::HANDOVER, "superseded");
             self.forget_socket(socket);
@@ -280,6 +293,7 @@ impl Node {
 
     /// The new session is durable: the old one goes.
     pub(super) fn drop_superseded(&mut self, old: &SessionId) {
+        self.unfold(old);
         self.end_session(old);
     }
 
@@ -355,6 +369,7 @@ impl Node {
         let Some((client, flow, purpose)) = self.clients.get_mut(&branch) else { return };
         let event = client.response(status, &mut acts);
         let (purpose, flow) = (purpose.clone(), flow.clone());
+        self.unfold_for(&purpose);
         self.act_client(&branch, acts);
         match (event, purpose) {
             (Some(ClientEvent::Final), Purpose::Register(session)) => {
@@ -369,7 +384,18 @@ impl Node {
             (Some(ClientEvent::Final), Purpose::Within(within)) => {
                 self.on_within(&flow, *within, response);
             }
+            (Some(ClientEvent::Final), Purpose::Errand(session, id)) => {
+                self.on_errand_answer(&session, id, status, Some(response));
+            }
             _ => {}
+        }
+    }
+
+    fn unfold_for(&mut self, purpose: &Purpose) {
+        match purpose {
+            Purpose::Register(session) | Purpose::Errand(session, _) => self.unfold(session),
+            Purpose::Within(within) => self.unfold(&within.place.0),
+            Purpose::Unheard => {}
         }
     }
 
@@ -416,6 +442,7 @@ impl Node {
     }
 
     fn on_no_answer(&mut self, event: Option<ClientEvent>, purpose: Purpose) {
+        self.unfold_for(&purpose);
         match (event, purpose) {
             (Some(ClientEvent::NoAnswer), Purpose::Register(session)) => {
                 self.on_register_answer(&session, Answer::Failed(408, None));
@@ -423,6 +450,9 @@ impl Node {
             (Some(ClientEvent::NoAnswer), Purpose::Within(within)) => {
                 let (session, subsession) = within.place;
                 self.on_within_final(&session, &subsession, within.asked, Err(408));
+            }
+            (Some(ClientEvent::NoAnswer), Purpose::Errand(session, id)) => {
+                self.on_errand_answer(&session, id, 408, None);
             }
             _ => {}
         }
@@ -448,6 +478,7 @@ impl Node {
         self.on_calling_unsent(flow);
         if flow.connection.is_some() {
             self.move_calls(flow);
+            self.move_messages(flow);
         }
     }
 
@@ -472,7 +503,7 @@ impl Node {
 }
 
 /// The first Digest challenge with MD5 in a 401 or 407.
-fn ask(response: &Message) -> Option<Ask> {
+pub(super) fn ask(response: &Message) -> Option<Ask> {
     let challenges = response.challenges().ok()?;
     let usable = challenges.iter().find(|challenge| {
         let algorithm = challenge.param("algorithm");

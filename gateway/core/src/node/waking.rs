@@ -1,11 +1,13 @@
 //! Wakes: when one is armed, what a push answer means, and when it ends.
 
 use reveille_trace::{Draft, Kind};
+use reveille_wire::push::WakePayload;
+use reveille_wire::sip::Message;
 
 use super::Node;
 use super::entry::{Dirty, Entry, Promise};
 use crate::io::{Output, PushId, PushOutcome, PushRequest};
-use crate::record::SessionId;
+use crate::record::{SessionId, Standing};
 use crate::timer::{Name, Owner};
 use crate::wake::{Wake, WakeAct};
 
@@ -18,32 +20,40 @@ impl Node {
     pub(super) fn arm_wake(&mut self, session: &SessionId) {
         let most_ms = self.config.wake_budget_ms.max(self.config.ring_deadline_ms);
         let Some(entry) = self.entries.get(session) else { return };
+        let now_us = self.now.mono_us;
+        let messages = entry.waking_messages(now_us);
         let deadline_us = entry
             .calls
             .values()
             .filter(|call| call.awaits_app())
             .map(|call| self.mono_of_wall(call.record.deadline_wall_us, most_ms))
+            .chain(messages.iter().map(|message| message.wake_until_us))
             .max();
+        let for_call = entry.awaits_app();
         let Some(deadline_us) = deadline_us else { return };
         self.hold_all(session);
         let Some(entry) = self.entries.get(session) else { return };
-        let from_us = entry.woken_us.map_or(0, |at| at + WAKE_GAP_US).max(self.now.mono_us);
+        // What woke the app for a message holds up no call.
+        let holds_up = !for_call || entry.wake.as_ref().is_none_or(|wake| wake.for_call);
+        let woken_us = entry.woken_us.filter(|_| holds_up);
+        let from_us = woken_us.map_or(0, |at| at + WAKE_GAP_US).max(now_us);
         if !entry.session.device_usable() {
             self.end_pending_unless_lost(session, "no device to wake");
             return;
         }
         let schedule = self.config.push_attempts_ms.clone();
-        let (next_id, now_us) = (self.last_wake + 1, self.now.mono_us);
+        let next_id = self.last_wake + 1;
         let Some(entry) = self.entries.get_mut(session) else { return };
         match &mut entry.wake {
-            Some(wake) if !wake.is_spent(now_us) => {
-                wake.join(deadline_us);
+            Some(wake) if !wake.is_spent(now_us) && wake.serves(for_call) => {
+                wake.join(deadline_us, for_call);
                 return;
             }
             old => {
                 // What the push service still says of the old one is nobody's business.
                 let mut wake = Wake::new(next_id, from_us, deadline_us, schedule);
                 wake.again = old.is_some();
+                wake.for_call = for_call;
                 if let Some(spent) = old.replace(wake) {
                     self.wakes.remove(&spent.id);
                 }
@@ -53,6 +63,16 @@ impl Node {
         self.last_wake = next_id;
         self.wakes.insert(next_id, session.clone());
         self.step_wake(session);
+    }
+
+    /// A message joins the wake under way, also one whose push was accepted long ago: a burst of
+    /// messages is one push for each wake budget. Otherwise it begins one.
+    pub(super) fn wake_for_message(&mut self, session: &SessionId) {
+        let now_us = self.now.mono_us;
+        let wake = self.entries.get(session).and_then(|entry| entry.wake.as_ref());
+        if !wake.is_some_and(|wake| wake.is_coming(now_us)) {
+            self.arm_wake(session);
+        }
     }
 
     /// The callers of calls that an app was given and lost, before it rang, hear so too.
@@ -92,32 +112,23 @@ impl Node {
     pub(super) fn keep_push(&mut self, session: &SessionId, wake_id: u64, attempt: u32) {
         let Some(entry) = self.entries.get(session) else { return };
         let Some(wake) = entry.wake.as_ref().filter(|wake| wake.id == wake_id) else { return };
-        if !wake.owes(attempt) || !entry.awaits_app() {
+        if !wake.owes(attempt) || !entry.wants_wake(self.now.mono_us) {
             return;
         }
         let Some(device) = &entry.session.record.device else { return };
-        let pending = entry.awaiting();
-        let named = if wake.again { pending.last() } else { pending.first() };
-        let first = named.and_then(|subsession| entry.calls.get(subsession));
-        let ttl_ms = wake.deadline_us().saturating_sub(self.now.mono_us) / 1_000;
-        let payload = reveille_wire::push::WakePayload {
-            session_id: session.0.clone(),
-            event: "call".to_owned(),
-            call_id: first.map(|call| call.call_id.clone()),
-            subsession_id: first.map(|call| call.record.subsession.clone()),
-            initiator: first.map(|call| self.shown_initiator(call)),
-            target: Some(entry.session.record.aor.clone()),
-            ttl_s: Some(ttl_ms / 1_000),
-        };
+        let deadline_us = self.useful_until_us(entry, wake);
+        let ttl_ms = deadline_us.saturating_sub(self.now.mono_us) / 1_000;
+        let payload = self.wake_payload(entry, wake.again, ttl_ms / 1_000);
+        let (tenancy, record) = (&self.config.tenancy, &entry.session.record);
         let request = PushRequest {
             id: PushId { wake: wake_id, attempt },
             provider: device.provider.clone(),
             session: session.clone(),
-            application: device.application.clone(),
+            application: tenancy.push_name(&record.app, &device.application).to_owned(),
             token: device.token.clone(),
             payload,
             ttl_ms,
-            deadline_us: wake.deadline_us(),
+            deadline_us,
         };
         if attempt == 1 {
             for call_id in self.pending_call_ids(session) {
@@ -127,11 +138,46 @@ impl Node {
         self.out.push(Output::Notify(Box::new(request)));
     }
 
-    /// RFC 3323: a caller who asked for privacy is not named to a push service.
-    #[expect(clippy::unused_self, reason = "reads as a decision of the node, beside the payload")]
-    fn shown_initiator(&self, call: &crate::call::Call) -> String {
-        let private = call.invite.header("Privacy").is_some_and(|value| value.trim() != "none");
-        if private { "anonymous@anonymous.invalid".to_owned() } else { call.initiator() }
+    /// Until when a push is of use: for a call to the end of the budget; a message waits longer, to
+    /// its end or that of the sleep.
+    fn useful_until_us(&self, entry: &Entry, wake: &Wake) -> u64 {
+        if entry.awaits_app() {
+            return wake.deadline_us();
+        }
+        let most_ms = self.config.ttl_s.2 * 1_000;
+        let sleep_ends_us = match entry.session.record.standing {
+            Standing::Asleep { until_wall_us, .. } => self.mono_of_wall(until_wall_us, most_ms),
+            Standing::Awake => self.now.mono_us + self.config.ttl_s.0 * 1_000_000,
+        };
+        let messages = entry.waking_messages(self.now.mono_us);
+        let last_us = messages.into_iter().map(|message| self.end_of(message)).max();
+        last_us.unwrap_or(wake.deadline_us()).min(sleep_ends_us)
+    }
+
+    /// What the push says: of a call if one waits, else of a message. The first wake names what
+    /// came first, one that follows a spent one what came last.
+    fn wake_payload(&self, entry: &Entry, again: bool, ttl_s: u64) -> WakePayload {
+        let pending = entry.awaiting();
+        let call = if again { pending.last() } else { pending.first() };
+        let call = call.and_then(|subsession| entry.calls.get(subsession));
+        let messages = entry.waking_messages(self.now.mono_us);
+        let message = if again { messages.last() } else { messages.first() };
+        let message = message.filter(|_| call.is_none());
+        let (request, subsession) = match (call, message) {
+            (Some(call), _) => (Some(&call.invite), Some(call.record.subsession.clone())),
+            (None, Some(it)) => (Some(&it.request), Some(it.record.subsession.clone())),
+            (None, None) => (None, None),
+        };
+        let call_id = request.and_then(|request| request.call_id().ok());
+        WakePayload {
+            session_id: entry.session.record.id.0.clone(),
+            event: if message.is_some() { "message" } else { "call" }.to_owned(),
+            call_id: call_id.map(ToOwned::to_owned),
+            subsession_id: subsession,
+            initiator: request.map(shown_initiator),
+            target: Some(entry.session.record.aor.clone()),
+            ttl_s: Some(ttl_s),
+        }
     }
 
     pub(super) fn on_pushed(&mut self, push: PushId, outcome: &PushOutcome) {
@@ -140,12 +186,15 @@ impl Node {
         let Some(entry) = self.entries.get_mut(&session) else { return };
         let Some(wake) = entry.wake.as_mut().filter(|wake| wake.id == push.wake) else { return };
         let act = wake.outcome(now_us, push.attempt, outcome);
-        if act.is_some() && matches!(outcome, PushOutcome::Refused { .. }) {
-            // The token is dead: no further call is held for it until the app brings another.
-            if let Some(device) = &mut entry.session.record.device {
+        if let (PushOutcome::Refused { dead_since_us, .. }, true) = (outcome, act.is_some()) {
+            // The token is dead: no further call is held for it until the app brings another, or
+            // unless the app gave it after it died.
+            let dead = |since_wall_us| dead_since_us.is_none_or(|dead| since_wall_us <= dead);
+            let device = entry.session.record.device.as_mut();
+            if let Some(device) = device.filter(|device| dead(device.since_wall_us)) {
                 device.usable = false;
+                self.touch(&session, Dirty::Soon);
             }
-            self.touch(&session, Dirty::Soon);
         }
         if let Some(act) = act {
             self.act_wake(&session, &act);
@@ -162,7 +211,8 @@ impl Node {
 
     /// Ends the wake if nothing waits for the app any more.
     pub(super) fn end_wake_if_idle(&mut self, session: &SessionId) {
-        if !self.entries.get(session).is_some_and(Entry::awaits_app) {
+        let now_us = self.now.mono_us;
+        if !self.entries.get(session).is_some_and(|entry| entry.wants_wake(now_us)) {
             self.end_wake(session);
         }
     }
@@ -200,4 +250,13 @@ impl Node {
             self.end_pending(session, why);
         }
     }
+}
+
+/// RFC 3323: a caller who asked for privacy is not named to a push service.
+fn shown_initiator(request: &Message) -> String {
+    let private = request.header("Privacy").is_some_and(|value| value.trim() != "none");
+    if private {
+        return "anonymous@anonymous.invalid".to_owned();
+    }
+    request.from().map(|from| from.uri.aor()).unwrap_or_default()
 }

@@ -161,7 +161,7 @@ impl Node {
     }
 
     /// The app's `prack`: a PRACK where the network asked for one, else answered here (D-08).
-    pub(super) fn on_prack(&mut self, session: &SessionId, frame: &Frame) {
+    pub(crate) fn on_prack(&mut self, session: &SessionId, frame: &Frame) {
         let subsession = frame.control.subsession_id.clone().unwrap_or_default();
         let correlation = frame.control.correlation_id.clone();
         let sdp = frame.sdp().map(ToOwned::to_owned);

@@ -1,12 +1,17 @@
 //! What must survive the process: plain, versioned, serialisable. What is not here may be lost.
 
 mod call;
+mod message;
+mod subscription;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 pub use call::{CallRecord, Decision, Dialog, Exchange, Phase, Refresh, Side};
+
+pub use message::{Answer, Delivery, MessageRecord};
+pub use subscription::{Notified, SubscriptionRecord};
 
 /// The version that this build writes. It reads this one and refuses any other by name.
 pub const VERSION: u16 = 2;
@@ -33,6 +38,9 @@ pub struct Device {
     pub application: String,
     /// False once a push service called the token dead; a new token makes it true again.
     pub usable: bool,
+    /// Wall time at which the app gave it last; 0 if an older build wrote the record.
+    #[serde(default)]
+    pub since_wall_us: u64,
 }
 
 /// Why a session sleeps.
@@ -71,7 +79,16 @@ pub struct SentFrame {
     pub text: String,
 }
 
-/// A session, without its calls.
+/// A message of the app on its way to the network: what the app is told of its end by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sending {
+    /// The subsession that the app gave it.
+    pub subsession: Option<String>,
+    /// The correlation id of its `send`.
+    pub correlation: Option<String>,
+}
+
+/// A session, without its calls and messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRecord {
     /// [`VERSION`] of the build that wrote it.
@@ -104,13 +121,19 @@ pub struct SessionRecord {
     pub last_in: u64,
     /// Frames that the app has not acknowledged, in order.
     pub unacknowledged: Vec<SentFrame>,
-    /// The last arrival number given to a call.
+    /// The last arrival number given to a call or a message.
     pub last_arrival: u64,
     /// Wall time at which the registration upstream runs out; 0 before the first.
     pub registered_until_wall_us: u64,
     /// The session of the same device that this one took the place of, with its calls. Its record
     /// is dropped after this one is durable; should both be found, this one holds.
     pub supersedes: Option<SessionId>,
+    /// Messages of the app whose final response is still to come.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sending: Vec<Sending>,
+    /// What the app subscribed to; kept up by the gateway, awake or asleep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscriptions: Vec<SubscriptionRecord>,
 }
 
 /// Bytes; in the record as text where they are UTF-8, else as base64.
@@ -175,4 +198,4 @@ macro_rules! encoded {
         }
     )+};
 }
-encoded!(SessionRecord, CallRecord);
+encoded!(SessionRecord, CallRecord, MessageRecord);

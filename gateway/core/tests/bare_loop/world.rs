@@ -88,6 +88,7 @@ impl Disk {
                 Change::DropCall { subsession } => {
                     self.calls.remove(&(commit.session.clone(), subsession));
                 }
+                Change::PutMessage(_) | Change::DropMessage { .. } => {}
             }
         }
     }
@@ -199,7 +200,7 @@ impl World {
         self.node = Node::new(Arc::clone(&self.config), [self.starts; 32]);
         let sessions = self.disk.sessions.values().cloned().collect();
         let calls = self.disk.calls.values().cloned().collect();
-        self.feed(Input::Started { sessions, calls });
+        self.feed(Input::Started { sessions, calls, messages: Vec::new() });
     }
 
     fn open_socket(&mut self) {

@@ -103,11 +103,27 @@ fn a_refused_push_ends_the_hold_at_once_and_the_token_is_not_used_again() {
     rig.asleep();
     rig.request("INVITE", "one", "");
     let push = rig.pushes[0].id;
-    let why = "410 gone".to_owned();
-    rig.feed(Input::Pushed { push, outcome: PushOutcome::Refused { why } });
+    rig.feed(Input::Pushed { push, outcome: PushOutcome::refused("410 gone".to_owned()) });
     assert_eq!(rig.statuses("one"), [100, 183, 480]);
     rig.request("INVITE", "two", "");
     assert_eq!((rig.statuses("two"), rig.pushes.len()), (vec![480], 1));
+}
+
+#[test]
+fn a_token_that_was_given_after_it_died_lives() {
+    for (dead_for_us, lives) in [(0, false), (3_600_000_000, true)] {
+        let mut rig = Rig::new(config());
+        rig.asleep();
+        rig.request("INVITE", "one", "");
+        let (push, why) = (rig.pushes[0].id, "410 Unregistered".to_owned());
+        let dead_since_us = Some(rig.now.wall_us - dead_for_us);
+        rig.feed(Input::Pushed { push, outcome: PushOutcome::Refused { why, dead_since_us } });
+        assert_eq!(rig.statuses("one"), [100, 183, 480], "it is never sent again");
+        rig.wait_ms(2_000);
+        rig.request("INVITE", "two", "");
+        let wanted = if lives { (vec![100, 183], 2) } else { (vec![480], 1) };
+        assert_eq!((rig.statuses("two"), rig.pushes.len()), wanted, "dead for {dead_for_us} us");
+    }
 }
 
 #[test]
@@ -199,7 +215,7 @@ fn unknown_users_absent_users_and_required_extensions_are_refused_without_a_push
     rig.request_to("INVITE", "a", "", "sip:nobody@example.com");
     rig.request_to("INVITE", "b", "", "sip:eve@example.com");
     rig.request_to("OPTIONS", "c", "", "sip:eve@example.com");
-    rig.request_to("MESSAGE", "d", "", "sip:eve@example.com");
+    rig.request_to("PUBLISH", "d", "", "sip:eve@example.com");
     rig.request_to("NOSUCH", "e", "", "sip:eve@example.com");
     let all: Vec<_> = ["a", "b", "c", "d", "e"].iter().map(|call| rig.statuses(call)).collect();
     assert_eq!(all, [[404], [480], [480], [405], [501]]);
@@ -220,7 +236,7 @@ fn what_is_required_is_named_as_unsupported_and_a_refused_method_meets_those_all
         let tags = answer.expect("an answer").values("Unsupported");
         assert_eq!(tags, ["100rel", "replaces", "x-y"], "{call}");
     }
-    rig.request_with("MESSAGE", "d", "", bob, fields);
+    rig.request_with("PUBLISH", "d", "", bob, fields);
     rig.request_with("NOSUCH", "e", "", bob, "");
     for (call, status) in [("d", 405), ("e", 501)] {
         assert_eq!(rig.statuses(call), [status]);
@@ -228,7 +244,7 @@ fn what_is_required_is_named_as_unsupported_and_a_refused_method_meets_those_all
         let allowed = answer.expect("an answer").values("Allow");
         assert_eq!(
             allowed,
-            ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO"],
+            ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO", "MESSAGE", "NOTIFY"],
             "{call}"
         );
     }

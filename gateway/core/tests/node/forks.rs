@@ -66,7 +66,7 @@ fn a_push_that_is_refused_costs_one_leg() {
     let (mut rig, _) = awake_and_asleep();
     rig.request("INVITE", "one", "");
     let push = rig.pushes[0].id;
-    rig.feed(Input::Pushed { push, outcome: PushOutcome::Refused { why: "410".to_owned() } });
+    rig.feed(Input::Pushed { push, outcome: PushOutcome::refused("410".to_owned()) });
     assert!(rig.statuses("one").iter().all(|status| *status < 200));
     let start = rig.starts(2)[0].clone();
     rig.answer(2, &start, 2);

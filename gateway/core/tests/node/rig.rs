@@ -8,7 +8,7 @@ use reveille_gateway_core::io::{
     Change, Commit, Flow, Input, Output, PushRequest, SocketId, Transport,
 };
 use reveille_gateway_core::node::Node;
-use reveille_gateway_core::record::{CallRecord, SessionId, SessionRecord};
+use reveille_gateway_core::record::{CallRecord, MessageRecord, SessionId, SessionRecord};
 use reveille_trace::Timestamp;
 use reveille_wire::sip::Message;
 use serde_json::{Value, json};
@@ -26,6 +26,7 @@ pub(crate) struct Rig {
     config: Arc<Config>,
     sessions: BTreeMap<SessionId, SessionRecord>,
     calls: BTreeMap<(SessionId, String), CallRecord>,
+    messages: BTreeMap<(SessionId, String), MessageRecord>,
 }
 
 pub(crate) fn udp() -> Flow {
@@ -64,8 +65,9 @@ impl Rig {
             config,
             sessions: BTreeMap::new(),
             calls: BTreeMap::new(),
+            messages: BTreeMap::new(),
         };
-        rig.feed(Input::Started { sessions: Vec::new(), calls: Vec::new() });
+        rig.feed(Input::Started { sessions: Vec::new(), calls: Vec::new(), messages: Vec::new() });
         rig
     }
 
@@ -116,6 +118,12 @@ impl Rig {
                 Change::DropCall { subsession } => {
                     self.calls.remove(&(of.clone(), subsession));
                 }
+                Change::PutMessage(record) => {
+                    self.messages.insert((of.clone(), record.subsession.clone()), *record);
+                }
+                Change::DropMessage { subsession } => {
+                    self.messages.remove(&(of.clone(), subsession));
+                }
             }
         }
     }
@@ -126,7 +134,8 @@ impl Rig {
         self.node = Node::new(Arc::clone(&self.config), [9; 32]);
         let sessions = self.sessions.values().cloned().collect();
         let calls = self.calls.values().cloned().collect();
-        self.feed(Input::Started { sessions, calls });
+        let messages = self.messages.values().cloned().collect();
+        self.feed(Input::Started { sessions, calls, messages });
     }
 
     pub(crate) fn wait_ms(&mut self, ms: u64) {

@@ -10,14 +10,14 @@ use crate::fabric::{ENGINES, FabricSettings};
 use crate::push::{self, PROVIDERS, PushSettings};
 
 /// Gathers errors with their places.
-struct Review<'a> {
+pub(super) struct Review<'a> {
     file: &'a str,
     text: &'a str,
     errors: Vec<ConfigError>,
 }
 
 impl Review<'_> {
-    fn fault(&mut self, section: &str, nth: usize, key: &str, what: impl Into<String>) {
+    pub(super) fn fault(&mut self, section: &str, nth: usize, key: &str, what: impl Into<String>) {
         let line = place::of_key(self.text, section, nth, key);
         let (file, key) = (self.file.to_owned(), format!("{section}.{key}"));
         self.errors.push(ConfigError { file, line, key, what: what.into() });
@@ -103,6 +103,8 @@ pub(super) fn settings(
         most_sockets_per_ip: web.most_sockets_per_ip,
         fabric: fabric(&mut review, &file.fabric),
         push: push(&mut review, file, secrets),
+        admin: file.admin.as_ref().and_then(|it| super::admin::settings(&mut review, it, secrets)),
+        source: None,
         core,
     };
     let mut errors = review.errors;
@@ -116,11 +118,6 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
     if file.node.name.is_empty() {
         review.fault("node", 0, "name", "a node needs a name; write one like \"node-1\"");
     }
-    let is_host = |host: &String| {
-        let sound =
-            |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '[' | ']' | ':');
-        !host.is_empty() && host.chars().all(sound)
-    };
     if let Some(odd) = file.node.domains.iter().find(|domain| !is_host(domain)) {
         let what = format!("`{odd}` is no domain; write one like \"example.com\"");
         review.fault("node", 0, "domains", what);
@@ -129,6 +126,8 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         review.fault("node", 0, "domains", "nobody can be called; write [\"example.com\"]");
     }
     check_times(review, file);
+    review.count("message", "most-stored", file.message.most_stored, 10_000);
+    review.count("message", "most-bytes", file.message.most_bytes, 8_192);
     let frames = usize::try_from(session.acknowledge_frames).unwrap_or(usize::MAX);
     review.count("session", "acknowledge-frames", frames, 1_000);
     review.count("call", "most-pending", call.most_pending, 10_000);
@@ -136,7 +135,7 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
     core::Config {
         node: file.node.name.clone(),
         domains: file.node.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
-        users: users(review, &file.user, secrets),
+        users: users(review, file, secrets),
         registrar: file.registrar.as_ref().map(|it| registrar(review, it)),
         wake_budget_ms: call.wake_budget.0,
         hold_code: hold_code(review, call),
@@ -159,10 +158,14 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         acknowledge_after: (session.acknowledge_frames, session.acknowledge_after.0),
         most_sessions: session.most_sessions,
         most_pending: call.most_pending,
+        message_wait_ms: file.message.wait.0,
+        most_messages: file.message.most_stored,
+        most_message_bytes: file.message.most_bytes,
         timers: SipTimers { t1_ms: file.sip.t1.0, t2_ms: file.sip.t2.0, t4_ms: file.sip.t4.0 },
         sleep_without_token: session.sleep_without_token,
         ask_sleep_after_ms: session.ask_sleep_after.0,
         headers: headers(review, &file.header),
+        tenancy: super::tenancy::tenancy(review, file),
         ..core::Config::new("", &file.node.advertised)
     }
 }
@@ -190,6 +193,12 @@ fn headers(review: &mut Review<'_>, rules: &[file::Header]) -> Vec<core::HeaderR
     read
 }
 
+fn is_host(host: &str) -> bool {
+    let sound =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '[' | ']' | ':');
+    !host.is_empty() && host.chars().all(sound)
+}
+
 fn check_times(review: &mut Review<'_>, file: &File) {
     const DAY: u64 = 86_400_000;
     let (call, session, web, sip) = (&file.call, &file.session, &file.websocket, &file.sip);
@@ -201,6 +210,7 @@ fn check_times(review: &mut Review<'_>, file: &File) {
     review.within("call", "update-wait", call.update_wait, 1_000, 20_000);
     review.within("call", "session-timer", call.session_timer, 90_000, DAY);
     review.within("call", "start-silence", call.start_silence, 500, 60_000);
+    review.within("message", "wait", file.message.wait, 0, 20_000);
     review.within("session", "grace", session.grace, 0, 3_600_000);
     review.within("session", "ttl-min", session.ttl_min, 1_000, 30 * DAY);
     review.within("session", "ttl-max", session.ttl_max, session.ttl_min.0, 365 * DAY);
@@ -269,19 +279,24 @@ fn registrar(review: &mut Review<'_>, written: &file::Registrar) -> core::Regist
     }
 }
 
-fn users(
-    review: &mut Review<'_>,
-    written: &[file::User],
-    secrets: &Secrets<'_>,
-) -> Vec<core::User> {
+fn users(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> Vec<core::User> {
     let mut users: Vec<core::User> = Vec::new();
-    for (nth, user) in written.iter().enumerate() {
+    // Domains that are complained of themselves say nothing about users.
+    let domains_hold = file.node.domains.iter().all(|domain| is_host(domain));
+    let is_ours = |domain: &str| file.node.domains.iter().any(|it| it.eq_ignore_ascii_case(domain));
+    for (nth, user) in file.user.iter().enumerate() {
         let Some((name, domain)) =
             user.aor.split_once('@').filter(|(n, d)| !n.is_empty() && !d.is_empty())
         else {
             review.fault("user", nth, "aor", "no address of record; write \"user@domain\"");
             continue;
         };
+        if domains_hold && !is_ours(domain) {
+            let what = format!(
+                "nobody can call this user: `{domain}` is not among node.domains; write it there"
+            );
+            review.fault("user", nth, "aor", what);
+        }
         if user.username.is_empty() || user.username.contains(':') {
             review.fault(
                 "user",
@@ -313,7 +328,7 @@ fn users(
 }
 
 /// A secret by one of three ways: value, environment, file. An empty one is none.
-fn secret_of(
+pub(super) fn secret_of(
     ways: [&Option<String>; 3],
     secrets: &Secrets<'_>,
 ) -> Result<Option<Secret>, (Option<&'static str>, String)> {

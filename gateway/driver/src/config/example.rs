@@ -95,6 +95,15 @@ start-silence = "3s"
 # Undecided calls of one session; beyond: 503.
 most-pending = 64
 
+[message]
+# How long the sender of a MESSAGE waits for the app's answer before 202, 0s to 20s; 0s: 202 as soon
+# as the message is stored.
+wait = "5s"
+# Messages of one session that its app has not confirmed; beyond: 503.
+most-stored = 64
+# Longest body in bytes, at most 8192; beyond: 413.
+most-bytes = 8192
+
 [session]
 # How long a lost connection may come back before the session counts as asleep.
 grace = "60s"
@@ -112,6 +121,17 @@ ask-sleep-after = "0s"
 acknowledge-frames = 8
 acknowledge-after = "1s"
 
+# Where operators look and steer; without this section, nowhere. docs/operations.md says what is there.
+#[admin]
+# address:port, beside the ports of peers and apps.
+#listen = "127.0.0.1:8090"
+# What a request must show as a bearer token: token-file, token-env, a variable, or token itself. May
+# be left out if the address is of this machine only.
+#token-file = "/etc/reveille/admin.token"
+# Certificates and key in PEM; without them the port speaks plain HTTP.
+#certificate-file = "/etc/reveille/admin.crt"
+#key-file = "/etc/reveille/admin.key"
+
 # Where sessions are registered; without this section, nowhere.
 #[registrar]
 # The domain, as a sip: URI.
@@ -123,6 +143,21 @@ acknowledge-after = "1s"
 # How long a binding shall live.
 #expires = "1h"
 
+# What all applications may use together; what is not written is not limited. The same keys may stand
+# in [tenant.limits] below a [[tenant]], and in [application.limits] below an [[application]].
+#[limits]
+# WebSockets, sessions, and sessions that are asleep, at once.
+#connections = 50000
+#sessions = 50000
+#sleepers = 40000
+# Upgrades and pushes in a second.
+#connects-per-second = 500
+#pushes-per-second = 200
+
+# Somebody who shares the gateway with others, once for each.
+#[[tenant]]
+#name = "acme"
+
 # A user, once for each. The secret stands in one of three ways.
 #[[user]]
 # Address of record.
@@ -131,6 +166,8 @@ acknowledge-after = "1s"
 #username = "bob"
 # A file that holds the secret; or secret-env, a variable; or secret, the secret itself.
 #secret-file = "/etc/reveille/bob.secret"
+# The tenant whose applications alone the user may use; without it, all.
+#tenant = "acme"
 
 # An extension header of apps that travels as a SIP header, once for each.
 #[[header]]
@@ -155,6 +192,8 @@ acknowledge-after = "1s"
 #credential-env = "REVEILLE_PUSH_CREDENTIAL"
 # Certificates in PEM that https servers are trusted by, in place of the public authorities.
 #ca-file = "/etc/reveille/push-ca.pem"
+# Whose application it is; without it, nobody's in particular.
+#tenant = "acme"
 
 # The other providers; each credential may come by credential-env as well.
 #

@@ -12,8 +12,12 @@ pub struct File {
     pub(super) websocket: WebSocket,
     pub(super) fabric: Fabric,
     pub(super) push: Push,
+    pub(super) admin: Option<Admin>,
+    pub(super) limits: Limits,
+    pub(super) tenant: Vec<Tenant>,
     pub(super) registrar: Option<Registrar>,
     pub(super) call: Call,
+    pub(super) message: Message,
     pub(super) session: Session,
     pub(super) user: Vec<User>,
     pub(super) application: Vec<Application>,
@@ -138,6 +142,11 @@ section!(Call {
     start_silence: Span = Span(core().start_silence_ms),
     most_pending: usize = core().most_pending,
 });
+section!(Message {
+    wait: Span = Span(core().message_wait_ms),
+    most_stored: usize = core().most_messages,
+    most_bytes: usize = core().most_message_bytes,
+});
 section!(Session {
     grace: Span = Span(core().grace_ms),
     ttl_default: Span = Span(core().ttl_s.0 * 1_000),
@@ -161,6 +170,32 @@ pub(super) struct Registrar {
     pub(super) expires: Span,
 }
 
+section!(Limits {
+    connections: Option<u64> = None,
+    sessions: Option<u64> = None,
+    sleepers: Option<u64> = None,
+    connects_per_second: Option<u64> = None,
+    pushes_per_second: Option<u64> = None,
+});
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Tenant {
+    pub(super) name: String,
+    pub(super) limits: Option<Limits>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Admin {
+    pub(super) listen: String,
+    pub(super) token: Option<String>,
+    pub(super) token_env: Option<String>,
+    pub(super) token_file: Option<String>,
+    pub(super) certificate_file: Option<String>,
+    pub(super) key_file: Option<String>,
+}
+
 fn udp() -> String {
     "udp".to_owned()
 }
@@ -177,6 +212,7 @@ pub(super) struct User {
     pub(super) secret: Option<String>,
     pub(super) secret_env: Option<String>,
     pub(super) secret_file: Option<String>,
+    pub(super) tenant: Option<String>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -196,6 +232,8 @@ pub(super) struct Application {
     pub(super) push_type: Option<String>,
     pub(super) contact: Option<String>,
     pub(super) private_endpoints: Option<bool>,
+    pub(super) tenant: Option<String>,
+    pub(super) limits: Option<Limits>,
 }
 
 macro_rules! discreet {
@@ -207,4 +245,4 @@ macro_rules! discreet {
         }
     )+};
 }
-discreet!(User, username; Application, app;);
+discreet!(User, username; Application, app; Admin, listen;);

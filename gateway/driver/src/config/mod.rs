@@ -1,5 +1,6 @@
 //! What the operator decides: a TOML file, read whole and refused with every error at once.
 
+mod admin;
 mod check;
 mod example;
 mod file;
@@ -7,7 +8,11 @@ mod parse;
 mod place;
 mod provider;
 #[cfg(test)]
-mod tests;
+mod reference;
+mod source;
+mod tenancy;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::fmt;
 
@@ -15,7 +20,9 @@ use reveille_gateway_core::config::Config;
 
 pub use example::print_config;
 pub use file::File;
+pub use source::Source;
 
+use crate::admin::AdminSettings;
 use crate::fabric::FabricSettings;
 use crate::push::PushSettings;
 
@@ -42,6 +49,10 @@ pub struct Settings {
     pub fabric: FabricSettings,
     /// How devices are woken.
     pub push: PushSettings,
+    /// Where operators look and steer; `None`: nowhere.
+    pub admin: Option<AdminSettings>,
+    /// Where the configuration is read anew; `None`: it never changes.
+    pub source: Option<Source>,
 }
 
 impl Settings {
@@ -61,6 +72,8 @@ impl Settings {
             most_sockets_per_ip: 10_000,
             fabric: FabricSettings { engine: "memory".to_owned(), ..FabricSettings::default() },
             push: PushSettings::default(),
+            admin: None,
+            source: None,
         }
     }
 }

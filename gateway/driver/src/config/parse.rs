@@ -98,18 +98,8 @@ fn distance(one: &str, other: &str) -> usize {
 /// Takes out the smallest thing at this place: a key, else the table it belongs to, whose lines
 /// are blanked in `text` too. False if nothing is there.
 fn take_out(file: &mut DeTable<'_>, at: usize, text: &mut String) -> bool {
-    for (_, section) in file.iter_mut() {
-        let taken = match section.get_mut() {
-            DeValue::Table(table) => take_key(table, at),
-            DeValue::Array(all) => all.iter_mut().any(|one| match one.get_mut() {
-                DeValue::Table(table) => take_key(table, at),
-                _ => false,
-            }),
-            _ => false,
-        };
-        if taken {
-            return true;
-        }
+    if file.iter_mut().any(|(_, section)| take_inside(section.get_mut(), at)) {
+        return true;
     }
     for (_, section) in file.iter_mut() {
         let DeValue::Array(all) = section.get_mut() else { continue };
@@ -124,7 +114,22 @@ fn take_out(file: &mut DeTable<'_>, at: usize, text: &mut String) -> bool {
     take_key(file, at)
 }
 
+/// The same within a table, or the tables of a list.
+fn take_inside(value: &mut DeValue<'_>, at: usize) -> bool {
+    match value {
+        DeValue::Table(table) => take_key(table, at),
+        DeValue::Array(all) => all.iter_mut().any(|one| match one.get_mut() {
+            DeValue::Table(table) => take_key(table, at),
+            _ => false,
+        }),
+        _ => false,
+    }
+}
+
 fn take_key(table: &mut DeTable<'_>, at: usize) -> bool {
+    if table.iter_mut().any(|(_, value)| take_inside(value.get_mut(), at)) {
+        return true;
+    }
     let mut entries = table.iter();
     let found = entries.find(|(key, value)| holds(&key.span(), at) || holds(&value.span(), at));
     let Some(key) = found.map(|(key, _)| key.clone()) else { return false };

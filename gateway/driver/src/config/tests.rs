@@ -5,15 +5,18 @@ use super::*;
 use crate::push::PushType;
 use crate::push::test_keys as keys;
 
-fn load(text: &str) -> Result<Settings, Vec<ConfigError>> {
+pub(crate) fn load(text: &str) -> Result<Settings, Vec<ConfigError>> {
     let environment = |name: &str| (name != "UNSET").then(|| "from-env".to_owned());
     let file = |path: &str| match path {
         "/missing" => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
-        "/etc/reveille/push-ca.pem" => Ok(keys::CERTIFICATE.to_owned()),
-        "/etc/reveille/apns.p8" | "/etc/reveille/vapid.pem" => Ok(keys::P256.to_owned()),
+        "/etc/reveille/push-ca.pem" | "/etc/reveille/admin.crt" => Ok(keys::CERTIFICATE.to_owned()),
+        "/etc/reveille/apns.p8" | "/etc/reveille/vapid.pem" | "/etc/reveille/admin.key" => {
+            Ok(keys::P256.to_owned())
+        }
         "/etc/reveille/fcm.json" => {
             Ok(keys::service_account("https://oauth2.googleapis.com/token"))
         }
+        "/etc/reveille/admin.token" => Ok("a-token-of-the-operator\n".to_owned()),
         _ => Ok("from-file\n".to_owned()),
     };
     read("gateway.toml", text, &Secrets { environment: &environment, file: &file })
@@ -44,17 +47,9 @@ fn what_the_example_comments_out_parses_as_well() {
 
 #[test]
 fn every_error_names_line_key_and_remedy() {
-    let user = "[[user]]\naor = \"a@b\"\nusername = \"a\"\nsecret = \"x\"\n";
+    let user = "[[user]]\naor = \"a@example.com\"\nusername = \"a\"\nsecret = \"x\"\n";
     let table: &[(&str, &str)] = &[
         ("[node\n", "gateway.toml:1: "),
-        (
-            "[[header]]\nmember = \"a\"\nsip = \"Route\"",
-            "gateway.toml:3: header.sip: `Route` is the gateway's own; choose a header that routes",
-        ),
-        (
-            "[[header]]\nmember = \"a\"\nsip = \"X-A\"\ndirection = \"up\"",
-            "gateway.toml:4: header.direction: `up` is no direction; write both, to-sip or to-app",
-        ),
         (
             "[node]\nnam = \"x\"",
             "gateway.toml:2: node.nam: there is no `nam`; did you mean `name`? write one of: name, \
@@ -89,6 +84,11 @@ fn every_error_names_line_key_and_remedy() {
             "gateway.toml:2: fabric.engine: no engine `paper`; write one of: \"memory\"",
         ),
         ("[push]\nattempts = [\"3s\", \"1s\"]", "gateway.toml:2: push.attempts: attempts must be"),
+        ("[message]\nwait = \"21s\"", "gateway.toml:2: message.wait: 21s is out of range"),
+        (
+            "[message]\nmost-bytes = 9000",
+            "gateway.toml:2: message.most-bytes: 9000 is out of range; write 1 to 8192",
+        ),
         ("[session]\nttl-max = \"30s\"", "gateway.toml:2: session.ttl-max: 30s is out of range"),
         ("[[user]]\nusername = \"a\"", "gateway.toml:1: user: missing field `aor`"),
         (
@@ -96,16 +96,20 @@ fn every_error_names_line_key_and_remedy() {
             "gateway.toml:2: user.aor: no address of record",
         ),
         (
-            "[[user]]\naor = \"a@b\"\nusername = \"a\"",
+            "[[user]]\naor = \"a@example.com\"\nusername = \"a\"",
             "gateway.toml:1: user.secret: a user needs a secret",
         ),
         (
-            "[[user]]\naor = \"a@b\"\nusername = \"a\"\nsecret-env = \"UNSET\"",
+            "[[user]]\naor = \"a@example.com\"\nusername = \"a\"\nsecret-env = \"UNSET\"",
             "gateway.toml:4: user.secret-env: the environment variable `UNSET` is not set",
         ),
         (
-            "[[user]]\naor = \"a@b\"\nusername = \"a\"\nsecret-file = \"/missing\"",
+            "[[user]]\naor = \"a@example.com\"\nusername = \"a\"\nsecret-file = \"/missing\"",
             "gateway.toml:4: user.secret-file: `/missing`: ",
+        ),
+        (
+            "[[user]]\naor = \"a@b\"\nusername = \"a\"\nsecret = \"x\"",
+            "gateway.toml:2: user.aor: nobody can call this user: `b` is not among node.domains",
         ),
         (
             "[registrar]\nuri = \"x\"\naddress = \"r:5060\"",
@@ -135,6 +139,105 @@ fn every_error_names_line_key_and_remedy() {
     }
     let twice = load(&format!("{user}{user}")).expect_err("one name twice");
     assert_eq!((twice[0].line, twice[0].key.as_str()), (7, "user.username"));
+}
+
+/// Two applications at one webhook; `PAD` is where a test changes the second.
+const TWO: &str = "[[tenant]]\nname = \"acme\"\n[[application]]\napp = \"phone\"\n\
+    provider = \"webhook\"\nid = \"com.example.phone\"\nurl = \"http://p/\"\n\
+    tenant = \"acme\"\n[application.limits]\nsessions = 5\n[[application]]\napp = \"pad\"\n\
+    provider = \"webhook\"\nid = \"com.example.pad\"\nurl = \"http://p/\"\n";
+
+#[test]
+fn tenants_and_limits_are_read() {
+    let text = format!(
+        "[limits]\npushes-per-second = 9\n{TWO}[[user]]\naor = \"a@example.com\"\n\
+        username = \"a\"\nsecret = \"x\"\ntenant = \"acme\"\n[[tenant]]\nname = \"other\"\n\
+        [tenant.limits]\nsleepers = 3\n"
+    );
+    let tenancy = load(&text).expect("sound").core.tenancy;
+    assert_eq!(tenancy.limits.pushes_per_second, Some(9));
+    assert_eq!(tenancy.tenants["other"].sleepers, Some(3));
+    assert_eq!(tenancy.apps["phone"].limits.sessions, Some(5));
+    assert_eq!((tenancy.tenant_of("phone"), tenancy.tenant_of("pad")), (Some("acme"), None));
+    assert!(tenancy.may_use("a", "phone") && !tenancy.may_use("a", "pad"));
+}
+
+#[test]
+fn applications_that_cannot_be_told_apart_and_unknown_tenants_are_refused() {
+    let more = |text: &str| format!("{TWO}{text}");
+    let changed = |from: &str, to: &str| TWO.replacen(from, to, 1);
+    let fcm = "[[application]]\napp = \"phone\"\nprovider = \"fcm\"\nid = \"i\"\n\
+        credential-file = \"/etc/reveille/fcm.json\"\n";
+    for (text, fault) in [
+        (
+            changed("\"pad\"", "\"phone\""),
+            "12: application.app: this application stands above with the",
+        ),
+        (
+            changed("com.example.pad", "com.example.phone"),
+            "14: application.id: application `phone` has this id with the same provider; write",
+        ),
+        (
+            changed("com.example.pad", "phone"),
+            "14: application.id: application `phone` is named like",
+        ),
+        (
+            changed("tenant = \"acme\"", "tenant = \"x\""),
+            "8: application.tenant: there is no tenant `x`",
+        ),
+        (more("tenant = \"y\"\n"), "16: application.tenant: there is no tenant `y`; write it as"),
+        (more(fcm), "16: application.tenant: this application stands above with another tenant"),
+        (more("[[tenant]]\nname = \"acme\"\n"), "17: tenant.name: this tenant stands twice"),
+        (more("[[tenant]]\nname = \"a b\"\n"), "17: tenant.name: no name; write 1 to 64 letters"),
+        (
+            changed("sessions = 5", "sessions = 0"),
+            "10: application.limits.sessions: 0 is out of range",
+        ),
+        (
+            more("[application.limits]\nsleepers = 0\n"),
+            "17: application.limits.sleepers: 0 is out of range; write 1 to 10000000, or leave",
+        ),
+        (
+            more("[application.limits]\nsleeper = 1\n"),
+            "17: application.limits.sleeper: there is no `sleeper`; did you mean `sleepers`?",
+        ),
+        (more("[limits]\nconnections = \"x\"\n"), "17: limits.connections: invalid type: string"),
+        (
+            changed("tenant = \"acme\"\n", "") + fcm + "[application.limits]\nsessions = 6\n",
+            "15: application.limits: this application stands above with other limits",
+        ),
+    ] {
+        assert_faults(&text, &[fault]);
+    }
+    let several =
+        more("[application.limits]\nsleeper = 1\nconnectons = \"x\"\n[[tenant]]\nname = 3\n");
+    assert_faults(
+        &several,
+        &[
+            "17: application.limits.sleeper: there is no `sleeper`",
+            "18: application.limits.connectons: there is no `connectons`",
+            "20: tenant.name: invalid type: integer `3`, expected a string",
+        ],
+    );
+    let twice = format!("{TWO}{fcm}tenant = \"acme\"\n");
+    assert_eq!(load(&twice).expect("two ways to wake one").core.tenancy.apps["phone"].ids.len(), 2);
+}
+
+/// Every `section.key`, as the parser itself names them.
+pub(crate) fn known_keys() -> Vec<String> {
+    let named = |text: &str| -> Vec<String> {
+        let errors = load(text).expect_err("there is no such key");
+        let told = errors.iter().find(|error| error.what.contains("`zzzzzzzz`")).expect(text);
+        let (_, names) = told.what.split_once("write one of: ").expect("names");
+        names.split(", ").map(ToOwned::to_owned).collect()
+    };
+    let of = |section: String| {
+        let many = matches!(&*section, "user" | "application" | "tenant" | "header");
+        let header = if many { format!("[[{section}]]") } else { format!("[{section}]") };
+        let keys = named(&format!("{header}\nzzzzzzzz = 1\n"));
+        keys.into_iter().map(|key| format!("{section}.{key}")).collect::<Vec<_>>()
+    };
+    named("zzzzzzzz = 1\n").into_iter().flat_map(of).collect()
 }
 
 /// The text of the example's other providers.
@@ -215,13 +318,13 @@ fn what_a_provider_lacks_is_said_with_its_line_and_remedy() {
 
 #[test]
 fn all_errors_come_at_once_and_no_secret_is_shown() {
-    let text = "[call]\nwake-budget = \"1s\"\n[sip]\ntcp = \"x\"\n[[user]]\naor = \"a@b\"\n\
+    let text = "[call]\nwake-budget = \"1s\"\n[sip]\ntcp = \"x\"\n[[user]]\naor = \"a@example.com\"\n\
         username = \"a\"\nsecret = \"sesame\"\n";
     let errors = load(text).expect_err("two errors");
     assert_eq!(errors.iter().map(|error| error.line).collect::<Vec<_>>(), [2, 4]);
-    let sound =
-        load("[[user]]\naor = \"a@B\"\nusername = \"a\"\nsecret = \"sesame\"").expect("sound");
-    assert_eq!(sound.core.users[0].aor, "a@b");
+    let sound = load("[[user]]\naor = \"a@Example.COM\"\nusername = \"a\"\nsecret = \"sesame\"")
+        .expect("sound");
+    assert_eq!(sound.core.users[0].aor, "a@example.com");
     assert!(!format!("{sound:?}").contains("sesame"));
 }
 
@@ -299,7 +402,7 @@ fn what_is_missing_at_the_end_is_told_of_the_last_line() {
 fn values_of_the_right_type_can_be_wrong_as_well() {
     assert_faults(
         "[node]\nname = \"\"\ndomains = [\"a b\"]\n[websocket]\ndefault-app = \"a/b\"\n\
-            origins = [\"app.example.com\"]\n[fabric]\npath = \"\"\n[[user]]\naor = \"a@b\"\n\
+            origins = [\"app.example.com\"]\n[fabric]\npath = \"\"\n[[user]]\naor = \"a@example.com\"\n\
             username = \"a\"\nsecret = \"\"\n[[application]]\napp = \"a b\"\n\
             provider = \"webhook\"\nid = \"i\"\nurl = \"http://p/\"\n\
             credential-file = \"/missing\"\n",
@@ -340,4 +443,62 @@ proptest! {
             prop_assert!(!error.what.is_empty());
         }
     }
+}
+
+#[test]
+fn a_header_rule_that_routes_or_goes_nowhere_is_refused() {
+    for (text, begins) in [
+        (
+            "[[header]]\nmember = \"a\"\nsip = \"Route\"",
+            "gateway.toml:3: header.sip: `Route` is the gateway's own; choose a header that routes",
+        ),
+        (
+            "[[header]]\nmember = \"a\"\nsip = \"X-A\"\ndirection = \"up\"",
+            "gateway.toml:4: header.direction: `up` is no direction; write both, to-sip or to-app",
+        ),
+    ] {
+        let errors = load(text).expect_err(text);
+        assert!(errors[0].to_string().starts_with(begins), "{}", errors[0]);
+    }
+}
+
+#[test]
+fn the_operators_port_is_judged() {
+    let table: &[(&str, &str)] = &[
+        ("listen = \"8090\"", "2: admin.listen: `8090` is no address:port; write one like \"127."),
+        ("token = \"x\"", "1: admin: missing field `listen`; write it like: listen = \"127.0.0."),
+        ("listen = \"0.0.0.0:8090\"", "2: admin.listen: others reach this address, so it needs a"),
+        (
+            "listen = \"127.0.0.1:8090\"\ntoken = \"sesame\"",
+            "3: admin.token: no token; write at least 16 visible ASCII characters",
+        ),
+        (
+            "listen = \"127.0.0.1:8090\"\ntoken-env = \"UNSET\"",
+            "3: admin.token-env: the environment variable `UNSET` is not set",
+        ),
+        (
+            "listen = \"0.0.0.0:8090\"\ntoken-file = \"/missing\"",
+            "3: admin.token-file: `/missing`: entity not found",
+        ),
+        (
+            "listen = \"127.0.0.1:8090\"\nkey-file = \"/etc/reveille/admin.key\"",
+            "3: admin.key-file: TLS needs both; write certificate-file as well",
+        ),
+        (
+            "listen = \"[::1]:8090\"\ncertificate-file = \"/etc/reveille/admin.key\"\n\
+                key-file = \"/etc/reveille/admin.key\"",
+            "3: admin.certificate-file: no certificate in PEM; write a file that begins",
+        ),
+        (
+            "listen = \"127.0.0.1:8090\"\ncertificate-file = \"/etc/reveille/admin.crt\"\n\
+                key-file = \"/etc/reveille/admin.crt\"",
+            "4: admin.key-file: no private key in PEM; write a file that begins",
+        ),
+    ];
+    for (text, begin) in table {
+        assert_faults(&format!("[admin]\n{text}\n"), &[begin]);
+    }
+    let open = "[admin]\nlisten = \"0.0.0.0:8090\"\ntoken-file = \"/etc/reveille/admin.token\"\n";
+    let settings = load(open).expect("sound");
+    assert!(!format!("{settings:?}").contains("a-token"), "the token is never shown");
 }

@@ -47,7 +47,12 @@ async fn run(world: World, fabric: Box<dyn Fabric>, mut queued: mpsc::Receiver<C
         }
         let batch = take_batch(&mut backlog, MOST_BATCH);
         let commits = batch.len();
-        let event = match commit(&world, &fabric, batch).await {
+        let begun_us = world.now().mono_us;
+        world.health.commit_begins(begun_us);
+        let done = commit(&world, &fabric, batch).await;
+        world.health.commit_ends();
+        world.metrics.committed(commits, world.now().mono_us.saturating_sub(begun_us));
+        let event = match done {
             Ok(answers) => Event::Committed { commits, answers },
             Err(error) => {
                 tracing::error!(%error, "the fabric cannot say what is durable");

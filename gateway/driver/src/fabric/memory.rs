@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reveille_gateway_core::io::{Change, Commit};
-use reveille_gateway_core::record::{CallRecord, SessionRecord};
+use reveille_gateway_core::record::{CallRecord, MessageRecord, SessionRecord};
 use reveille_host::Host;
 
-use super::{CommitResult, Fabric, FabricError, FabricSettings};
+use super::{CommitResult, Fabric, FabricError, FabricSettings, Records};
 
 /// What the engine holds. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,8 @@ struct Shelf {
     sessions: BTreeMap<String, Vec<u8>>,
     /// Calls by session and subsession.
     calls: BTreeMap<(String, String), Vec<u8>>,
+    /// Messages by session and subsession.
+    messages: BTreeMap<(String, String), Vec<u8>>,
     epochs: BTreeMap<String, u64>,
 }
 
@@ -28,7 +30,7 @@ pub(super) fn open(settings: &FabricSettings, _: &Host) -> Result<Box<dyn Fabric
 }
 
 impl Fabric for Memory {
-    fn load(&mut self) -> Result<(Vec<SessionRecord>, Vec<CallRecord>), FabricError> {
+    fn load(&mut self) -> Result<Records, FabricError> {
         let shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let bad = |bad: reveille_gateway_core::record::BadRecord| FabricError::new(bad.0);
         let sessions = shelf.sessions.values().map(|bytes| SessionRecord::decode(bytes));
@@ -36,7 +38,10 @@ impl Fabric for Memory {
         let calls = shelf.calls.values().map(|bytes| CallRecord::decode(bytes));
         let mut calls: Vec<_> = calls.collect::<Result<_, _>>().map_err(bad)?;
         calls.sort_by(|a, b| (&a.session, a.arrival).cmp(&(&b.session, b.arrival)));
-        Ok((sessions, calls))
+        let messages = shelf.messages.values().map(|bytes| MessageRecord::decode(bytes));
+        let mut messages: Vec<_> = messages.collect::<Result<_, _>>().map_err(bad)?;
+        messages.sort_by(|a, b| (&a.session, a.arrival).cmp(&(&b.session, b.arrival)));
+        Ok(Records { sessions, calls, messages })
     }
 
     fn commit(&mut self, batch: &[Commit]) -> Result<Vec<CommitResult>, FabricError> {
@@ -61,6 +66,7 @@ impl Shelf {
                 Change::DropSession => {
                     self.sessions.remove(session);
                     self.calls.retain(|(owner, _), _| owner != session);
+                    self.messages.retain(|(owner, _), _| owner != session);
                     self.epochs.remove(session);
                 }
                 Change::PutCall(record) => {
@@ -69,6 +75,13 @@ impl Shelf {
                 }
                 Change::DropCall { subsession } => {
                     self.calls.remove(&(session.clone(), subsession.clone()));
+                }
+                Change::PutMessage(record) => {
+                    let key = (session.clone(), record.subsession.clone());
+                    self.messages.insert(key, record.encode());
+                }
+                Change::DropMessage { subsession } => {
+                    self.messages.remove(&(session.clone(), subsession.clone()));
                 }
             }
         }

@@ -8,7 +8,7 @@ pub mod memory;
 mod redb;
 
 use reveille_gateway_core::io::Commit;
-use reveille_gateway_core::record::{CallRecord, SessionRecord};
+use reveille_gateway_core::record::{CallRecord, MessageRecord, SessionRecord};
 use reveille_host::Host;
 
 pub(crate) use committer::start;
@@ -38,18 +38,29 @@ impl FabricError {
     }
 }
 
+/// Everything on record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Records {
+    /// Sessions by id.
+    pub sessions: Vec<SessionRecord>,
+    /// Calls by session and arrival.
+    pub calls: Vec<CallRecord>,
+    /// Messages by session and arrival.
+    pub messages: Vec<MessageRecord>,
+}
+
 /// Keeps records. Calls may block; the driver runs them on [`Tasks::blocking`](reveille_host::Tasks::blocking).
 pub trait Fabric: Send {
-    /// Everything on record, sessions by id, calls by session and arrival.
+    /// Everything on record.
     ///
     /// # Errors
     /// The engine failed, or a record is not readable.
-    fn load(&mut self) -> Result<(Vec<SessionRecord>, Vec<CallRecord>), FabricError>;
+    fn load(&mut self) -> Result<Records, FabricError>;
 
     /// Makes a batch durable, all or nothing; on return it *is* durable. One answer for each
     /// commit. A commit is [`Fenced`](CommitResult::Fenced) if its epoch is lower than the highest
     /// that the fabric has seen for the session, by a commit or in a record. `DropSession` removes
-    /// the session's calls and its epoch as well. Writing the same commit twice changes nothing.
+    /// the session's calls, messages and epoch as well. Writing the same commit twice changes nothing.
     ///
     /// # Errors
     /// Whether the batch is durable is unknown.

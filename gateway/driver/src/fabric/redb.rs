@@ -9,15 +9,17 @@ use redb::{
     Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction,
 };
 use reveille_gateway_core::io::{Change, Commit};
-use reveille_gateway_core::record::{BadRecord, CallRecord, SessionRecord};
+use reveille_gateway_core::record::{BadRecord, CallRecord, MessageRecord, SessionRecord};
 use reveille_host::{DiskFile, Host};
 
-use super::{CommitResult, Fabric, FabricError, FabricSettings};
+use super::{CommitResult, Fabric, FabricError, FabricSettings, Records};
 
 /// Session records by id.
 const SESSIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sessions");
 /// Call records by session id and subsession id.
 const CALLS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("calls");
+/// Message records by session id and subsession id.
+const MESSAGES: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("messages");
 /// The highest epoch seen, by session id.
 const EPOCHS: TableDefinition<'_, &str, u64> = TableDefinition::new("epochs");
 
@@ -92,7 +94,7 @@ fn unreadable(bad: &BadRecord) -> FabricError {
 }
 
 impl Fabric for Redb {
-    fn load(&mut self) -> Result<(Vec<SessionRecord>, Vec<CallRecord>), FabricError> {
+    fn load(&mut self) -> Result<Records, FabricError> {
         // Opening the tables for writing makes them: a new file has none.
         let begin = self.database.begin_write().map_err(unknown)?;
         Tables::open(&begin)?;
@@ -110,7 +112,13 @@ impl Fabric for Redb {
             calls.push(CallRecord::decode(bytes.value()).map_err(|bad| unreadable(&bad))?);
         }
         calls.sort_by(|a, b| (&a.session, a.arrival).cmp(&(&b.session, b.arrival)));
-        Ok((sessions, calls))
+        let mut messages = Vec::new();
+        for row in read.open_table(MESSAGES).map_err(unknown)?.iter().map_err(unknown)? {
+            let (_, bytes) = row.map_err(unknown)?;
+            messages.push(MessageRecord::decode(bytes.value()).map_err(|bad| unreadable(&bad))?);
+        }
+        messages.sort_by(|a, b| (&a.session, a.arrival).cmp(&(&b.session, b.arrival)));
+        Ok(Records { sessions, calls, messages })
     }
 
     fn commit(&mut self, batch: &[Commit]) -> Result<Vec<CommitResult>, FabricError> {
@@ -127,9 +135,13 @@ impl Fabric for Redb {
     }
 }
 
+/// A table of what belongs to a session, by session id and subsession id.
+type Owned<'a> = redb::Table<'a, (&'static str, &'static str), &'static [u8]>;
+
 struct Tables<'a> {
     sessions: redb::Table<'a, &'static str, &'static [u8]>,
-    calls: redb::Table<'a, (&'static str, &'static str), &'static [u8]>,
+    calls: Owned<'a>,
+    messages: Owned<'a>,
     epochs: redb::Table<'a, &'static str, u64>,
 }
 
@@ -138,6 +150,7 @@ impl<'a> Tables<'a> {
         Ok(Self {
             sessions: transaction.open_table(SESSIONS).map_err(unknown)?,
             calls: transaction.open_table(CALLS).map_err(unknown)?,
+            messages: transaction.open_table(MESSAGES).map_err(unknown)?,
             epochs: transaction.open_table(EPOCHS).map_err(unknown)?,
         })
     }
@@ -164,6 +177,13 @@ impl<'a> Tables<'a> {
                 Change::DropCall { subsession } => {
                     self.calls.remove((session, subsession.as_str()))?;
                 }
+                Change::PutMessage(record) => {
+                    let key = (session, record.subsession.as_str());
+                    self.messages.insert(key, record.encode().as_slice())?;
+                }
+                Change::DropMessage { subsession } => {
+                    self.messages.remove((session, subsession.as_str()))?;
+                }
             }
         }
         Ok(CommitResult::Stored)
@@ -172,19 +192,25 @@ impl<'a> Tables<'a> {
     fn drop_session(&mut self, session: &str) -> Result<(), redb::StorageError> {
         self.sessions.remove(session)?;
         self.epochs.remove(session)?;
-        let from = Bound::Included((session, ""));
-        let mut owned = Vec::new();
-        for row in self.calls.range::<(&str, &str)>((from, Bound::Unbounded))? {
-            let (key, _) = row?;
-            let (owner, subsession) = key.value();
-            if owner != session {
-                break;
-            }
-            owned.push(subsession.to_owned());
-        }
-        for subsession in owned {
-            self.calls.remove((session, subsession.as_str()))?;
-        }
-        Ok(())
+        drop_owned(&mut self.calls, session)?;
+        drop_owned(&mut self.messages, session)
     }
+}
+
+/// Removes the rows of one session.
+fn drop_owned(table: &mut Owned<'_>, session: &str) -> Result<(), redb::StorageError> {
+    let from = Bound::Included((session, ""));
+    let mut owned = Vec::new();
+    for row in table.range::<(&str, &str)>((from, Bound::Unbounded))? {
+        let (key, _) = row?;
+        let (owner, subsession) = key.value();
+        if owner != session {
+            break;
+        }
+        owned.push(subsession.to_owned());
+    }
+    for subsession in owned {
+        table.remove((session, subsession.as_str()))?;
+    }
+    Ok(())
 }

@@ -21,6 +21,11 @@ impl Answer {
         }
     }
 
+    /// True of a page for people: some proxy on the way answered, and not the service.
+    pub(super) fn is_page(&self) -> bool {
+        self.body.trim_start().starts_with('<')
+    }
+
     /// Milliseconds of `Retry-After` (RFC 9110 section 10.2.3), where it is a number of seconds.
     pub(super) fn retry_after_ms(&self) -> Option<u64> {
         let asked = self.headers.get("retry-after").and_then(|value| value.to_str().ok());
@@ -33,6 +38,15 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_told_from_an_answer() {
+        let says = |body: &str| {
+            Answer { status: 200, headers: HeaderMap::new(), body: body.to_owned() }.is_page()
+        };
+        assert!(says("<!DOCTYPE html>") && says(" \n<html>"));
+        assert!(!says("") && !says("{\"name\":\"<\"}"));
+    }
 
     #[test]
     fn retry_after_is_read_as_seconds_within_reason() {

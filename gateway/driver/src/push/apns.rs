@@ -129,6 +129,12 @@ fn uuid(host: &Host) -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
+/// The end of a call in whole seconds, rounded up: the second that has begun may have passed when
+/// Apple reads it, and a time that has passed is refused.
+fn expiration(ends: Duration) -> u64 {
+    ends.as_secs() + u64::from(ends.subsec_nanos() > 0)
+}
+
 impl Apns {
     /// The request, but for the provider token.
     fn post(
@@ -141,7 +147,7 @@ impl Apns {
         let uri = format!("{base}/3/device/{}", request.token);
         let uri: Uri = uri.parse().map_err(|error| format!("`{base}` is no URL: {error}"))?;
         let (kind, priority, suffix) = words(push_type(Some(app), &request.payload.event));
-        let ends = self.host.clock.now().wall + left_of(&self.host, request);
+        let ends_s = expiration(self.host.clock.now().wall + left_of(&self.host, request));
         let id = uuid(&self.host);
         tracing::debug!(wake = request.id.wake, attempt = request.id.attempt, apns_id = id, "apns");
         Request::builder()
@@ -150,7 +156,7 @@ impl Apns {
             .header("apns-topic", format!("{}{suffix}", app.id))
             .header("apns-push-type", kind)
             .header("apns-priority", priority)
-            .header("apns-expiration", ends.as_secs())
+            .header("apns-expiration", ends_s)
             .header("apns-collapse-id", mark_of(request))
             .header("apns-id", id)
             .body(Full::new(Bytes::from(body)))
@@ -168,7 +174,7 @@ impl Apns {
             && token.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !sound {
             let why = "the device token is not hexadecimal".to_owned();
-            return Err(PushOutcome::Refused { why });
+            return Err(PushOutcome::refused(why));
         }
         let post = self.post(app, request, body).map_err(|why| PushOutcome::Failed { why })?;
         let mut shown = line.team.token(self.host.clock.now());

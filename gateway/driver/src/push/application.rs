@@ -81,10 +81,8 @@ impl<T> Roster<T> {
     pub(super) fn find(&self, id: &str) -> Result<(&Application, &T), PushOutcome> {
         let by_id = self.0.iter().find(|(app, _)| app.id == id);
         let found = by_id.or_else(|| self.0.iter().find(|(app, _)| app.app == id));
-        let (app, made) = found.ok_or_else(|| {
-            let why = format!("no application `{id}` is configured");
-            PushOutcome::Refused { why }
-        })?;
+        let (app, made) = found
+            .ok_or_else(|| PushOutcome::refused(format!("no application `{id}` is configured")))?;
         let made = made.as_ref().map_err(|why| {
             let why = format!("application `{id}`: {why}");
             PushOutcome::Failed { why }

@@ -74,7 +74,7 @@ impl Fcm {
         let (_, line) = self.roster.find(&request.application)?;
         if request.token.len() > MOST_TOKEN {
             let why = "the device token is too long for a registration token".to_owned();
-            return Err(PushOutcome::Refused { why });
+            return Err(PushOutcome::refused(why));
         }
         let body = Bytes::from(body);
         let mut refused = None;

@@ -27,6 +27,9 @@ use tokio::sync::{Semaphore, mpsc};
 pub use application::{Apple, Application, Lack, PushType, Web};
 use application::{Roster, lack_of_ca, lack_of_url};
 
+pub(crate) use tls::host_time;
+
+use crate::metrics::outcome_label;
 use crate::world::{Event, World};
 
 /// Requests that may wait for one provider.
@@ -98,11 +101,13 @@ pub(crate) fn start(
     queues
 }
 
-/// Names the call, or the session if there is none, in 32 characters of base64url that tell a push
-/// service nothing: later pushes of one call replace earlier ones, and no two calls share it.
+/// Names the call, or the session and what happened if it is none, in 32 characters of base64url
+/// that tell a push service nothing: later pushes of one call, and of any message of a session,
+/// replace earlier ones, and no two calls share it.
 fn mark_of(request: &PushRequest) -> String {
     let payload = &request.payload;
     let call = payload.subsession_id.as_ref().or(payload.call_id.as_ref());
+    let call = call.filter(|_| payload.event == "call");
     let named = [&request.session.0, call.unwrap_or(&payload.event)];
     let text = named.map(|part| format!("{}:{part}", part.len())).concat();
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
@@ -140,6 +145,7 @@ async fn attempt(world: &World, name: &'static str, plugin: &dyn Push, request: 
         let why = "its time ran out before a place to send it was free".to_owned();
         tracing::warn!(wake = id.wake, attempt = id.attempt, provider = name, why, "push not sent");
         let outcome = PushOutcome::Transient { why, retry_after_ms: None };
+        world.metrics.pushed(&request.application, name, &outcome);
         let _told: bool = world.tell(Event::Input(Input::Pushed { push: id, outcome })).await;
         return;
     }
@@ -158,12 +164,16 @@ async fn attempt(world: &World, name: &'static str, plugin: &dyn Push, request: 
         let draft = Draft::new(Kind::PushSent).raw(body.clone()).with("provider", name);
         of_call(draft.with("wake", id.wake).with("attempt", id.attempt))
     });
+    let begun_us = world.now().mono_us;
     let outcome = plugin.send(request, body).await;
-    let (word, why) = match &outcome {
-        PushOutcome::Accepted => ("accepted", ""),
-        PushOutcome::Refused { why } => ("refused", why.as_str()),
-        PushOutcome::Failed { why } => ("failed", why.as_str()),
-        PushOutcome::Transient { why, .. } => ("transient", why.as_str()),
+    world.metrics.pushed(&request.application, name, &outcome);
+    world.metrics.push_took(world.now().mono_us.saturating_sub(begun_us));
+    let word = outcome_label(&outcome);
+    let why = match &outcome {
+        PushOutcome::Accepted => "",
+        PushOutcome::Refused { why, .. }
+        | PushOutcome::Failed { why }
+        | PushOutcome::Transient { why, .. } => why.as_str(),
     };
     if matches!(outcome, PushOutcome::Failed { .. }) {
         tracing::error!(provider = name, application = request.application, why, "push: mend this");
@@ -261,5 +271,12 @@ mod tests {
             assert!(!marks[..at].contains(mark), "{marks:?}");
         }
         assert_eq!(marks[0], mark_of(&request("s", Some("u"))));
+        let of_message = |subsession| {
+            let mut request = request("s", Some(subsession));
+            request.payload.event = "message".to_owned();
+            mark_of(&request)
+        };
+        assert_eq!(of_message("u"), of_message("v"), "a burst of messages is one notice");
+        assert!(!marks.contains(&of_message("u")));
     }
 }

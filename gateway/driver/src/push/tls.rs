@@ -32,6 +32,11 @@ impl TimeProvider for HostTime {
     }
 }
 
+/// The host's wall clock, as TLS reads it.
+pub(crate) fn host_time(host: &Host) -> Arc<dyn TimeProvider> {
+    Arc::new(HostTime(Arc::clone(&host.clock)))
+}
+
 /// The authorities of a PEM text, or the public ones.
 ///
 /// # Errors
@@ -51,8 +56,7 @@ pub(super) fn roots(ca: Option<&str>) -> Result<RootCertStore, String> {
 /// How a client of these authorities connects.
 pub(super) fn client(host: &Host, ca: Option<&str>) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let time = Arc::new(HostTime(Arc::clone(&host.clock)));
-    let config = ClientConfig::builder_with_details(provider, time)
+    let config = ClientConfig::builder_with_details(provider, host_time(host))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
     let mut config = config.with_root_certificates(roots(ca)?).with_no_client_auth();

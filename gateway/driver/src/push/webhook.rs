@@ -87,6 +87,6 @@ fn classify(answer: &Answer) -> PushOutcome {
         408 | 425 | 429 | 500.. => {
             PushOutcome::Transient { why, retry_after_ms: answer.retry_after_ms() }
         }
-        _ => PushOutcome::Refused { why },
+        _ => PushOutcome::refused(why),
     }
 }

@@ -179,7 +179,7 @@ impl WebPush {
         body: &[u8],
     ) -> Result<PushOutcome, PushOutcome> {
         let (app, line) = self.roster.find(&request.application)?;
-        let refused = |why| PushOutcome::Refused { why };
+        let refused = PushOutcome::refused;
         let (uri, receiver) =
             subscription(&request.token, app.web.private_endpoints).map_err(refused)?;
         let sealed = encrypt(&self.host, &receiver, body).map_err(refused)?;
@@ -190,7 +190,7 @@ impl WebPush {
         Ok(answer.map_or_else(
             |silence| match silence {
                 // The endpoint came with the token.
-                Silence::Hopeless(why) => PushOutcome::Refused { why },
+                Silence::Hopeless(why) => PushOutcome::refused(why),
                 Silence::Passing(why) => PushOutcome::Transient { why, retry_after_ms: None },
             },
             |answer| classify(&answer),
@@ -203,8 +203,10 @@ impl WebPush {
 fn classify(answer: &Answer) -> PushOutcome {
     let why = answer.shown();
     match answer.status {
+        // Some proxy's, and not the service's.
+        200..300 if answer.is_page() => PushOutcome::Transient { why, retry_after_ms: None },
         200..300 => PushOutcome::Accepted,
-        404 | 410 => PushOutcome::Refused { why },
+        404 | 410 => PushOutcome::refused(why),
         401 | 403 => {
             let why = format!("{why}: was the subscription made with another VAPID key?");
             PushOutcome::Failed { why }

@@ -31,6 +31,7 @@ pub(super) fn judge(
     match sound.and_then(|message| stamped(message, source)) {
         Ok(message) => {
             note_received(world, &flow, raw, &message);
+            world.metrics.sip_received(flow.transport, &message);
             Arrival::Input(Input::Sip { flow, message: Box::new(message) })
         }
         Err(fault) => {
@@ -66,6 +67,7 @@ fn note_received(world: &World, flow: &Flow, raw: &[u8], message: &Message) {
 
 /// Records bytes that are no SIP message.
 pub(super) fn note_broken(world: &World, flow: &Flow, raw: &[u8], fault: &Malformed) {
+    world.metrics.sip_malformed(flow.transport);
     tracing::warn!(
         peer = flow.peer,
         rule = fault.rule,

@@ -24,6 +24,7 @@ pub(crate) struct SipOut {
 impl SipOut {
     /// Records that the message leaves.
     fn note(&self, world: &World) {
+        world.metrics.sip_sent(self.flow.transport, &self.bytes);
         world.note(|| {
             let draft = Draft::new(Kind::SipSent).raw(self.bytes.clone());
             let draft = draft.with("transport", self.flow.transport.via_name());

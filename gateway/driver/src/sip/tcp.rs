@@ -46,6 +46,7 @@ pub(crate) async fn accept(
         };
         let Some(pass) = door.enter(source.ip()) else {
             tracing::warn!(%source, "too many SIP connections: one is refused");
+            world.metrics.connection_refused("sip");
             continue;
         };
         let (queue, queued) = mpsc::channel(SIP_QUEUE);

@@ -71,7 +71,7 @@ async fn a_call_is_pushed_as_apple_asks_over_one_kept_connection_of_tls() {
     assert_eq!(header, json!({"alg": "ES256", "kid": "ABC123DEFG"}));
     assert_eq!(claims["iss"], "DEF123GHIJ");
     near(&host, &claims["iat"].to_string(), 0);
-    near(&host, &one.take("apns-expiration"), 30);
+    near(&host, &one.take("apns-expiration"), 31);
     let ids = [one.take("apns-id"), two.take("apns-id")];
     assert!(ids[0] != ids[1] && ids.iter().all(|id| id.len() == 36), "{ids:?}");
     let collapse = one.take("apns-collapse-id");

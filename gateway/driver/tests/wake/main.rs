@@ -2,6 +2,7 @@
 //! more across a restart on the same fabric; and that whatever else peers send does it no harm.
 
 mod hostile;
+mod message;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -132,7 +132,9 @@ fn role(event: &Event) -> Option<Role> {
         | Kind::SessionState
         | Kind::PushSent
         | Kind::PushOutcome => Some(Role::Gateway),
-        Kind::PushReceived | Kind::PushAnswered | Kind::PushDropped => Some(Role::Push),
+        Kind::PushReceived | Kind::PushAnswered | Kind::PushDropped | Kind::PushBearer => {
+            Some(Role::Push)
+        }
         Kind::PushArrived
         | Kind::AppState
         | Kind::AppAlerted

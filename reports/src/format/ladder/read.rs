@@ -154,7 +154,13 @@ impl<'a> Reader<'a> {
             Kind::WsOpened | Kind::WsClosed | Kind::WsRefused => self.socket(event),
             Kind::PushAnswered => {
                 let status = event.int("status").unwrap_or_default().to_string();
-                let label = Label::new(&format!("{status} (push)"), &status);
+                let reason = event.text("reason").map_or(String::new(), |name| format!(" {name}"));
+                let label = Label::new(&format!("{status}{reason} (push)"), &status);
+                self.between(event, Role::Push, Role::Gateway, label);
+            }
+            Kind::PushBearer => {
+                let status = event.int("status").unwrap_or_default().to_string();
+                let label = Label::new(&format!("{status} bearer"), &status);
                 self.between(event, Role::Push, Role::Gateway, label);
             }
             Kind::PushArrived => self.between(event, Role::Push, Role::Phone, Label::plain("push")),

@@ -7,6 +7,13 @@ use super::{at, bobs, edit, is_response, is_start, pushed, repeat_at_end, replac
 /// The requirement, the scenario in which it is met, and the harm after which it is not.
 pub(super) type Row = (&'static str, &'static str, fn(&mut Trace));
 
+/// The first push shows another value.
+fn replace_field(trace: &mut Trace, name: &'static str, value: &str) {
+    edit(trace, pushed, |event| {
+        event.fields.insert(name.into(), Value::from(value)).expect("the healthy trace shows it");
+    });
+}
+
 fn connected(event: &Event) -> bool {
     bobs(event, Kind::RtcReceived, "\"connect\"") && !text(event).contains("\"sslr\"")
 }
@@ -42,6 +49,21 @@ pub(super) const PATENT: &[Row] = &[
     }),
     ("patent.claim.push-holds-three-items", "wake/plain", |trace| {
         replace(trace, pushed, "{\"session_id\":\"", "{\"session_id\":\"another-");
+    }),
+    ("patent.claim.push-holds-three-items", "push/apns-wakes", |trace| {
+        replace_field(trace, "topic", "com.example.apps.voip");
+    }),
+    ("patent.claim.push-holds-three-items", "push/fcm-wakes", |trace| {
+        replace_field(trace, "project", "project-2");
+    }),
+    ("patent.claim.push-holds-three-items", "push/fcm-wakes", |trace| {
+        replace(trace, pushed, "\"session_id\":\"", "\"session_id\":\"another-");
+    }),
+    ("patent.claim.push-holds-three-items", "push/webpush-wakes", |trace| {
+        replace_field(trace, "vapid-key", "BAAA");
+    }),
+    ("patent.claim.push-holds-three-items", "push/webpush-wakes", |trace| {
+        replace_field(trace, "token", "{}");
     }),
     ("patent.claim.same-session-after-reconnect", "wake/plain", |trace| {
         let resumed = |e: &Event| bobs(e, Kind::RtcReceived, "\"sslr\"");

@@ -41,8 +41,10 @@ pub(super) fn judge(answer: &Answer) -> Verdict {
         reason => format!("{} {reason}", answer.status),
     };
     let busy = || answer.retry_after_ms().unwrap_or(BUSY_WAIT_MS);
+    let server = || answer.retry_after_ms().unwrap_or(SERVER_WAIT_MS);
     let wait = |why: String, ms: u64| PushOutcome::Transient { why, retry_after_ms: Some(ms) };
     match (answer.status, said.reason.as_str()) {
+        (200..300, _) if answer.is_page() => Verdict::Outcome(wait(why, BUSY_WAIT_MS)),
         (200..300, _) => Verdict::Outcome(PushOutcome::Accepted),
         (400, "IdleTimeout") | (403, "UnrelatedKeyIdInToken") => Verdict::NewConnection(why),
         (403, "ExpiredProviderToken") => Verdict::NewToken(why),
@@ -54,20 +56,20 @@ pub(super) fn judge(answer: &Answer) -> Verdict {
         }
         (410, _) => Verdict::Outcome(gone(why, said.timestamp)),
         (429, _) => Verdict::Outcome(wait(why, busy())),
-        (503, "Shutdown") => Verdict::Closing(wait(why, SERVER_WAIT_MS)),
-        (500.., _) => Verdict::Outcome(wait(why, SERVER_WAIT_MS)),
+        (503, "Shutdown") => Verdict::Closing(wait(why, server())),
+        (500.., _) => Verdict::Outcome(wait(why, server())),
         _ => Verdict::Outcome(PushOutcome::Failed { why }),
     }
 }
 
-/// The token has been dead since then. An app that registered it later would be right against
-/// Apple; the core does not keep when it was given a token, so the time is only shown.
+/// The token has been dead since then. An app that gave it later is right against Apple.
 fn gone(why: String, since_ms: Option<u64>) -> PushOutcome {
     let why = match since_ms {
         Some(since_ms) => format!("{why} since {since_ms} ms"),
         None => why,
     };
-    PushOutcome::Refused { why }
+    let dead_since_us = since_ms.map(|since_ms| since_ms.saturating_mul(1_000));
+    PushOutcome::Refused { why, dead_since_us }
 }
 
 #[cfg(test)]
@@ -158,6 +160,8 @@ mod tests {
             (502, "transient 900000"),
         ] {
             for body in ["", "<html>", "{\"reason\":\"Novelty\"}", "{\"reason\":7}"] {
+                let is_page = status == 200 && body == "<html>";
+                let wanted = if is_page { "transient 1000" } else { wanted };
                 assert_eq!(word(&judge(&answer(status, body))), wanted, "{status} {body}");
             }
         }
@@ -171,8 +175,13 @@ mod tests {
         let mut busy = answer(429, "{\"reason\":\"TooManyRequests\"}");
         busy.headers.insert("retry-after", "7".parse().expect("a header"));
         assert_eq!(word(&judge(&busy)), "transient 7000");
+        let mut down = answer(503, "{\"reason\":\"ServiceUnavailable\"}");
+        down.headers.insert("retry-after", "5".parse().expect("a header"));
+        assert_eq!(word(&judge(&down)), "transient 5000");
+        assert_eq!(word(&judge(&answer(200, "<html>"))), "transient 1000", "a proxy's page");
         let body = "{\"reason\":\"Unregistered\",\"timestamp\":1700000000123}";
         let why = "410 Unregistered since 1700000000123 ms".to_owned();
-        assert_eq!(judge(&answer(410, body)), Verdict::Outcome(PushOutcome::Refused { why }));
+        let gone = PushOutcome::Refused { why, dead_since_us: Some(1_700_000_000_123_000) };
+        assert_eq!(judge(&answer(410, body)), Verdict::Outcome(gone));
     }
 }

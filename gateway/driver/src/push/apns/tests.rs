@@ -47,6 +47,12 @@ fn a_token_names_key_team_and_time_and_is_signed_by_the_key() {
 }
 
 #[test]
+fn a_push_in_the_last_second_does_not_expire_before_it_is_read() {
+    let at = |ms: u64| expiration(Duration::from_millis(1_900_000_000_000 + ms));
+    assert_eq!((at(0), at(1), at(999)), (1_900_000_000, 1_900_000_001, 1_900_000_001));
+}
+
+#[test]
 fn a_token_is_used_between_twenty_and_sixty_minutes() {
     let team = Team::of(&app()).expect("a team");
     let first = team.token(at(0)).text;

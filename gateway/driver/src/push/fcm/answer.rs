@@ -65,7 +65,11 @@ impl Fault {
 /// Judges an answer by FCM's error code; by the status where there is none.
 pub(super) fn judge(answer: &Answer) -> Verdict {
     if (200..300).contains(&answer.status) {
-        return Verdict::Outcome(PushOutcome::Accepted);
+        // A proxy's page on the way says nothing of the message.
+        return match answer.is_page() {
+            true => Verdict::BackOff(answer.shown()),
+            false => Verdict::Outcome(PushOutcome::Accepted),
+        };
     }
     let body: Body = serde_json::from_str(&answer.body).unwrap_or_default();
     let fault = body.error;
@@ -75,7 +79,7 @@ pub(super) fn judge(answer: &Answer) -> Verdict {
         code => format!("{} {code}", answer.status),
     };
     let failed = |why| Verdict::Outcome(PushOutcome::Failed { why });
-    let refused = |why| Verdict::Outcome(PushOutcome::Refused { why });
+    let refused = |why| Verdict::Outcome(PushOutcome::refused(why));
     match (fault.code(), answer.status) {
         ("UNREGISTERED", _) => refused(why),
         ("SENDER_ID_MISMATCH", _) => {
@@ -170,9 +174,12 @@ mod tests {
             (502, "back off"),
             (503, "back off"),
         ] {
-            for body in ["", "<html>Bad Gateway</html>", "{\"error\":{\"status\":\"X\"}}", "[7]"] {
+            for body in ["", "{\"error\":{\"status\":\"X\"}}", "[7]"] {
                 assert_eq!(word(&judge(&answer(http, body, None))), wanted, "{http} {body}");
             }
+            let page = judge(&answer(http, "<html>Bad Gateway</html>", None));
+            let wanted = if http == 200 { "back off" } else { wanted };
+            assert_eq!(word(&page), wanted, "{http} by a proxy");
         }
     }
 

@@ -100,6 +100,8 @@ fn every_answer_has_its_meaning() {
     ] {
         assert_eq!(word(status, None), wanted, "{status}");
     }
+    let page = Answer { status: 200, headers: HeaderMap::new(), body: "<html>".to_owned() };
+    assert!(matches!(classify(&page), PushOutcome::Transient { .. }), "some proxy's");
     assert_eq!(word(429, Some("5")), "Some(5000)");
     assert_eq!(word(503, Some("9")), "Some(9000)");
 }

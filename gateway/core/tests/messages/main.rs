@@ -1,0 +1,10 @@
+//! SIP MESSAGE for a session: one situation at a time, then every order and every crash.
+
+#![expect(clippy::print_stdout, reason = "the size of what was enumerated is part of the result")]
+
+mod disk;
+mod every_order;
+mod rig;
+mod sending;
+mod situations;
+mod subscriptions;

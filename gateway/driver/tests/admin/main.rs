@@ -1,0 +1,10 @@
+//! The operator's port over real sockets: each endpoint, who gets in, and what orders do.
+
+mod document;
+mod exposition;
+mod limits;
+mod orders;
+mod reload;
+mod rig;
+mod tls;
+mod views;
