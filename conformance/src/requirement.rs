@@ -61,6 +61,7 @@ const FILES: &[(&str, &str)] = &[
     ("sip-hold", include_str!("../requirements/sip-hold.toml")),
     ("sip-keepalive", include_str!("../requirements/sip-keepalive.toml")),
     ("sip-network", include_str!("../requirements/sip-network.toml")),
+    ("sip-other", include_str!("../requirements/sip-other.toml")),
     ("sip-wake", include_str!("../requirements/sip-wake.toml")),
 ];
 

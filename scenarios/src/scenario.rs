@@ -209,6 +209,8 @@ pub enum Verb {
         by: Option<String>,
         /// By UPDATE.
         update: bool,
+        /// `cseq = "lower"`: under a number that was used before, which only the SIP side can do.
+        stale: bool,
     },
     /// `info = "c1", by = "alice"`: the SIP side sends INFO.
     Info {

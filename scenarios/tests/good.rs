@@ -213,10 +213,17 @@ fn every_verb_reads() {
         (r#"hangup = "c1", by = "bob""#, Verb::HangUp { who: c1(), by: by("bob") }),
         (r#"hangup = "bob""#, Verb::HangUp { who: bob(), by: None }),
         (r#"hangup = "alice""#, Verb::HangUp { who: "alice".to_owned(), by: None }),
-        (r#"renegotiate = "c1""#, Verb::Renegotiate { mark: c1(), by: None, update: false }),
+        (
+            r#"renegotiate = "c1""#,
+            Verb::Renegotiate { mark: c1(), by: None, update: false, stale: false },
+        ),
         (
             r#"renegotiate = "c1", by = "bob", method = "update""#,
-            Verb::Renegotiate { mark: c1(), by: by("bob"), update: true },
+            Verb::Renegotiate { mark: c1(), by: by("bob"), update: true, stale: false },
+        ),
+        (
+            r#"renegotiate = "c1", cseq = "lower""#,
+            Verb::Renegotiate { mark: c1(), by: None, update: false, stale: true },
         ),
         (r#"info = "c1", by = "alice""#, Verb::Info { mark: c1(), by: by("alice") }),
         (r#"retransmit = "c1""#, Verb::Retransmit { mark: c1() }),

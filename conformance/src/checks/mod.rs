@@ -21,6 +21,7 @@ mod sip_end;
 mod sip_hold;
 mod sip_keepalive;
 mod sip_network;
+mod sip_other;
 mod sip_wake;
 mod view;
 
@@ -147,6 +148,7 @@ pub const CHECKS: &[Check] = &[
     seen("sip.end.hold-expiry-480-once", sip_end::one_final),
     seen("sip.end.nothing-leaks-after-final", sip_end::nothing_leaks),
     seen("sip.end.client-watchdog-gets-terminal", sip_end::woken_is_told),
+    seen("sip.other.lower-cseq-500", sip_other::lower_cseq_is_refused),
     seen("sip.network.sleep-after-own-invite", sip_network::own_call_is_kept),
     seen("sip.network.outbound-during-replay", sip_network::both_complete),
     seen("sip.network.branch-unique-per-hop", sip_network::branches_are_unique),

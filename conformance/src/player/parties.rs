@@ -47,8 +47,8 @@ impl Lowering<'_> {
         let command = match verb {
             Said::SetOnCall { on_call, .. } => caller::Command::Conduct(conduct(*on_call)),
             Said::SetEarly { early, .. } => caller::Command::Early(said_early(*early)),
-            Said::Renegotiate { update, .. } => {
-                caller::Command::Change { mark: mark(), update: *update }
+            Said::Renegotiate { update, stale, .. } => {
+                caller::Command::Change { mark: mark(), update: *update, stale: *stale }
             }
             Said::Cancel { .. } => caller::Command::Cancel(mark()),
             Said::Info { .. } => caller::Command::Info(mark()),

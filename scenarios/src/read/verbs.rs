@@ -19,7 +19,7 @@ pub(super) const VERBS: [(&str, &[&str]); 19] = [
     ("cancel", &["by"]),
     ("hangup", &["by"]),
     ("retransmit", &[]),
-    ("renegotiate", &["by", "method"]),
+    ("renegotiate", &["by", "method", "cseq"]),
     ("info", &["by"]),
     ("set", &["pushes", "answer-after", "decline", "ring", "early"]),
     ("drop", &["what", "times"]),

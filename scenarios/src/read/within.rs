@@ -21,6 +21,10 @@ impl Verbs<'_, '_> {
             Some(field) => field.word(&[("re-invite", false), ("update", true)], f),
             None => Some(false),
         };
+        let stale = match self.step.field("cseq") {
+            Some(field) => field.word(&[("lower", true)], f),
+            None => Some(false),
+        };
         if who.as_deref().is_some_and(|who| self.names.actors.contains_key(who)) {
             self.none_of(&["by"], used, f);
             return who.map(|who| Verb::HangUp { who, by: None });
@@ -29,7 +33,11 @@ impl Verbs<'_, '_> {
         match verb {
             "cancel" => Some(Verb::Cancel { mark, by }),
             "hangup" => Some(Verb::HangUp { who: mark, by }),
-            "renegotiate" => Some(Verb::Renegotiate { mark, by, update: update? }),
+            "renegotiate" if stale == Some(true) => {
+                self.sip_side(by.as_deref(), used, f)?;
+                Some(Verb::Renegotiate { mark, by, update: update?, stale: true })
+            }
+            "renegotiate" => Some(Verb::Renegotiate { mark, by, update: update?, stale: stale? }),
             "retransmit" => self.sip_side(None, used, f).map(|()| Verb::Retransmit { mark }),
             _ => self.sip_side(by.as_deref(), used, f).map(|()| Verb::Info { mark, by }),
         }

@@ -5,17 +5,20 @@ use super::{Caller, GIVE_UP, T2, sdp};
 use crate::cast::scan::{Scanned, uri};
 
 impl Caller {
-    pub(super) async fn change(&mut self, at: usize, is_update: bool) {
+    pub(super) async fn change(&mut self, at: usize, is_update: bool, stale: bool) {
         if self.legs[at].phase != Phase::Answered || self.legs[at].change.is_some() {
             let what = format!("{} cannot be changed now", self.legs[at].call.mark);
             return self.say(&self.legs[at].call_id, what);
         }
         let branch = self.branch();
         let leg = &mut self.legs[at];
-        leg.cseq += 1;
+        leg.cseq += u32::from(!stale);
         leg.version += 1;
-        let (cseq, target, offer) =
-            (leg.cseq, leg.remote.clone(), sdp(&leg.call.mark, leg.version));
+        let (cseq, target, offer) = (
+            leg.cseq.saturating_sub(u32::from(stale)),
+            leg.remote.clone(),
+            sdp(&leg.call.mark, leg.version),
+        );
         let more = [
             ("Contact", leg.contact.clone()),
             ("Allow", super::incoming::ALLOW.to_owned()),

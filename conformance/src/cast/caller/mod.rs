@@ -53,6 +53,8 @@ pub enum Command {
         mark: String,
         /// By UPDATE.
         update: bool,
+        /// Under the CSeq of the request before.
+        stale: bool,
     },
     /// Send INFO.
     Info(String),
@@ -168,9 +170,9 @@ impl Caller {
                 let invite = self.legs[at].invite.clone();
                 self.send(at, invite).await;
             }
-            Command::Change { mark, update } => {
+            Command::Change { mark, update, stale } => {
                 let Some(at) = self.find(&mark) else { return };
-                self.change(at, update).await;
+                self.change(at, update, stale).await;
             }
             Command::Info(mark) => {
                 let Some(at) = self.find(&mark) else { return };

@@ -49,6 +49,9 @@ pub(super) const NETWORK: &[Row] = &[
     ("sip.network.outbound-during-replay", "call/placed-during-replay", |trace| {
         without(trace, |e| got(e, "SIP/2.0 200 ") && text(e).contains("sip:c1@"));
     }),
+    ("sip.other.lower-cseq-500", "call/lower-cseq", |trace| {
+        replace(trace, |e| got(e, "SIP/2.0 500 "), "SIP/2.0 500 ", "SIP/2.0 200 ");
+    }),
     ("sip.network.branch-unique-per-hop", "call/placed", |trace| {
         let invite = |e: &Event| e.actor == "registrar" && text(e).starts_with("INVITE ");
         replace(trace, invite, "branch=z9hG4bK", "branch=");
