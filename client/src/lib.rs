@@ -22,6 +22,9 @@
 //! # }
 //! ```
 //!
+//! [`App::call`] places a call, and [`App::change`] wants one that stands changed; what the other side
+//! wants changed is answered as a call is.
+//!
 //! Asleep, the app holds no socket and sends nothing. When a push arrives, hand its payload to
 //! [`App::wake`]; if the process was gone meanwhile, start again with the [`SavedState`] that was
 //! stored last.
