@@ -5,19 +5,18 @@ use reveille_gateway_core::headers::fault;
 use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
-use super::{ConfigError, Secrets, Settings, place, provider};
-use crate::fabric::{ENGINES, FabricSettings};
+use super::{ConfigError, Secrets, Settings, fabric, place, provider};
 use crate::push::{self, PROVIDERS, PushSettings};
 
 /// Gathers errors with their places.
-struct Review<'a> {
+pub(super) struct Review<'a> {
     file: &'a str,
     text: &'a str,
     errors: Vec<ConfigError>,
 }
 
 impl Review<'_> {
-    fn fault(&mut self, section: &str, nth: usize, key: &str, what: impl Into<String>) {
+    pub(super) fn fault(&mut self, section: &str, nth: usize, key: &str, what: impl Into<String>) {
         let line = place::of_key(self.text, section, nth, key);
         let (file, key) = (self.file.to_owned(), format!("{section}.{key}"));
         self.errors.push(ConfigError { file, line, key, what: what.into() });
@@ -101,7 +100,7 @@ pub(super) fn settings(
         origins: web.origins.clone(),
         most_sockets: web.most_sockets,
         most_sockets_per_ip: web.most_sockets_per_ip,
-        fabric: fabric(&mut review, &file.fabric),
+        fabric: fabric::settings(&mut review, &file.fabric, secrets),
         push: push(&mut review, file, secrets),
         core,
     };
@@ -332,7 +331,7 @@ fn secret_of(
     Ok(secret)
 }
 
-fn read_secret(
+pub(super) fn read_secret(
     [value, env, file]: [&Option<String>; 3],
     secrets: &Secrets<'_>,
 ) -> Result<Option<Secret>, (Option<&'static str>, String)> {
@@ -354,23 +353,6 @@ fn read_secret(
             }
         },
         _ => Err((None, "the secret is given by more than one way; write one of them".to_owned())),
-    }
-}
-
-fn fabric(review: &mut Review<'_>, written: &file::Fabric) -> FabricSettings {
-    if !ENGINES.iter().any(|(name, _)| *name == written.engine) {
-        let names: Vec<_> = ENGINES.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-        let what = format!("no engine `{}`; write one of: {}", written.engine, names.join(", "));
-        review.fault("fabric", 0, "engine", what);
-    }
-    if written.engine == "redb" && written.path.is_empty() {
-        let what = "no file; write a path like \"reveille.redb\"";
-        review.fault("fabric", 0, "path", what);
-    }
-    FabricSettings {
-        engine: written.engine.clone(),
-        path: written.path.clone(),
-        ..FabricSettings::default()
     }
 }
 

@@ -64,6 +64,12 @@ close-wait = "5s"
 engine = "redb"
 # The file of "redb".
 path = "reveille.redb"
+# What seals the records in that file: the first key seals, all open. None: the key in the file
+# that is named like the database with .key behind, made at the first start.
+# keys = [{ id = "2026-11", file = "/etc/reveille/2026-11.key" }, { id = "2026-05", env = "OLD_KEY" }]
+keys = []
+# Without keys: write records in clear. With keys: take records in clear as well, and seal them.
+clear = false
 
 [push]
 # How long connecting to a push service, and a request to it, may take.

@@ -120,7 +120,22 @@ section!(WebSocket {
     busy_limit: Span = Span(core().idle_limit_ms.1),
     close_wait: Span = Span(core().close_wait_ms),
 });
-section!(Fabric { engine: String = "redb".to_owned(), path: String = "reveille.redb".to_owned() });
+section!(Fabric {
+    engine: String = "redb".to_owned(),
+    path: String = "reveille.redb".to_owned(),
+    keys: Vec<FabricKey> = Vec::new(),
+    clear: bool = false,
+});
+
+/// A key that seals records, by one of two ways.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct FabricKey {
+    pub(super) id: String,
+    pub(super) file: Option<String>,
+    pub(super) env: Option<String>,
+}
+
 section!(Push {
     connect_limit: Span = Span(3_000),
     request_limit: Span = Span(5_000),

@@ -2,6 +2,7 @@
 
 mod check;
 mod example;
+mod fabric;
 mod file;
 mod parse;
 mod place;
