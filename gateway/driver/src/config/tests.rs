@@ -9,6 +9,7 @@ fn load(text: &str) -> Result<Settings, Vec<ConfigError>> {
     let environment = |name: &str| (name != "UNSET").then(|| "from-env".to_owned());
     let file = |path: &str| match path {
         "/missing" => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
+        "/etc/reveille/2026-11.key" => Ok(format!("{}=\n", "E".repeat(43))),
         "/etc/reveille/push-ca.pem" => Ok(keys::CERTIFICATE.to_owned()),
         "/etc/reveille/apns.p8" | "/etc/reveille/vapid.pem" => Ok(keys::P256.to_owned()),
         "/etc/reveille/fcm.json" => {
@@ -353,5 +354,27 @@ fn a_header_rule_that_routes_or_goes_nowhere_is_refused() {
     ] {
         let errors = load(text).expect_err(text);
         assert!(errors[0].to_string().starts_with(begins), "{}", errors[0]);
+    }
+}
+
+#[test]
+fn keys_of_the_fabric_are_read_in_order_and_refused_by_id() {
+    let fabric = |keys: &str| load(&format!("[fabric]\npath = \"f\"\nkeys = [{keys}]\n"));
+    let key = |id: &str| format!("{{ id = \"{id}\", file = \"/etc/reveille/2026-11.key\" }}");
+    let sound = fabric(&format!("{}, {}", key("new"), key("old"))).expect("two keys");
+    let ids: Vec<_> = sound.fabric.sealing.keys.iter().map(crate::fabric::SealKey::id).collect();
+    assert_eq!(ids, ["new", "old"]);
+    assert!(!format!("{sound:?}").contains("[16, "), "no key is shown");
+    for (keys, begin) in [
+        (format!("{}, {}", key("a"), key("a")), "`a` stands twice; give each key an id of its"),
+        (key("a b"), "`a b`: no id of a key; write 1 to 32 letters"),
+        ("{ id = \"a\" }".to_owned(), "`a`: a key stands elsewhere; write file, the path"),
+        ("{ id = \"a\", file = \"/missing\" }".to_owned(), "`a`: `/missing`: entity not found"),
+        ("{ id = \"a\", env = \"UNSET\" }".to_owned(), "`a`: the environment variable `UNSET`"),
+        ("{ id = \"a\", env = \"KEY\" }".to_owned(), "`a`: no key; write 32 bytes in base64"),
+        (vec![key("a"); 17].join(", "), "more than 16 keys; take out those that seal nothing"),
+    ] {
+        let said = fabric(&keys).expect_err(&keys)[0].to_string();
+        assert!(said.starts_with(&format!("gateway.toml:3: fabric.keys: {begin}")), "{said}");
     }
 }
