@@ -40,4 +40,5 @@ mod session_timer;
 mod summary;
 mod timer;
 pub mod transaction;
+mod users;
 mod wake;

@@ -11,6 +11,7 @@ use reveille_trace::{Recorder, Scribe};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Settings;
+use crate::credentials::Credentials;
 use crate::door::Door;
 use crate::fabric::{self, FabricError};
 use crate::http::Gate;
@@ -231,7 +232,8 @@ impl Doors {
             let gate = Arc::new(Gate {
                 default_app: settings.default_app.clone(),
                 origins: settings.origins.clone(),
-                users: settings.core.users.clone(),
+                users: Credentials::new(&settings.core.users),
+                bearer: settings.bearer.clone(),
             });
             let door = Door::new(settings.most_sockets, settings.most_sockets_per_ip);
             let task = ws::accept(world.clone(), listener, gate, door);

@@ -7,7 +7,9 @@
 //! Nothing here is global: any number of gateways live in one process and one thread.
 #![warn(missing_docs)]
 
+pub mod bearer;
 pub mod config;
+mod credentials;
 mod door;
 pub mod fabric;
 mod gateway;

@@ -5,7 +5,7 @@ use reveille_gateway_core::headers::fault;
 use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
-use super::{ConfigError, Secrets, Settings, fabric, place, provider};
+use super::{ConfigError, Secrets, Settings, bearer, fabric, place, provider};
 use crate::push::{self, PROVIDERS, PushSettings};
 
 /// Gathers errors with their places.
@@ -102,6 +102,7 @@ pub(super) fn settings(
         most_sockets_per_ip: web.most_sockets_per_ip,
         fabric: fabric::settings(&mut review, &file.fabric, secrets),
         push: push(&mut review, file, secrets),
+        bearer: file.bearer.as_ref().and_then(|it| bearer::settings(&mut review, it, secrets)),
         core,
     };
     let mut errors = review.errors;
@@ -274,12 +275,8 @@ fn registrar(review: &mut Review<'_>, written: &file::Registrar) -> core::Regist
     }
 }
 
-fn users(
-    review: &mut Review<'_>,
-    written: &[file::User],
-    secrets: &Secrets<'_>,
-) -> Vec<core::User> {
-    let mut users: Vec<core::User> = Vec::new();
+fn users(review: &mut Review<'_>, written: &[file::User], secrets: &Secrets<'_>) -> core::Users {
+    let mut users = core::Users::default();
     for (nth, user) in written.iter().enumerate() {
         let Some((name, domain)) =
             user.aor.split_once('@').filter(|(n, d)| !n.is_empty() && !d.is_empty())
@@ -295,7 +292,7 @@ fn users(
                 "a username has at least one character and no colon",
             );
         }
-        if users.iter().any(|other| other.username == user.username) {
+        if users.named(&user.username).is_some() {
             review.fault("user", nth, "username", "this username stands twice; write each once");
         }
         let ways = [&user.secret, &user.secret_env, &user.secret_file];

@@ -138,6 +138,16 @@ acknowledge-after = "1s"
 # How long a binding shall live.
 #expires = "1h"
 
+# Tokens (JWT) that apps may show as bearer, in place of name and secret; without this section, none.
+#[bearer]
+# What their claims iss and aud must say; sub is a username. An open socket outlives its token.
+#issuer = "https://id.example.com"
+#audience = "reveille"
+# How they are signed: "ES256", and key-file is the public key in PEM; or "HS256", and secret-file or
+# secret-env gives the secret.
+#algorithm = "ES256"
+#key-file = "/etc/reveille/bearer.pem"
+
 # A user, once for each. The secret stands in one of three ways.
 #[[user]]
 # Address of record.

@@ -13,6 +13,7 @@ pub struct File {
     pub(super) fabric: Fabric,
     pub(super) push: Push,
     pub(super) registrar: Option<Registrar>,
+    pub(super) bearer: Option<Bearer>,
     pub(super) call: Call,
     pub(super) message: Message,
     pub(super) session: Session,
@@ -180,6 +181,17 @@ pub(super) struct Registrar {
     pub(super) transport: String,
     #[serde(default = "an_hour")]
     pub(super) expires: Span,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Bearer {
+    pub(super) issuer: String,
+    pub(super) audience: String,
+    pub(super) algorithm: String,
+    pub(super) key_file: Option<String>,
+    pub(super) secret_file: Option<String>,
+    pub(super) secret_env: Option<String>,
 }
 
 fn udp() -> String {

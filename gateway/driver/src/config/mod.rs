@@ -1,5 +1,6 @@
 //! What the operator decides: a TOML file, read whole and refused with every error at once.
 
+mod bearer;
 mod check;
 mod example;
 mod fabric;
@@ -17,6 +18,7 @@ use reveille_gateway_core::config::Config;
 pub use example::print_config;
 pub use file::File;
 
+use crate::bearer::Bearer;
 use crate::fabric::FabricSettings;
 use crate::push::PushSettings;
 
@@ -35,6 +37,8 @@ pub struct Settings {
     pub default_app: String,
     /// Origins that may connect; empty: all.
     pub origins: Vec<String>,
+    /// Whose tokens are taken beside names and secrets.
+    pub bearer: Option<Bearer>,
     /// WebSockets in all.
     pub most_sockets: usize,
     /// WebSockets from one address.
@@ -58,6 +62,7 @@ impl Settings {
             websocket: Some(any()),
             default_app: "phone".to_owned(),
             origins: Vec::new(),
+            bearer: None,
             most_sockets: 100_000,
             most_sockets_per_ip: 10_000,
             fabric: FabricSettings { engine: "memory".to_owned(), ..FabricSettings::default() },

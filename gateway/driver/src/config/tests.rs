@@ -11,6 +11,7 @@ fn load(text: &str) -> Result<Settings, Vec<ConfigError>> {
         "/missing" => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
         "/etc/reveille/2026-11.key" => Ok(format!("{}=\n", "E".repeat(43))),
         "/etc/reveille/push-ca.pem" => Ok(keys::CERTIFICATE.to_owned()),
+        "/etc/reveille/bearer.pem" => Ok(keys::P256_PUBLIC.to_owned()),
         "/etc/reveille/apns.p8" | "/etc/reveille/vapid.pem" => Ok(keys::P256.to_owned()),
         "/etc/reveille/fcm.json" => {
             Ok(keys::service_account("https://oauth2.googleapis.com/token"))
@@ -377,4 +378,47 @@ fn keys_of_the_fabric_are_read_in_order_and_refused_by_id() {
         let said = fabric(&keys).expect_err(&keys)[0].to_string();
         assert!(said.starts_with(&format!("gateway.toml:3: fabric.keys: {begin}")), "{said}");
     }
+}
+
+#[test]
+fn whose_tokens_are_taken_is_read_and_refused_by_key() {
+    let text = |more: &str| format!("[bearer]\nissuer = \"i\"\naudience = \"a\"\n{more}\n");
+    let es256 = "algorithm = \"ES256\"\nkey-file = \"/etc/reveille/bearer.pem\"";
+    let bearer = load(&text(es256)).expect("sound").bearer.expect("tokens are taken");
+    assert_eq!((bearer.issuer.as_str(), bearer.audience.as_str()), ("i", "a"));
+    for (more, wanted) in [
+        ("algorithm = \"none\"", "4: bearer.algorithm: `none` is no algorithm here; write"),
+        ("algorithm = \"ES256\"", "1: bearer.key-file: ES256 needs it; write the path"),
+        (
+            "algorithm = \"ES256\"\nkey-file = \"/etc/reveille/vapid.pem\"",
+            "5: bearer.key-file: no public key of P-256; write one in PEM",
+        ),
+        (
+            "algorithm = \"ES256\"\nkey-file = \"/missing\"",
+            "5: bearer.key-file: `/missing`: entity not found; write the path",
+        ),
+        (
+            "algorithm = \"ES256\"\nsecret-env = \"X\"",
+            "4: bearer.algorithm: ES256 has a public key and no secret; leave",
+        ),
+        ("algorithm = \"HS256\"", "1: bearer.secret-file: HS256 needs it; write the path"),
+        (
+            "algorithm = \"HS256\"\nsecret-env = \"X\"",
+            "5: bearer.secret-env: the secret is too short (RFC 7518 3.2); write at least 32",
+        ),
+        (
+            "algorithm = \"HS256\"\nsecret-env = \"UNSET\"",
+            "5: bearer.secret-env: the environment variable `UNSET` is not set",
+        ),
+        (
+            "algorithm = \"HS256\"\nkey-file = \"/etc/reveille/bearer.pem\"",
+            "5: bearer.key-file: HS256 has a secret and no public key; write",
+        ),
+    ] {
+        assert_faults(&text(more), &[wanted]);
+    }
+    assert_faults(
+        &text(es256).replace("\"i\"", "\"\"").replace("\"a\"", "\"\""),
+        &["2: bearer.issuer: it is empty; write", "3: bearer.audience: it is empty; write"],
+    );
 }
