@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use reveille_conformance::cast;
 use reveille_conformance::player::{Fact, Facts};
+use reveille_gateway_driver::fabric::SealKey;
 use reveille_gateway_driver::{Gateway, Operator, config};
 use reveille_host::Host;
 use reveille_scenarios::What;
@@ -25,6 +26,7 @@ use crate::exit::{BROKE, Stop};
 pub(crate) const EXAMPLES: &str = "Examples:
   reveille serve gateway --print-config > gateway.toml   every key, with its meaning and default
   reveille serve gateway --config gateway.toml           until SIGINT or SIGTERM; SIGHUP reads it anew
+  (umask 077; reveille serve gateway --new-key > 2026-11.key)   a key that seals its records
   reveille serve phone --config phone.toml --trace phone.ndjson";
 
 /// Who is to run.
@@ -47,11 +49,14 @@ pub(crate) struct Serve {
     /// Who is to run
     who: Who,
     /// The configuration, a TOML file
-    #[arg(long, value_name = "FILE", required_unless_present = "print_config")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["print_config", "new_key"])]
     config: Option<PathBuf>,
     /// Print a complete example configuration and end
     #[arg(long)]
     print_config: bool,
+    /// Print a fresh key for fabric.keys of a gateway and end
+    #[arg(long, conflicts_with = "print_config")]
+    new_key: bool,
     /// Write every event to this file (- for standard output) as it happens, one JSON object a line
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -65,6 +70,9 @@ fn bad_file(text: impl Into<String>) -> Stop {
 pub(crate) fn run(serve: &Serve) -> Result<u8, Stop> {
     if serve.print_config {
         return print_config(serve.who).map(|()| 0);
+    }
+    if serve.new_key {
+        return print_key(serve.who).map(|()| 0);
     }
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
@@ -168,6 +176,18 @@ fn print_config(who: Who) -> Result<(), Stop> {
         Who::Push => example::PUSH,
         Who::Phone => example::PHONE,
     };
+    print(text)
+}
+
+fn print_key(who: Who) -> Result<(), Stop> {
+    if who != Who::Gateway {
+        return Err(bad_file("--new-key is for `serve gateway`: nobody else keeps records"));
+    }
+    let key = SealKey::draw(&*reveille_host::real::host().entropy);
+    print(&format!("{key}\n"))
+}
+
+fn print(text: &str) -> Result<(), Stop> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())
         .map_err(|error| Stop { text: format!("cannot print: {error}"), code: BROKE })

@@ -12,7 +12,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::future::poll_fn;
 use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -182,7 +182,9 @@ struct RealDisk;
 impl Disk for RealDisk {
     fn open(&self, path: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+        // What is stored is nobody else's business: the owner reads and writes.
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(path)?;
         // A power loss that forgets the file's name would take every record with it.
         let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;

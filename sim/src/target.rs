@@ -12,12 +12,15 @@ use reveille_gateway_core::config::{Config, Registrar, Secret, User};
 use reveille_gateway_core::io::{self, Flow};
 use reveille_gateway_driver::Gateway;
 use reveille_gateway_driver::config::Settings;
+use reveille_gateway_driver::fabric::SealKey;
 use reveille_scenarios::{Service, World};
 use reveille_trace::Recorder;
 
 use crate::pushes;
 
 const DOMAIN: &str = "example.com";
+/// What seals the records of every run.
+const KEY: &str = "c2ltdWxhdGVkIGtleSwgZml4ZWQgZm9yIGV2ZXJ5IHI=";
 
 fn secret(user: &str) -> String {
     format!("secret of {user}")
@@ -49,6 +52,7 @@ pub fn settings(users: &[&str]) -> Settings {
     settings.websocket = Some("0.0.0.0:8080".to_owned());
     settings.fabric.engine = "redb".to_owned();
     settings.fabric.path = "fabric.redb".to_owned();
+    settings.fabric.sealing.keys.push(SealKey::read("sim", KEY).expect("a key"));
     settings.push.applications = pushes::applications();
     settings
 }

@@ -2,6 +2,7 @@
 
 mod judge;
 mod play;
+mod serve;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! What the operator decides, as plain data. Defaults stand here and nowhere else.
 
+pub use crate::users::Users;
+
 /// Everything the core must be told. Durations in milliseconds unless the name says otherwise.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -10,7 +12,7 @@ pub struct Config {
     /// `host:port` that peers reach us at; in Contact and Via.
     pub advertised: String,
     /// Users that may connect and be called.
-    pub users: Vec<User>,
+    pub users: Users,
     /// The registrar upstream; `None`: sessions are not registered anywhere.
     pub registrar: Option<Registrar>,
     /// How long a call waits for its app, 5,000 to 150,000.
@@ -149,7 +151,7 @@ impl Config {
             node: "node-1".to_owned(),
             domains: vec![domain.to_ascii_lowercase()],
             advertised: advertised.to_owned(),
-            users: Vec::new(),
+            users: Users::default(),
             registrar: None,
             wake_budget_ms: 30_000,
             hold_code: Some(183),
@@ -184,6 +186,6 @@ impl Config {
     /// The user of this name.
     #[must_use]
     pub fn user(&self, username: &str) -> Option<&User> {
-        self.users.iter().find(|user| user.username == username)
+        self.users.named(username)
     }
 }

@@ -43,4 +43,5 @@ pub mod survey;
 pub mod tenancy;
 mod timer;
 pub mod transaction;
+mod users;
 mod wake;

@@ -1,18 +1,23 @@
-//! Who may upgrade to a WebSocket: path, origin, subprotocol and HTTP Basic (RFC 7617).
+//! Who may upgrade to a WebSocket: path, origin, subprotocol, and HTTP Basic (RFC 7617) or a bearer
+//! token (RFC 6750).
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use reveille_gateway_core::config::User;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use reveille_gateway_core::tenancy::Tenancy;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 
+use crate::bearer::{Bearer, MOST_TOKEN};
 use crate::config::Settings;
+use crate::credentials::Credentials;
 
 /// The one subprotocol there is.
 pub(crate) const SUBPROTOCOL: &str = "webrtc.oracle.com";
+/// Begins the subprotocol that carries a token: a browser's WebSocket cannot set a header.
+const TOKEN_PROTOCOL: &str = "bearer.";
 /// The longest name of an application.
 const MOST_APP: usize = 64;
 
@@ -29,6 +34,8 @@ pub(crate) struct Refusal {
     pub(crate) status: u16,
     /// What is wrong, by which rule, and what to send instead.
     pub(crate) what: Cow<'static, str>,
+    /// Beside Basic, if tokens are taken: how to show one, and what is wrong with the one shown.
+    challenge: Option<String>,
 }
 
 impl Refusal {
@@ -38,10 +45,11 @@ impl Refusal {
         what: Cow::Borrowed(
             "no such path or application; ask for /ws/webrtc/{application} or /chat",
         ),
+        challenge: None,
     };
 
     pub(crate) fn new(status: u16, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, what: what.into() }
+        Self { status, what: what.into(), challenge: None }
     }
 }
 
@@ -50,7 +58,8 @@ pub(crate) struct Gate {
     pub(crate) default_app: String,
     /// Empty: any origin, and none.
     pub(crate) origins: Vec<String>,
-    pub(crate) users: Vec<User>,
+    pub(crate) users: Credentials,
+    pub(crate) bearer: Option<Bearer>,
     /// Applications that are served besides the default one, if any are configured.
     pub(crate) tenancy: Tenancy,
 }
@@ -61,28 +70,30 @@ impl Gate {
         Self {
             default_app: settings.default_app.clone(),
             origins: settings.origins.clone(),
-            users: settings.core.users.clone(),
+            users: Credentials::new(&settings.core.users),
+            bearer: settings.bearer.clone(),
             tenancy: settings.core.tenancy.clone(),
         }
     }
 
-    /// Judges the head of an upgrade.
-    pub(crate) fn judge(&self, request: &Request) -> Result<Admitted, Refusal> {
-        let refuse = |status, what: &'static str| Refusal::new(status, what);
+    /// Judges the head of an upgrade, at this time of the wall clock.
+    pub(crate) fn judge(&self, request: &Request, now: Duration) -> Result<Admitted, Refusal> {
         let app = self.app(request.uri()).ok_or(Refusal::NO_PATH)?;
         if !self.is_origin_allowed(&texts(request, "Origin")) {
-            return Err(refuse(403, "this Origin is not among websocket.origins"));
+            return Err(Refusal::new(403, "this Origin is not among websocket.origins"));
         }
         let offers = texts(request, "Sec-WebSocket-Protocol");
-        if !offers.iter().flat_map(|line| line.split(',')).any(|offer| offer.trim() == SUBPROTOCOL)
-        {
-            return Err(refuse(400, "Sec-WebSocket-Protocol must offer webrtc.oracle.com"));
+        let offers: Vec<_> =
+            offers.iter().flat_map(|line| line.split(',')).map(str::trim).collect();
+        if !offers.contains(&SUBPROTOCOL) {
+            let what = "Sec-WebSocket-Protocol must offer webrtc.oracle.com";
+            return Err(Refusal::new(400, what));
         }
-        let user = self.user(&texts(request, "Authorization")).ok_or_else(|| {
-            refuse(401, "Authorization must be Basic with a user's name and secret")
-        })?;
+        let tokens = offers.iter().filter_map(|offer| offer.strip_prefix(TOKEN_PROTOCOL));
+        let user = self.user(&texts(request, "Authorization"), &tokens.collect::<Vec<_>>(), now)?;
         if !self.tenancy.may_use(&user, &app) {
-            return Err(refuse(403, "this user belongs to another tenant than the application"));
+            let what = "this user belongs to another tenant than the application";
+            return Err(Refusal::new(403, what));
         }
         Ok(Admitted { user, app })
     }
@@ -107,8 +118,40 @@ impl Gate {
             || matches!(origin, [one] if self.origins.iter().any(|o| o.eq_ignore_ascii_case(one)))
     }
 
-    /// The user whose secret is shown. Every user is compared, so that time tells nothing.
-    fn user(&self, shown: &[&str]) -> Option<String> {
+    /// Whoever proves to be a user, by the header or by a token among the subprotocols.
+    fn user(&self, shown: &[&str], offered: &[&str], now: Duration) -> Result<String, Refusal> {
+        let Some(bearer) = &self.bearer else {
+            let what = "Authorization must be Basic with a user's name and secret";
+            return self.proved(shown).ok_or_else(|| Refusal::new(401, what));
+        };
+        let token = match (shown, offered) {
+            ([one], []) => token_of(one).map(Cow::Borrowed),
+            ([], [one]) => Some(unwrapped(one)),
+            ([], []) => None,
+            _ => {
+                let what = "name and secret, or one token, may be shown once; show one of them";
+                return Err(unauthorized(what, Some("invalid_request")));
+            }
+        };
+        match token {
+            Some(token) => {
+                let subject = bearer.subject(&token, now);
+                let user = subject.and_then(|subject| {
+                    let user = self.users.named(&subject).map(str::to_owned);
+                    user.ok_or("the token names no user of this gateway (sub)")
+                });
+                user.map_err(|what| unauthorized(what, Some("invalid_token")))
+            }
+            None => self.proved(shown).ok_or_else(|| {
+                let what =
+                    "Authorization must be Basic with name and secret, or Bearer with a token";
+                unauthorized(what, None)
+            }),
+        }
+    }
+
+    /// The user whose name and secret are shown.
+    fn proved(&self, shown: &[&str]) -> Option<String> {
         let [shown] = shown else { return None };
         let (scheme, code) = shown.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("Basic") {
@@ -116,17 +159,31 @@ impl Gate {
         }
         let pair = STANDARD.decode(code.trim()).ok()?;
         let at = pair.iter().position(|byte| *byte == b':')?;
-        let (name, secret) = (&pair[..at], &pair[at + 1..]);
-        let mut found = None;
-        for user in &self.users {
-            let named = is_same(name, user.username.as_bytes());
-            let proved = is_same(secret, user.secret.0.as_bytes());
-            if named & proved {
-                found = Some(user.username.clone());
-            }
-        }
-        found
+        self.users.proved(&pair[..at], &pair[at + 1..]).map(str::to_owned)
     }
+}
+
+/// A refusal where tokens are taken; `what` may stand in a header.
+fn unauthorized(what: &'static str, error: Option<&str>) -> Refusal {
+    let said = error.map(|error| format!(", error=\"{error}\", error_description=\"{what}\""));
+    let challenge = Some(format!("Bearer realm=\"reveille\"{}", said.unwrap_or_default()));
+    Refusal { status: 401, what: Cow::Borrowed(what), challenge }
+}
+
+/// The token in an Authorization header, if it is a bearer's.
+fn token_of(shown: &str) -> Option<&str> {
+    let (scheme, token) = shown.split_once(' ').unwrap_or((shown, ""));
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+}
+
+/// A token as a subprotocol: as it is, or once more in base64url.
+fn unwrapped(offered: &str) -> Cow<'_, str> {
+    if offered.contains('.') || offered.len() > 2 * MOST_TOKEN {
+        return Cow::Borrowed(offered);
+    }
+    let inside =
+        URL_SAFE_NO_PAD.decode(offered).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    inside.map_or(Cow::Borrowed(offered), Cow::Owned)
 }
 
 /// True for the name of an application: the last segment of a path.
@@ -178,13 +235,17 @@ pub(crate) fn refuse(refusal: &Refusal) -> (Response, String) {
         503 => put("Retry-After", "5"),
         _ => None,
     };
+    if let Some(challenge) = &refusal.challenge {
+        let challenge = HeaderValue::try_from(challenge.as_str());
+        headers.append("WWW-Authenticate", challenge.expect("what is wrong is said in ASCII"));
+    }
     headers.insert("Content-Length", HeaderValue::from(body.len()));
     (response, body)
 }
 
 #[cfg(test)]
 mod tests {
-    use reveille_gateway_core::config::Secret;
+    use reveille_gateway_core::config::{Secret, User};
 
     use super::*;
 
@@ -196,7 +257,7 @@ mod tests {
         };
         let origins = origins.iter().map(|&o| o.to_owned()).collect();
         let (default_app, tenancy) = ("phone".to_owned(), Tenancy::default());
-        Gate { default_app, origins, users: vec![user], tenancy }
+        Gate { default_app, origins, users: Credentials::new(&[user]), bearer: None, tenancy }
     }
 
     fn ask(gate: &Gate, path: &str, headers: &[(&str, &str)]) -> Result<Admitted, u16> {
@@ -205,7 +266,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let request = request.body(()).expect("a request");
-        gate.judge(&request).map_err(|refusal| refusal.status)
+        gate.judge(&request, Duration::ZERO).map_err(|refusal| refusal.status)
     }
 
     const PROTOCOL: (&str, &str) = ("Sec-WebSocket-Protocol", "chat, webrtc.oracle.com");

@@ -8,7 +8,9 @@
 #![warn(missing_docs)]
 
 mod admin;
+pub mod bearer;
 pub mod config;
+mod credentials;
 mod door;
 pub mod fabric;
 mod gateway;

@@ -33,7 +33,7 @@ pub(crate) async fn upgrade(
 ) -> Option<(WebSocketStream<BoxStream>, Admitted, Seat)> {
     let heard = within(&*world.host.clock, HEAD_LIMIT, hear(&mut stream));
     let judged = match world.unless_stopped(heard).await? {
-        Some(Ok(head)) => judge(&head?, gate),
+        Some(Ok(head)) => judge(&head?, gate, world.host.clock.now().wall),
         Some(Err(refusal)) => Err(refusal),
         None => Err(Refusal::new(408, "the head took too long; end it with CRLF CRLF within 5 s")),
     };
@@ -96,10 +96,10 @@ async fn hear(stream: &mut BoxStream) -> Result<Option<Vec<u8>>, Refusal> {
     }
 }
 
-fn judge(heard: &[u8], gate: &Gate) -> Result<(Admitted, Response), Refusal> {
+fn judge(heard: &[u8], gate: &Gate, now: Duration) -> Result<(Admitted, Response), Refusal> {
     let length = head::end(heard)?.unwrap_or(heard.len());
     let (request, response) = head::read(&heard[..length], |uri| gate.is_served(uri))?;
-    let admitted = gate.judge(&request)?;
+    let admitted = gate.judge(&request, now)?;
     if length < heard.len() {
         let what = format!("offset {length}: bytes behind the head; wait for 101 (RFC 6455 4.1)");
         return Err(Refusal::new(400, what));

@@ -151,9 +151,7 @@ impl Node {
             let ids = live.into_iter().map(|entry| entry.session.record.id.clone());
             return Target::Sessions(ids.collect());
         }
-        let is_it = |aor: &str| aor.split_once('@').is_some_and(|(name, _)| name == user);
-        let known = self.config.users.iter().any(|known| is_it(&known.aor));
-        if known { Target::Absent } else { Target::Unknown }
+        if self.config.users.is_called(&user) { Target::Absent } else { Target::Unknown }
     }
 
     fn is_own_address(&self, host: &str, port: Option<u16>) -> bool {

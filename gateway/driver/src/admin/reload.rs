@@ -60,6 +60,9 @@ const PLAIN: &[Key] = keys! {
     live "websocket.close-wait" core.close_wait_ms;
     restart "fabric.engine" fabric.engine;
     restart "fabric.path" fabric.path;
+    restart "fabric.keys" fabric.sealing.keys;
+    restart "fabric.clear" fabric.sealing.clear;
+    live "bearer" bearer;
     live "push.connect-limit" push.connect_limit;
     live "push.request-limit" push.request_limit;
     live "push.most-in-flight" push.most_in_flight;
@@ -164,7 +167,8 @@ pub(crate) fn is_live(key: &str) -> bool {
 fn table_of(key: &str) -> &str {
     match key.split_once('.') {
         Some((
-            table @ ("registrar" | "user" | "application" | "limits" | "tenant" | "header"),
+            table @ ("registrar" | "user" | "application" | "limits" | "tenant" | "header"
+            | "bearer"),
             _,
         )) => table,
         Some(("admin", "token-env" | "token-file")) => "admin.token",

@@ -5,8 +5,7 @@ use reveille_gateway_core::headers::fault;
 use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
-use super::{ConfigError, Secrets, Settings, place, provider};
-use crate::fabric::{ENGINES, FabricSettings};
+use super::{ConfigError, Secrets, Settings, bearer, fabric, place, provider};
 use crate::push::{self, PROVIDERS, PushSettings};
 
 /// Gathers errors with their places.
@@ -101,10 +100,11 @@ pub(super) fn settings(
         origins: web.origins.clone(),
         most_sockets: web.most_sockets,
         most_sockets_per_ip: web.most_sockets_per_ip,
-        fabric: fabric(&mut review, &file.fabric),
+        fabric: fabric::settings(&mut review, &file.fabric, secrets),
         push: push(&mut review, file, secrets),
         admin: file.admin.as_ref().and_then(|it| super::admin::settings(&mut review, it, secrets)),
         source: None,
+        bearer: file.bearer.as_ref().and_then(|it| bearer::settings(&mut review, it, secrets)),
         core,
     };
     let mut errors = review.errors;
@@ -279,8 +279,8 @@ fn registrar(review: &mut Review<'_>, written: &file::Registrar) -> core::Regist
     }
 }
 
-fn users(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> Vec<core::User> {
-    let mut users: Vec<core::User> = Vec::new();
+fn users(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> core::Users {
+    let mut users = core::Users::default();
     // Domains that are complained of themselves say nothing about users.
     let domains_hold = file.node.domains.iter().all(|domain| is_host(domain));
     let is_ours = |domain: &str| file.node.domains.iter().any(|it| it.eq_ignore_ascii_case(domain));
@@ -305,7 +305,7 @@ fn users(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> Vec<cor
                 "a username has at least one character and no colon",
             );
         }
-        if users.iter().any(|other| other.username == user.username) {
+        if users.named(&user.username).is_some() {
             review.fault("user", nth, "username", "this username stands twice; write each once");
         }
         let ways = [&user.secret, &user.secret_env, &user.secret_file];
@@ -341,7 +341,7 @@ pub(super) fn secret_of(
     Ok(secret)
 }
 
-fn read_secret(
+pub(super) fn read_secret(
     [value, env, file]: [&Option<String>; 3],
     secrets: &Secrets<'_>,
 ) -> Result<Option<Secret>, (Option<&'static str>, String)> {
@@ -363,23 +363,6 @@ fn read_secret(
             }
         },
         _ => Err((None, "the secret is given by more than one way; write one of them".to_owned())),
-    }
-}
-
-fn fabric(review: &mut Review<'_>, written: &file::Fabric) -> FabricSettings {
-    if !ENGINES.iter().any(|(name, _)| *name == written.engine) {
-        let names: Vec<_> = ENGINES.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-        let what = format!("no engine `{}`; write one of: {}", written.engine, names.join(", "));
-        review.fault("fabric", 0, "engine", what);
-    }
-    if written.engine == "redb" && written.path.is_empty() {
-        let what = "no file; write a path like \"reveille.redb\"";
-        review.fault("fabric", 0, "path", what);
-    }
-    FabricSettings {
-        engine: written.engine.clone(),
-        path: written.path.clone(),
-        ..FabricSettings::default()
     }
 }
 

@@ -64,6 +64,12 @@ close-wait = "5s"
 engine = "redb"
 # The file of "redb".
 path = "reveille.redb"
+# What seals the records in that file: the first key seals, all open. None: the key in the file
+# that is named like the database with .key behind, made at the first start.
+# keys = [{ id = "2026-11", file = "/etc/reveille/2026-11.key" }, { id = "2026-05", env = "OLD_KEY" }]
+keys = []
+# Without keys: write records in clear. With keys: take records in clear as well, and seal them.
+clear = false
 
 [push]
 # How long connecting to a push service, and a request to it, may take.
@@ -142,6 +148,16 @@ acknowledge-after = "1s"
 #transport = "udp"
 # How long a binding shall live.
 #expires = "1h"
+
+# Tokens (JWT) that apps may show as bearer, in place of name and secret; without this section, none.
+#[bearer]
+# What their claims iss and aud must say; sub is a username. An open socket outlives its token.
+#issuer = "https://id.example.com"
+#audience = "reveille"
+# How they are signed: "ES256", and key-file is the public key in PEM; or "HS256", and secret-file or
+# secret-env gives the secret.
+#algorithm = "ES256"
+#key-file = "/etc/reveille/bearer.pem"
 
 # What all applications may use together; what is not written is not limited. The same keys may stand
 # in [tenant.limits] below a [[tenant]], and in [application.limits] below an [[application]].

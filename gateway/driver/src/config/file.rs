@@ -16,6 +16,7 @@ pub struct File {
     pub(super) limits: Limits,
     pub(super) tenant: Vec<Tenant>,
     pub(super) registrar: Option<Registrar>,
+    pub(super) bearer: Option<Bearer>,
     pub(super) call: Call,
     pub(super) message: Message,
     pub(super) session: Session,
@@ -123,7 +124,22 @@ section!(WebSocket {
     busy_limit: Span = Span(core().idle_limit_ms.1),
     close_wait: Span = Span(core().close_wait_ms),
 });
-section!(Fabric { engine: String = "redb".to_owned(), path: String = "reveille.redb".to_owned() });
+section!(Fabric {
+    engine: String = "redb".to_owned(),
+    path: String = "reveille.redb".to_owned(),
+    keys: Vec<FabricKey> = Vec::new(),
+    clear: bool = false,
+});
+
+/// A key that seals records, by one of two ways.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct FabricKey {
+    pub(super) id: String,
+    pub(super) file: Option<String>,
+    pub(super) env: Option<String>,
+}
+
 section!(Push {
     connect_limit: Span = Span(3_000),
     request_limit: Span = Span(5_000),
@@ -194,6 +210,17 @@ pub(super) struct Admin {
     pub(super) token_file: Option<String>,
     pub(super) certificate_file: Option<String>,
     pub(super) key_file: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Bearer {
+    pub(super) issuer: String,
+    pub(super) audience: String,
+    pub(super) algorithm: String,
+    pub(super) key_file: Option<String>,
+    pub(super) secret_file: Option<String>,
+    pub(super) secret_env: Option<String>,
 }
 
 fn udp() -> String {

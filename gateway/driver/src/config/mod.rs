@@ -1,8 +1,10 @@
 //! What the operator decides: a TOML file, read whole and refused with every error at once.
 
 mod admin;
+mod bearer;
 mod check;
 mod example;
+mod fabric;
 mod file;
 mod parse;
 mod place;
@@ -23,6 +25,7 @@ pub use file::File;
 pub use source::Source;
 
 use crate::admin::AdminSettings;
+use crate::bearer::Bearer;
 use crate::fabric::FabricSettings;
 use crate::push::PushSettings;
 
@@ -41,6 +44,8 @@ pub struct Settings {
     pub default_app: String,
     /// Origins that may connect; empty: all.
     pub origins: Vec<String>,
+    /// Whose tokens are taken beside names and secrets.
+    pub bearer: Option<Bearer>,
     /// WebSockets in all.
     pub most_sockets: usize,
     /// WebSockets from one address.
@@ -68,6 +73,7 @@ impl Settings {
             websocket: Some(any()),
             default_app: "phone".to_owned(),
             origins: Vec::new(),
+            bearer: None,
             most_sockets: 100_000,
             most_sockets_per_ip: 10_000,
             fabric: FabricSettings { engine: "memory".to_owned(), ..FabricSettings::default() },

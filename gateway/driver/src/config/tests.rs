@@ -9,7 +9,9 @@ pub(crate) fn load(text: &str) -> Result<Settings, Vec<ConfigError>> {
     let environment = |name: &str| (name != "UNSET").then(|| "from-env".to_owned());
     let file = |path: &str| match path {
         "/missing" => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
+        "/etc/reveille/2026-11.key" => Ok(format!("{}=\n", "E".repeat(43))),
         "/etc/reveille/push-ca.pem" | "/etc/reveille/admin.crt" => Ok(keys::CERTIFICATE.to_owned()),
+        "/etc/reveille/bearer.pem" => Ok(keys::P256_PUBLIC.to_owned()),
         "/etc/reveille/apns.p8" | "/etc/reveille/vapid.pem" | "/etc/reveille/admin.key" => {
             Ok(keys::P256.to_owned())
         }
@@ -501,4 +503,69 @@ fn the_operators_port_is_judged() {
     let open = "[admin]\nlisten = \"0.0.0.0:8090\"\ntoken-file = \"/etc/reveille/admin.token\"\n";
     let settings = load(open).expect("sound");
     assert!(!format!("{settings:?}").contains("a-token"), "the token is never shown");
+}
+
+#[test]
+fn keys_of_the_fabric_are_read_in_order_and_refused_by_id() {
+    let fabric = |keys: &str| load(&format!("[fabric]\npath = \"f\"\nkeys = [{keys}]\n"));
+    let key = |id: &str| format!("{{ id = \"{id}\", file = \"/etc/reveille/2026-11.key\" }}");
+    let sound = fabric(&format!("{}, {}", key("new"), key("old"))).expect("two keys");
+    let ids: Vec<_> = sound.fabric.sealing.keys.iter().map(crate::fabric::SealKey::id).collect();
+    assert_eq!(ids, ["new", "old"]);
+    assert!(!format!("{sound:?}").contains("[16, "), "no key is shown");
+    for (keys, begin) in [
+        (format!("{}, {}", key("a"), key("a")), "`a` stands twice; give each key an id of its"),
+        (key("a b"), "`a b`: no id of a key; write 1 to 32 letters"),
+        ("{ id = \"a\" }".to_owned(), "`a`: a key stands elsewhere; write file, the path"),
+        ("{ id = \"a\", file = \"/missing\" }".to_owned(), "`a`: `/missing`: entity not found"),
+        ("{ id = \"a\", env = \"UNSET\" }".to_owned(), "`a`: the environment variable `UNSET`"),
+        ("{ id = \"a\", env = \"KEY\" }".to_owned(), "`a`: no key; write 32 bytes in base64"),
+        (vec![key("a"); 17].join(", "), "more than 16 keys; take out those that seal nothing"),
+    ] {
+        let said = fabric(&keys).expect_err(&keys)[0].to_string();
+        assert!(said.starts_with(&format!("gateway.toml:3: fabric.keys: {begin}")), "{said}");
+    }
+}
+
+#[test]
+fn whose_tokens_are_taken_is_read_and_refused_by_key() {
+    let text = |more: &str| format!("[bearer]\nissuer = \"i\"\naudience = \"a\"\n{more}\n");
+    let es256 = "algorithm = \"ES256\"\nkey-file = \"/etc/reveille/bearer.pem\"";
+    let bearer = load(&text(es256)).expect("sound").bearer.expect("tokens are taken");
+    assert_eq!((bearer.issuer.as_str(), bearer.audience.as_str()), ("i", "a"));
+    for (more, wanted) in [
+        ("algorithm = \"none\"", "4: bearer.algorithm: `none` is no algorithm here; write"),
+        ("algorithm = \"ES256\"", "1: bearer.key-file: ES256 needs it; write the path"),
+        (
+            "algorithm = \"ES256\"\nkey-file = \"/etc/reveille/vapid.pem\"",
+            "5: bearer.key-file: no public key of P-256; write one in PEM",
+        ),
+        (
+            "algorithm = \"ES256\"\nkey-file = \"/missing\"",
+            "5: bearer.key-file: `/missing`: entity not found; write the path",
+        ),
+        (
+            "algorithm = \"ES256\"\nsecret-env = \"X\"",
+            "4: bearer.algorithm: ES256 has a public key and no secret; leave",
+        ),
+        ("algorithm = \"HS256\"", "1: bearer.secret-file: HS256 needs it; write the path"),
+        (
+            "algorithm = \"HS256\"\nsecret-env = \"X\"",
+            "5: bearer.secret-env: the secret is too short (RFC 7518 3.2); write at least 32",
+        ),
+        (
+            "algorithm = \"HS256\"\nsecret-env = \"UNSET\"",
+            "5: bearer.secret-env: the environment variable `UNSET` is not set",
+        ),
+        (
+            "algorithm = \"HS256\"\nkey-file = \"/etc/reveille/bearer.pem\"",
+            "5: bearer.key-file: HS256 has a secret and no public key; write",
+        ),
+    ] {
+        assert_faults(&text(more), &[wanted]);
+    }
+    assert_faults(
+        &text(es256).replace("\"i\"", "\"\"").replace("\"a\"", "\"\""),
+        &["2: bearer.issuer: it is empty; write", "3: bearer.audience: it is empty; write"],
+    );
 }

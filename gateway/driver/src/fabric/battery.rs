@@ -6,21 +6,28 @@ use reveille_gateway_core::record::{
     Standing, VERSION,
 };
 
-use super::{CommitResult, ENGINES, Fabric, FabricSettings, Records, open};
+use super::seal::test_key;
+use super::{CommitResult, ENGINES, Fabric, FabricSettings, Records, Sealing, open};
 
-/// Runs a test on every engine; `reopen` closes the fabric and opens it on what it left.
+/// Runs a test on every engine, however it seals; `reopen` closes the fabric and opens it on what it
+/// left.
 fn on_every_engine(test: impl Fn(&str, &mut dyn FnMut() -> Box<dyn Fabric>)) {
     let host = reveille_host::real::host();
+    let beside = Sealing::default();
+    let keys = Sealing { keys: vec![test_key("a", 1), test_key("b", 2)], clear: false };
+    let clear = Sealing { keys: Vec::new(), clear: true };
     for (name, _) in ENGINES {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("fabric").to_string_lossy().into_owned();
-        let engine = (*name).to_owned();
-        let settings = FabricSettings { engine, path, ..FabricSettings::default() };
-        test(name, &mut || open(&settings, &host).expect(name));
+        for sealing in [&beside, &keys, &clear] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("fabric").to_string_lossy().into_owned();
+            let (engine, sealing) = ((*name).to_owned(), sealing.clone());
+            let settings = FabricSettings { engine, path, sealing, ..FabricSettings::default() };
+            test(&format!("{name}, {settings:?}"), &mut || open(&settings, &host).expect(name));
+        }
     }
 }
 
-fn session(name: &str, epoch: u64) -> SessionRecord {
+pub(super) fn session(name: &str, epoch: u64) -> SessionRecord {
     SessionRecord {
         version: VERSION,
         id: SessionId(name.to_owned()),
@@ -45,7 +52,7 @@ fn session(name: &str, epoch: u64) -> SessionRecord {
     }
 }
 
-fn call(of: &str, subsession: &str, arrival: u64) -> CallRecord {
+pub(super) fn call(of: &str, subsession: &str, arrival: u64) -> CallRecord {
     CallRecord {
         version: VERSION,
         session: SessionId(of.to_owned()),
@@ -63,7 +70,7 @@ fn call(of: &str, subsession: &str, arrival: u64) -> CallRecord {
     }
 }
 
-fn message(of: &str, subsession: &str, arrival: u64) -> MessageRecord {
+pub(super) fn message(of: &str, subsession: &str, arrival: u64) -> MessageRecord {
     MessageRecord {
         version: VERSION,
         session: SessionId(of.to_owned()),
@@ -88,7 +95,7 @@ fn udp() -> Flow {
     }
 }
 
-fn commit(of: &str, token: u64, epoch: u64, changes: Vec<Change>) -> Commit {
+pub(super) fn commit(of: &str, token: u64, epoch: u64, changes: Vec<Change>) -> Commit {
     Commit { session: SessionId(of.to_owned()), token, epoch, changes, urgent: false }
 }
 

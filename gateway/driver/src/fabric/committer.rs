@@ -8,6 +8,7 @@ use reveille_gateway_core::record::SessionId;
 use reveille_trace::{Draft, Kind};
 use tokio::sync::{mpsc, oneshot};
 
+use super::reseal::Pass;
 use super::{CommitResult, Fabric, FabricError};
 use crate::world::{Event, World};
 
@@ -33,12 +34,23 @@ pub(crate) fn start(
 }
 
 async fn run(world: World, fabric: Box<dyn Fabric>, mut queued: mpsc::Receiver<Commit>) {
+    let mut pass = Pass::new(&world, fabric.stale());
     let fabric = Arc::new(Mutex::new(fabric));
     let mut backlog = VecDeque::new();
     loop {
         if backlog.is_empty() {
-            let Some(first) = queued.recv().await else { return };
-            backlog.push_back(first);
+            match pass.unless_due(&world, queued.recv()).await {
+                Some(Some(first)) => backlog.push_back(first),
+                Some(None) => return,
+                None => {}
+            }
+        }
+        if let Err(error) = pass.step(&world, &fabric, !backlog.is_empty()).await {
+            fail(&world, &error).await;
+            return;
+        }
+        if backlog.is_empty() {
+            continue;
         }
         while backlog.len() < queued.max_capacity()
             && let Ok(next) = queued.try_recv()
@@ -55,16 +67,23 @@ async fn run(world: World, fabric: Box<dyn Fabric>, mut queued: mpsc::Receiver<C
         let event = match done {
             Ok(answers) => Event::Committed { commits, answers },
             Err(error) => {
-                tracing::error!(%error, "the fabric cannot say what is durable");
-                world.note(|| Draft::new(Kind::StoreFailed).with("what", error.to_string()));
-                Event::Failed(format!("fabric: {error}; restart to recover"))
+                fail(&world, &error).await;
+                return;
             }
         };
-        let failed = matches!(event, Event::Failed(_));
-        if !world.tell(event).await || failed {
+        if !world.tell(event).await {
             return;
         }
     }
+}
+
+/// The gateway cannot go on.
+async fn fail(world: &World, error: &FabricError) {
+    tracing::error!(%error, "the fabric cannot say what is durable");
+    world.note(|| Draft::new(Kind::StoreFailed).with("what", error.to_string()));
+    // False only if the loop is gone already.
+    let _heard: bool =
+        world.tell(Event::Failed(format!("fabric: {error}; restart to recover"))).await;
 }
 
 /// One batch on a thread that may block; the answers, one for each session.
@@ -73,18 +92,30 @@ async fn commit(
     fabric: &Arc<Mutex<Box<dyn Fabric>>>,
     batch: Vec<Commit>,
 ) -> Result<Vec<Input>, FabricError> {
+    let work = move |fabric: &mut dyn Fabric| {
+        let results = fabric.commit(&batch);
+        results.map(|results| answers(&batch, &results))
+    };
+    blocking(world, fabric, work).await
+}
+
+/// Work of the fabric on a thread that may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    world: &World,
+    fabric: &Arc<Mutex<Box<dyn Fabric>>>,
+    work: impl FnOnce(&mut dyn Fabric) -> Result<T, FabricError> + Send + 'static,
+) -> Result<T, FabricError> {
     let slot = Arc::new(Mutex::new(None));
     let work = {
         let (slot, fabric) = (Arc::clone(&slot), Arc::clone(fabric));
         move || {
-            let results = fabric.lock().unwrap_or_else(PoisonError::into_inner).commit(&batch);
-            let answers = results.map(|results| answers(&batch, &results));
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(answers);
+            let done = work(&mut **fabric.lock().unwrap_or_else(PoisonError::into_inner));
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
         }
     };
     world.host.tasks.blocking(Box::new(work)).await;
     let done = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    done.unwrap_or_else(|| Err(FabricError::new("the commit broke off")))
+    done.unwrap_or_else(|| Err(FabricError::new("its work broke off")))
 }
 
 /// The next batch: first what somebody waits for, with all of the same session that came before

@@ -6,12 +6,15 @@ mod battery;
 mod committer;
 pub mod memory;
 mod redb;
+mod reseal;
+mod seal;
 
 use reveille_gateway_core::io::Commit;
 use reveille_gateway_core::record::{CallRecord, MessageRecord, SessionRecord};
 use reveille_host::Host;
 
 pub(crate) use committer::start;
+pub use seal::{SealKey, Sealing};
 
 /// What the fabric did with a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +68,20 @@ pub trait Fabric: Send {
     /// # Errors
     /// Whether the batch is durable is unknown.
     fn commit(&mut self, batch: &[Commit]) -> Result<Vec<CommitResult>, FabricError>;
+
+    /// How many of the records that were loaded another key than the first has sealed, and that
+    /// [`reseal`](Self::reseal) has not looked at.
+    fn stale(&self) -> usize {
+        0
+    }
+
+    /// Seals so many of them anew at most, all or none.
+    ///
+    /// # Errors
+    /// Whether they are sealed anew is unknown.
+    fn reseal(&mut self, _most: usize) -> Result<(), FabricError> {
+        Ok(())
+    }
 }
 
 /// What an engine needs to open.
@@ -74,6 +91,8 @@ pub struct FabricSettings {
     pub engine: String,
     /// The file of an embedded engine.
     pub path: String,
+    /// How an embedded engine seals its records.
+    pub sealing: Sealing,
     /// What the memory engine holds: a clone kept by a test outlives the gateway.
     pub memory: memory::Memory,
 }

@@ -6,12 +6,14 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use redb::{
-    Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction,
+    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata as _, StorageBackend,
+    TableDefinition, TableError, WriteTransaction,
 };
 use reveille_gateway_core::io::{Change, Commit};
 use reveille_gateway_core::record::{BadRecord, CallRecord, MessageRecord, SessionRecord};
 use reveille_host::{DiskFile, Host};
 
+use super::seal::{Place, Sealer, beside, choose};
 use super::{CommitResult, Fabric, FabricError, FabricSettings, Records};
 
 /// Session records by id.
@@ -22,6 +24,11 @@ const CALLS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("ca
 const MESSAGES: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("messages");
 /// The highest epoch seen, by session id.
 const EPOCHS: TableDefinition<'_, &str, u64> = TableDefinition::new("epochs");
+
+/// What a record is called where it is sealed; never changed, or nothing opens.
+const SESSION: &str = "session";
+const CALL: &str = "call";
+const MESSAGE: &str = "message";
 
 /// Records are small and read once, at the start: a large cache would only cost memory.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
@@ -39,7 +46,27 @@ pub(super) fn open(settings: &FabricSettings, host: &Host) -> Result<Box<dyn Fab
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(File(file))
         .map_err(|error| FabricError::new(format!("{path} is no usable database: {error}")))?;
-    Ok(Box::new(Redb { database }))
+    let holds = holds_records(&database)?;
+    let keys = choose(&settings.sealing, || beside(host, path, holds))?;
+    let sealer = Sealer::new(keys, settings.sealing.clear, Arc::clone(&host.entropy));
+    Ok(Box::new(Redb { database, sealer, stale: Vec::new() }))
+}
+
+/// True if anything is on record; a new file has no tables.
+fn holds_records(database: &Database) -> Result<bool, FabricError> {
+    let read = database.begin_read().map_err(unknown)?;
+    let sessions = read.open_table(SESSIONS).and_then(|table| Ok(table.is_empty()?));
+    let calls = read.open_table(CALLS).and_then(|table| Ok(table.is_empty()?));
+    let messages = read.open_table(MESSAGES).and_then(|table| Ok(table.is_empty()?));
+    let mut holds = false;
+    for is_empty in [sessions, calls, messages] {
+        holds |= match is_empty {
+            Ok(is_empty) => !is_empty,
+            Err(TableError::TableDoesNotExist(_)) => false,
+            Err(error) => return Err(unknown(error)),
+        };
+    }
+    Ok(holds)
 }
 
 /// Redb writes the first bytes of a new file last. A file that begins with zeros is one whose
@@ -57,6 +84,26 @@ fn begin_anew_if_never_begun(file: &dyn DiskFile) -> io::Result<()> {
 
 struct Redb {
     database: Database,
+    sealer: Sealer,
+    /// Rows that another key than the first had sealed when they were read.
+    stale: Vec<Row>,
+}
+
+/// The row of a record: table, session id and subsession id.
+struct Row(&'static str, String, String);
+
+impl Row {
+    fn of(place: Place<'_>) -> Self {
+        Self(place.kind, place.session.to_owned(), place.subsession.to_owned())
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { kind: self.0, session: &self.1, subsession: &self.2 }
+    }
+}
+
+const fn place<'a>(kind: &'static str, session: &'a str, subsession: &'a str) -> Place<'a> {
+    Place { kind, session, subsession }
 }
 
 /// The host's file as redb wants it.
@@ -97,27 +144,33 @@ impl Fabric for Redb {
     fn load(&mut self) -> Result<Records, FabricError> {
         // Opening the tables for writing makes them: a new file has none.
         let begin = self.database.begin_write().map_err(unknown)?;
-        Tables::open(&begin)?;
+        Tables::open(&begin, &mut self.sealer)?;
         begin.commit().map_err(unknown)?;
         let read = self.database.begin_read().map_err(unknown)?;
+        let mut opening = Opening { sealer: &mut self.sealer, stale: Vec::new() };
         let mut sessions = Vec::new();
         for row in read.open_table(SESSIONS).map_err(unknown)?.iter().map_err(unknown)? {
-            let (_, bytes) = row.map_err(unknown)?;
-            let record = SessionRecord::decode(bytes.value());
-            sessions.push(record.map_err(|bad| unreadable(&bad))?);
+            let (key, bytes) = row.map_err(unknown)?;
+            let bytes = opening.open(place(SESSION, key.value(), ""), bytes.value())?;
+            sessions.push(SessionRecord::decode(&bytes).map_err(|bad| unreadable(&bad))?);
         }
         let mut calls = Vec::new();
         for row in read.open_table(CALLS).map_err(unknown)?.iter().map_err(unknown)? {
-            let (_, bytes) = row.map_err(unknown)?;
-            calls.push(CallRecord::decode(bytes.value()).map_err(|bad| unreadable(&bad))?);
+            let (key, bytes) = row.map_err(unknown)?;
+            let (session, subsession) = key.value();
+            let bytes = opening.open(place(CALL, session, subsession), bytes.value())?;
+            calls.push(CallRecord::decode(&bytes).map_err(|bad| unreadable(&bad))?);
         }
         calls.sort_by(|a, b| (&a.session, a.arrival).cmp(&(&b.session, b.arrival)));
         let mut messages = Vec::new();
         for row in read.open_table(MESSAGES).map_err(unknown)?.iter().map_err(unknown)? {
-            let (_, bytes) = row.map_err(unknown)?;
-            messages.push(MessageRecord::decode(bytes.value()).map_err(|bad| unreadable(&bad))?);
+            let (key, bytes) = row.map_err(unknown)?;
+            let (session, subsession) = key.value();
+            let bytes = opening.open(place(MESSAGE, session, subsession), bytes.value())?;
+            messages.push(MessageRecord::decode(&bytes).map_err(|bad| unreadable(&bad))?);
         }
         messages.sort_by(|a, b| (&a.session, a.arrival).cmp(&(&b.session, b.arrival)));
+        self.stale = opening.stale;
         Ok(Records { sessions, calls, messages })
     }
 
@@ -125,7 +178,7 @@ impl Fabric for Redb {
         let begin = self.database.begin_write().map_err(unknown)?;
         let mut results = Vec::with_capacity(batch.len());
         {
-            let mut tables = Tables::open(&begin)?;
+            let mut tables = Tables::open(&begin, &mut self.sealer)?;
             for commit in batch {
                 results.push(tables.apply(commit).map_err(unknown)?);
             }
@@ -133,12 +186,44 @@ impl Fabric for Redb {
         begin.commit().map_err(unknown)?;
         Ok(results)
     }
+
+    fn stale(&self) -> usize {
+        self.stale.len()
+    }
+
+    fn reseal(&mut self, most: usize) -> Result<(), FabricError> {
+        let rows = self.stale.split_off(self.stale.len().saturating_sub(most));
+        let begin = self.database.begin_write().map_err(unknown)?;
+        {
+            let mut tables = Tables::open(&begin, &mut self.sealer)?;
+            for row in &rows {
+                tables.reseal(row.place())?;
+            }
+        }
+        begin.commit().map_err(unknown)
+    }
+}
+
+/// Opens records, and notes which of them another key than the first has sealed.
+struct Opening<'a> {
+    sealer: &'a mut Sealer,
+    stale: Vec<Row>,
+}
+
+impl Opening<'_> {
+    fn open(&mut self, place: Place<'_>, bytes: &[u8]) -> Result<Vec<u8>, FabricError> {
+        if self.sealer.is_stale(bytes) {
+            self.stale.push(Row::of(place));
+        }
+        self.sealer.open(place, bytes)
+    }
 }
 
 /// A table of what belongs to a session, by session id and subsession id.
 type Owned<'a> = redb::Table<'a, (&'static str, &'static str), &'static [u8]>;
 
 struct Tables<'a> {
+    sealer: &'a mut Sealer,
     sessions: redb::Table<'a, &'static str, &'static [u8]>,
     calls: Owned<'a>,
     messages: Owned<'a>,
@@ -146,8 +231,12 @@ struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
-    fn open(transaction: &'a WriteTransaction) -> Result<Self, FabricError> {
+    fn open(
+        transaction: &'a WriteTransaction,
+        sealer: &'a mut Sealer,
+    ) -> Result<Self, FabricError> {
         Ok(Self {
+            sealer,
             sessions: transaction.open_table(SESSIONS).map_err(unknown)?,
             calls: transaction.open_table(CALLS).map_err(unknown)?,
             messages: transaction.open_table(MESSAGES).map_err(unknown)?,
@@ -167,19 +256,22 @@ impl<'a> Tables<'a> {
         for change in &commit.changes {
             match change {
                 Change::PutSession(record) => {
-                    self.sessions.insert(session, record.encode().as_slice())?;
+                    let bytes = self.sealer.seal(place(SESSION, session, ""), &record.encode());
+                    self.sessions.insert(session, bytes.as_slice())?;
                 }
                 Change::DropSession => self.drop_session(session)?,
                 Change::PutCall(record) => {
                     let key = (session, record.subsession.as_str());
-                    self.calls.insert(key, record.encode().as_slice())?;
+                    let bytes = self.sealer.seal(place(CALL, key.0, key.1), &record.encode());
+                    self.calls.insert(key, bytes.as_slice())?;
                 }
                 Change::DropCall { subsession } => {
                     self.calls.remove((session, subsession.as_str()))?;
                 }
                 Change::PutMessage(record) => {
                     let key = (session, record.subsession.as_str());
-                    self.messages.insert(key, record.encode().as_slice())?;
+                    let bytes = self.sealer.seal(place(MESSAGE, key.0, key.1), &record.encode());
+                    self.messages.insert(key, bytes.as_slice())?;
                 }
                 Change::DropMessage { subsession } => {
                     self.messages.remove((session, subsession.as_str()))?;
@@ -187,6 +279,26 @@ impl<'a> Tables<'a> {
             }
         }
         Ok(CommitResult::Stored)
+    }
+
+    /// Seals a row anew, if it is still there and nobody has written it meanwhile.
+    fn reseal(&mut self, place: Place<'_>) -> Result<(), FabricError> {
+        let key = (place.session, place.subsession);
+        let found = match place.kind {
+            CALL => self.calls.get(key),
+            MESSAGE => self.messages.get(key),
+            _ => self.sessions.get(place.session),
+        };
+        let found = found.map_err(unknown)?.map(|bytes| bytes.value().to_vec());
+        let Some(old) = found.filter(|bytes| self.sealer.is_stale(bytes)) else { return Ok(()) };
+        let record = self.sealer.open(place, &old)?;
+        let anew = self.sealer.seal(place, &record);
+        let put = match place.kind {
+            CALL => self.calls.insert(key, anew.as_slice()).map(drop),
+            MESSAGE => self.messages.insert(key, anew.as_slice()).map(drop),
+            _ => self.sessions.insert(place.session, anew.as_slice()).map(drop),
+        };
+        put.map_err(unknown)
     }
 
     fn drop_session(&mut self, session: &str) -> Result<(), redb::StorageError> {

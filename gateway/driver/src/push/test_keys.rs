@@ -12,3 +12,6 @@ pub(crate) fn service_account(token_uri: &str) -> String {
     });
     account.to_string()
 }
+
+/// The public half of the P-256 key.
+pub(crate) const P256_PUBLIC: &str = include_str!("../../tests/keys/p256-public.pem");
