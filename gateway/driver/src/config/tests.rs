@@ -47,6 +47,14 @@ fn what_the_example_comments_out_parses_as_well() {
     assert_eq!(settings.core.registrar.expect("a registrar").expires_s, 3_600);
 }
 
+fn each_is_refused(table: &[(&str, &str)]) {
+    for (text, begin) in table {
+        let errors = load(text).expect_err(text);
+        let said = errors[0].to_string();
+        assert!(said.starts_with(begin), "{text:?} gives\n  {said}\nnot\n  {begin}");
+    }
+}
+
 #[test]
 fn every_error_names_line_key_and_remedy() {
     let user = "[[user]]\naor = \"a@example.com\"\nusername = \"a\"\nsecret = \"x\"\n";
@@ -134,11 +142,7 @@ fn every_error_names_line_key_and_remedy() {
             "gateway.toml:1: application.url: webhook needs it; write one like",
         ),
     ];
-    for (text, begin) in table {
-        let errors = load(text).expect_err(text);
-        let said = errors[0].to_string();
-        assert!(said.starts_with(begin), "{text:?} gives\n  {said}\nnot\n  {begin}");
-    }
+    each_is_refused(table);
     let twice = load(&format!("{user}{user}")).expect_err("one name twice");
     assert_eq!((twice[0].line, twice[0].key.as_str()), (7, "user.username"));
 }
