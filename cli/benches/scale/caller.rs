@@ -1,23 +1,27 @@
 //! The callers: one UDP socket, a call for each Call-ID.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
 
 const SDP: &str = "v=0\r\no=a 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n";
 
+/// RFC 3261, Appendix A.
+const T1: Duration = Duration::from_millis(500);
+const T2: Duration = Duration::from_secs(4);
+
 /// What became of a call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outcome {
     pub(crate) status: u16,
     /// From INVITE to the final response.
-    pub(crate) answered: std::time::Duration,
+    pub(crate) answered: Duration,
     /// From INVITE to 100.
-    pub(crate) trying: std::time::Duration,
+    pub(crate) trying: Duration,
 }
 
 struct Call {
@@ -25,6 +29,8 @@ struct Call {
     begun: Instant,
     trying: Option<Instant>,
     outcome: Option<Outcome>,
+    /// The gateway's tag, once a BYE was sent.
+    tag: Option<String>,
     done: oneshot::Sender<Outcome>,
 }
 
@@ -34,6 +40,8 @@ pub(crate) struct Caller {
     local: String,
     calls: RefCell<BTreeMap<String, Call>>,
     placed: RefCell<u64>,
+    /// INVITEs that were sent again.
+    pub(crate) repeated: Cell<u64>,
 }
 
 impl Caller {
@@ -46,6 +54,7 @@ impl Caller {
             local,
             calls: RefCell::default(),
             placed: RefCell::new(0),
+            repeated: Cell::new(0),
         });
         tokio::task::spawn_local(Rc::clone(&caller).hear());
         caller
@@ -64,12 +73,40 @@ impl Caller {
             begun: Instant::now(),
             trying: None,
             outcome: None,
+            tag: None,
             done,
         };
         let id = format!("c{number}");
         self.calls.borrow_mut().insert(id.clone(), call);
         self.send("INVITE", &id, user, "", 1, SDP).await;
-        outcome.await.ok()
+        self.until_over(&id, user, outcome).await
+    }
+
+    /// Repeats what was not answered at T1 doubling to T2, as a caller over UDP does.
+    async fn until_over(
+        &self,
+        id: &str,
+        user: &str,
+        mut outcome: oneshot::Receiver<Outcome>,
+    ) -> Option<Outcome> {
+        let mut wait = T1;
+        loop {
+            match tokio::time::timeout(wait, &mut outcome).await {
+                Ok(outcome) => return outcome.ok(),
+                Err(_late) => wait = (wait * 2).min(T2),
+            }
+            let (heard, hung_up) = {
+                let calls = self.calls.borrow();
+                let call = calls.get(id)?;
+                (call.trying.is_some() || call.outcome.is_some(), call.tag.clone())
+            };
+            match hung_up {
+                Some(tag) => self.send("BYE", id, user, &tag, 2, "").await,
+                None if !heard => self.send("INVITE", id, user, "", 1, SDP).await,
+                None => {}
+            }
+            self.repeated.set(self.repeated.get() + u64::from(!heard));
+        }
     }
 
     async fn send(&self, method: &str, id: &str, user: &str, tag: &str, cseq: u32, body: &str) {
@@ -126,6 +163,7 @@ impl Caller {
             }
             let trying = call.trying.unwrap_or(call.begun).duration_since(call.begun);
             call.outcome = Some(Outcome { status, answered: call.begun.elapsed(), trying });
+            call.tag = (status < 300).then(|| tag.clone());
             call.user.clone()
         };
         if status < 300 {

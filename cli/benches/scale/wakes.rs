@@ -62,6 +62,10 @@ async fn measure(engine: &str, options: &Options) {
         own / seconds * 100.0,
         if own > used { ": the load side saturates first" } else { "" }
     );
+    let again = bench.caller.repeated.get();
+    if again > 0 {
+        println!("  {again} INVITEs were sent again: datagrams were lost between the cores");
+    }
     if !gateway.pinned {
         println!("  not pinned: no taskset here");
     }
