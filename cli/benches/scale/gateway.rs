@@ -31,6 +31,8 @@ pub(crate) struct Ports {
     pub(crate) sip: String,
     pub(crate) web: String,
     pub(crate) push: String,
+    /// Where sessions are registered; `None`: nowhere.
+    pub(crate) registrar: Option<String>,
 }
 
 impl Ports {
@@ -40,9 +42,11 @@ impl Ports {
             let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
             socket.local_addr().expect("an address").to_string()
         };
-        let udp = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
-        let sip = udp.local_addr().expect("an address").to_string();
-        Self { sip, web: tcp(), push: tcp() }
+        let udp = || {
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+            socket.local_addr().expect("an address").to_string()
+        };
+        Self { sip: udp(), web: tcp(), push: tcp(), registrar: Some(udp()) }
     }
 }
 
@@ -137,7 +141,7 @@ fn spawn(folder: &Path) -> Child {
 }
 
 fn config(engine: &str, ports: &Ports, users: usize) -> String {
-    let Ports { sip, web, push } = ports;
+    let Ports { sip, web, push, registrar } = ports;
     let mut text = format!(
         "[node]\ndomains = [\"example.com\"]\nadvertised = \"{sip}\"\n\
          [sip]\nudp = \"{sip}\"\ntcp = \"\"\n\
@@ -148,6 +152,10 @@ fn config(engine: &str, ports: &Ports, users: usize) -> String {
          [[application]]\napp = \"phone\"\nprovider = \"webhook\"\nid = \"bench\"\n\
          url = \"http://{push}/\"\n"
     );
+    if let Some(address) = registrar {
+        write!(text, "[registrar]\nuri = \"sip:example.com\"\naddress = \"{address}\"\n")
+            .expect("a String takes every write");
+    }
     for user in 0..users {
         write!(
             text,

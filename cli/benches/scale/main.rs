@@ -13,6 +13,7 @@ mod figures;
 mod gateway;
 mod phone;
 mod push;
+mod registrar;
 mod sleepers;
 mod wakes;
 

@@ -21,6 +21,7 @@ pub(crate) struct Moments {
 #[derive(Debug)]
 pub(crate) struct Phone {
     pub(crate) user: String,
+    pub(crate) token: String,
     web: String,
     session: String,
     last_in: u64,
@@ -33,14 +34,18 @@ pub(crate) struct Phone {
 const AT_ONCE: usize = 64;
 
 /// Phones `from..until`, enrolled and asleep.
-pub(crate) async fn asleep(web: &str, from: usize, until: usize) -> Vec<Phone> {
+/// They belong to this many users.
+pub(crate) async fn asleep(web: &str, from: usize, until: usize, users: usize) -> Vec<Phone> {
     let mut phones = Vec::with_capacity(until.saturating_sub(from));
     let mut under_way = tokio::task::JoinSet::new();
-    let mut users = from..until;
+    let mut numbers = from..until;
     loop {
         while under_way.len() < AT_ONCE {
-            let Some(user) = users.next() else { break };
-            let mut phone = Phone::new(format!("u{user}"), web.to_owned());
+            let Some(number) = numbers.next() else { break };
+            let user = format!("u{}", number % users);
+            // As long as a token of FCM.
+            let token = format!("{number:0>142}");
+            let mut phone = Phone::new(user, token, web.to_owned());
             under_way.spawn_local(async move {
                 phone.enrol().await.expect("the phone enrols");
                 phone
@@ -52,21 +57,21 @@ pub(crate) async fn asleep(web: &str, from: usize, until: usize) -> Vec<Phone> {
 }
 
 impl Phone {
-    pub(crate) fn new(user: String, web: String) -> Self {
+    pub(crate) fn new(user: String, token: String, web: String) -> Self {
         let (session, socket, heard) = (String::new(), None, Vec::new());
-        Self { user, web, session, last_in: 0, last_out: 0, socket, heard }
+        Self { user, token, web, session, last_in: 0, last_out: 0, socket, heard }
     }
 
     /// Connects for the first time, gives its token, and sleeps.
     pub(crate) async fn enrol(&mut self) -> std::io::Result<()> {
         self.open().await?;
-        let user = self.user.clone();
+        let (user, token) = (self.user.clone(), self.token.clone());
         self.last_out = 1;
         let text = format!(
             "{{\"control\":{{\"type\":\"request\",\"package_type\":\"register\",\"sequence\":1,\
              \"version\":\"1.0\"}},\"header\":{{\"action\":\"connect\",\"initiator\":\
              \"{user}@example.com\",\"target\":\"{user}@example.com\"}},\"payload\":\
-             {{\"deviceToken\":\"tok-{user}\",\"capability\":{{\"platform\":\"android\",\
+             {{\"deviceToken\":\"{token}\",\"capability\":{{\"platform\":\"android\",\
              \"push_provider\":\"webhook\",\"app_id\":\"bench\"}}}}}}"
         );
         self.write(&[text]).await?;

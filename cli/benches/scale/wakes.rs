@@ -36,7 +36,7 @@ pub(crate) async fn run(options: &Options) {
 
 async fn measure(engine: &str, options: &Options) {
     let phones = options.phones.unwrap_or(MANY);
-    let gateway = Gateway::start(engine, Ports::free(), phones);
+    let gateway = Gateway::start(engine, Ports { registrar: None, ..Ports::free() }, phones);
     let sync = disk(gateway.folder());
     let bench = Bench::start(&gateway, phones).await;
     bench.phase(options.seconds.min(2), options.in_flight, None).await;
@@ -97,9 +97,9 @@ impl Bench {
         let (rested, asleep) = mpsc::unbounded_channel();
         let (measured, moments) = mpsc::unbounded_channel();
         let mut tokens = BTreeMap::new();
-        for mut phone in phone::asleep(&gateway.ports.web, 0, count).await {
+        for mut phone in phone::asleep(&gateway.ports.web, 0, count, count).await {
             let (wake, mut woken) = mpsc::unbounded_channel();
-            tokens.insert(format!("tok-{}", phone.user), wake);
+            tokens.insert(phone.token.clone(), wake);
             let (rested, measured) = (rested.clone(), measured.clone());
             rested.send(phone.user.clone()).expect("the bench runs");
             tokio::task::spawn_local(async move {

@@ -195,9 +195,16 @@ impl Node {
         Entry::unfold(bytes, id, &self.config.node)
     }
 
+    /// The sessions of an address of record.
+    pub(super) fn sessions_of(&self, aor: &str) -> impl Iterator<Item = &SessionId> {
+        let from = (aor.to_owned(), SessionId(String::new()));
+        let of = aor.to_owned();
+        self.addresses.range(from..).take_while(move |(it, _)| *it == of).map(|(_, id)| id)
+    }
+
     /// Unfolds every session of an address of record.
     pub(super) fn unfold_address(&mut self, aor: &str) {
-        let sessions = self.addresses.get(aor).cloned().unwrap_or_default();
+        let sessions: Vec<_> = self.sessions_of(aor).cloned().collect();
         for session in sessions {
             self.unfold(&session);
         }

@@ -90,7 +90,7 @@ pub struct Node {
     /// Sessions by the user part of their Contact.
     contacts: BTreeMap<String, SessionId>,
     /// Sessions by their address of record.
-    addresses: BTreeMap<String, BTreeSet<SessionId>>,
+    addresses: BTreeSet<(String, SessionId)>,
     sockets: BTreeMap<SocketId, Socket>,
     invites: BTreeMap<TransactionKey, Invite>,
     identities: BTreeMap<String, TransactionKey>,
@@ -130,7 +130,7 @@ impl Node {
             stirred: BTreeSet::new(),
             census: Census::default(),
             contacts: BTreeMap::new(),
-            addresses: BTreeMap::new(),
+            addresses: BTreeSet::new(),
             sockets: BTreeMap::new(),
             invites: BTreeMap::new(),
             identities: BTreeMap::new(),

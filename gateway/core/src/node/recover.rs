@@ -68,7 +68,7 @@ impl Node {
         let most_ms = self.config.ttl_s.2 * 1_000;
         self.born += 1;
         self.contacts.insert(record.contact.clone(), id.clone());
-        self.addresses.entry(record.aor.clone()).or_default().insert(id.clone());
+        self.addresses.insert((record.aor.clone(), id.clone()));
         self.census.add(&record);
         self.entries.insert(id.clone(), Entry::new(Session::new(record, Link::None), self.born));
         if is_old {

@@ -141,9 +141,8 @@ impl Node {
         for aor in &aors {
             self.unfold_address(aor);
         }
-        let found = aors.iter().filter_map(|aor| self.addresses.get(aor));
+        let found = aors.iter().flat_map(|aor| self.sessions_of(aor));
         let mut live: Vec<_> = found
-            .flatten()
             .filter_map(|session| self.entries.get(session).filter(|entry| entry.is_live()))
             .collect();
         live.sort_by_key(|entry| std::cmp::Reverse(entry.born));

@@ -309,13 +309,8 @@ impl Node {
 
     fn forget_address(&mut self, session: &SessionId) {
         let Some(entry) = self.entries.get(session) else { return };
-        let aor = &entry.session.record.aor;
-        if let Some(sessions) = self.addresses.get_mut(aor) {
-            sessions.remove(session);
-            if sessions.is_empty() {
-                self.addresses.remove(aor);
-            }
-        }
+        let place = (entry.session.record.aor.clone(), session.clone());
+        self.addresses.remove(&place);
     }
 
     /// Another node owns the session now: this one must not say another word for it.

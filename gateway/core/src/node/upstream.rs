@@ -67,7 +67,7 @@ impl Node {
         let session = Session::new(record, Link::Attached(socket));
         self.entries.insert(id.clone(), Entry::new(session, self.born));
         self.contacts.insert(contact, id.clone());
-        self.addresses.entry(aor).or_default().insert(id.clone());
+        self.addresses.insert((aor, id.clone()));
         id
     }
 

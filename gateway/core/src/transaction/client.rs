@@ -54,6 +54,8 @@ impl Client {
             return None;
         }
         self.stage = Stage::Completed;
+        // What is only waited out needs no bytes.
+        self.request = Vec::new();
         acts.push(Act::Disarm(Name::E));
         acts.push(Act::Disarm(Name::F));
         acts.push(Act::Arm(Name::K, if self.reliable { 0 } else { self.timers.t4_ms }));
