@@ -1,11 +1,13 @@
 //! One call for a session, from accepted to over: the SIP messages of our side of it, built from
 //! its record and the caller's INVITE. After the ACK it is the dialog (RFC 3261 section 12).
 
+use std::borrow::Cow;
+
 use reveille_wire::jsonrtc::Frame;
 use reveille_wire::sip::{Message, Method};
 use serde_json::Value;
 
-use crate::io::Flow;
+use crate::io::{Flow, Transport};
 use crate::record::{CallRecord, Phase, Raw};
 use crate::transaction::TransactionKey;
 
@@ -67,7 +69,7 @@ impl Call {
         let tag = (status > 100).then_some(self.record.to_tag.as_str());
         let mut response = self.invite.reply(status, reason, tag);
         if status > 100 && status < 300 {
-            response.push("Contact", format!("<{contact}>"));
+            response.push("Contact", format!("<{}>", self.contact(contact)));
             response.push("Allow", ALLOW);
         }
         response
@@ -101,6 +103,19 @@ impl Call {
         frame.header.initiator = Some(self.initiator());
         frame.header.target = Some(target.to_owned());
         frame
+    }
+
+    /// The Contact as the request wants it: who calls by sips: is answered by sips:, which asks for
+    /// TLS by itself (RFC 3261 section 12.1.1, RFC 5630 section 3.1.3).
+    fn contact<'a>(&self, contact: &'a str) -> Cow<'a, str> {
+        let by_sips =
+            self.invite.uri().is_some_and(|uri| uri.to_ascii_lowercase().starts_with("sips:"));
+        match contact.strip_prefix("sip:") {
+            Some(rest) if by_sips => {
+                Cow::Owned(format!("sips:{}", rest.trim_end_matches(Transport::Tls.uri_param())))
+            }
+            _ => Cow::Borrowed(contact),
+        }
     }
 
     /// The caller, `user@host` where the From is a SIP URI.
@@ -144,15 +159,18 @@ impl Call {
     }
 
     /// The way back to the caller when the way it came is gone (RFC 3261 section 18.2.2): for a
-    /// stream, a new connection to where the Via says that the caller listens.
+    /// stream, a new connection to where the Via says that the caller listens. Over TLS the name in
+    /// the Via is dialled, since it is the one that a certificate can prove.
     pub(crate) fn return_flow(&self) -> Flow {
         let mut flow = self.record.flow.clone();
         flow.connection = None;
-        if flow.transport.is_reliable()
+        if flow.transport.is_dialled()
             && let Ok(via) = self.invite.via()
         {
-            let host = via.received.as_deref().unwrap_or(&via.host);
-            flow.peer = format!("{host}:{}", via.port.unwrap_or(5060));
+            let received = via.received.as_deref().filter(|_| !flow.transport.is_secure());
+            let host = received.unwrap_or(&via.host);
+            let port = via.port.unwrap_or(flow.transport.default_port());
+            flow.peer = format!("{host}:{port}");
         }
         flow
     }

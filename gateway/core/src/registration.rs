@@ -43,6 +43,18 @@ pub(crate) struct Registration {
     pub(crate) nonce_count: u32,
     answered: bool,
     failures: u32,
+    granted: Granted,
+}
+
+/// What the 200 says beside the lifetime; for this process only, since each start registers anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Granted {
+    /// Service-Route, in order (RFC 3608 section 6.1).
+    pub(crate) service_route: Vec<String>,
+    /// The public GRUU of our binding (RFC 5627 section 4.2).
+    pub(crate) public_gruu: Option<String>,
+    /// The registrar reaches us by the flow that we registered over (RFC 5626 section 4.2.1).
+    pub(crate) by_flow: bool,
 }
 
 /// RFC 5626 section 4.5: base and bound of the back-off when everything has failed.
@@ -60,7 +72,28 @@ impl Registration {
             nonce_count: 0,
             answered: false,
             failures: 0,
+            granted: Granted { service_route: Vec::new(), public_gruu: None, by_flow: false },
         }
+    }
+
+    /// What a 200 grants takes the place of what an earlier one did.
+    pub(crate) fn grant(&mut self, granted: Granted) {
+        self.granted = granted;
+    }
+
+    /// The Route of requests outside of dialogs, in order; empty: none.
+    pub(crate) fn service_route(&self) -> &[String] {
+        &self.granted.service_route
+    }
+
+    /// The URI that reaches this very session from anywhere, if the registrar made one.
+    pub(crate) fn public_gruu(&self) -> Option<&str> {
+        self.granted.public_gruu.as_deref()
+    }
+
+    /// True if what is called comes by the flow that was registered over.
+    pub(crate) const fn is_by_flow(&self) -> bool {
+        self.granted.by_flow && !self.leaving
     }
 
     /// Reads an answer. `part` is a random number from 50 to 100: the share of the back-off that

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reveille_gateway_core::io::Input;
+use reveille_gateway_core::io::{Input, Transport};
 use reveille_gateway_core::node::Node;
 use reveille_host::{Host, within};
 use reveille_trace::{Recorder, Scribe};
@@ -18,6 +18,7 @@ use crate::ports::{COMMIT_QUEUE, Ports};
 use crate::push;
 use crate::run::run;
 use crate::sip::{tcp, udp};
+use crate::tls::{self, Certificates};
 use crate::world::{Event, World};
 use crate::ws;
 
@@ -42,6 +43,9 @@ pub enum StartError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// A certificate, its key or an authority is unsound.
+    #[error("certificates: {0}; write PEM files that go together")]
+    Certificates(String),
     /// The fabric did not open or could not be read.
     #[error("fabric: {0}")]
     Fabric(#[from] FabricError),
@@ -56,8 +60,12 @@ pub struct Running {
     pub udp: Vec<SocketAddr>,
     /// Where SIP over TCP is received.
     pub tcp: Vec<SocketAddr>,
+    /// Where SIP over TLS is received.
+    pub tls: Vec<SocketAddr>,
     /// Where apps connect.
     pub ws: Option<SocketAddr>,
+    /// What changes the certificates.
+    pub certificates: Certificates,
     host: Host,
     inbox: mpsc::Sender<Event>,
     end: oneshot::Receiver<Result<(), String>>,
@@ -77,7 +85,11 @@ impl Gateway {
         let (inbox, events) = mpsc::channel(INBOX);
         let (stop, stopping) = watch::channel(false);
         let scribe = Scribe::new(recorder, "gateway");
+        let (acceptors, certificates) =
+            tls::certificates(&host, &settings.secure).map_err(StartError::Certificates)?;
+        let connector = connector(&host, &settings).map_err(StartError::Certificates)?;
         let world = World::new(host.clone(), scribe, inbox.clone(), stopping);
+        let world = world.with_connector(connector);
 
         let opened = fabric::open(&settings.fabric, &host)?;
         let (opened, started) = load(&host, opened).await?;
@@ -86,8 +98,9 @@ impl Gateway {
         let (commits, queued) = mpsc::channel(COMMIT_QUEUE);
         let closed = fabric::start(&world, opened, queued);
         let pushes = push::start(&world, &settings.push);
-        let (udp, tcp, ws) = (doors.udp_addresses(), doors.tcp_addresses(), doors.ws_address());
-        let sockets = doors.enter(&world, &settings);
+        let (udp, tcp, ws) = (doors.udp_addresses(), locals(&doors.tcp), doors.ws_address());
+        let tls = locals(&doors.tls);
+        let sockets = doors.enter(&world, &settings, acceptors);
         let ports = Ports::new(world.clone(), sockets, commits, pushes);
 
         let mut seed = [0; 32];
@@ -109,8 +122,8 @@ impl Gateway {
             let _nobody_waits: bool = ended.send(how).is_err();
         };
         host.tasks.spawn("gateway", Box::pin(task));
-        tracing::info!(?udp, ?tcp, ?ws, "gateway started");
-        Ok(Running { udp, tcp, ws, host, inbox, end })
+        tracing::info!(?udp, ?tcp, ?tls, ?ws, "gateway started");
+        Ok(Running { udp, tcp, tls, ws, certificates, host, inbox, end })
     }
 }
 
@@ -175,16 +188,19 @@ async fn load(
     Ok((opened, Input::Started { sessions, calls }))
 }
 
+type Listening = (Box<dyn reveille_host::Listener>, SocketAddr);
+
 /// Every port of the gateway, open.
 struct Doors {
     udp: Vec<(Arc<dyn reveille_host::Udp>, SocketAddr)>,
-    tcp: Vec<(Box<dyn reveille_host::Listener>, SocketAddr)>,
-    ws: Option<(Box<dyn reveille_host::Listener>, SocketAddr)>,
+    tcp: Vec<Listening>,
+    tls: Vec<Listening>,
+    ws: Option<Listening>,
 }
 
 impl Doors {
     async fn open(host: &Host, settings: &Settings) -> Result<Self, StartError> {
-        let (mut udp, mut tcp) = (Vec::new(), Vec::new());
+        let (mut udp, mut tcp, mut tls) = (Vec::new(), Vec::new(), Vec::new());
         for address in &settings.udp {
             let fail =
                 |error| StartError::Listen { key: "sip.udp", address: address.clone(), error };
@@ -195,19 +211,18 @@ impl Doors {
         for address in &settings.tcp {
             tcp.push(listen(host, "sip.tcp", address).await?);
         }
+        for address in &settings.tls {
+            tls.push(listen(host, "sip.tls", address).await?);
+        }
         let ws = match &settings.websocket {
             Some(address) => Some(listen(host, "websocket.listen", address).await?),
             None => None,
         };
-        Ok(Self { udp, tcp, ws })
+        Ok(Self { udp, tcp, tls, ws })
     }
 
     fn udp_addresses(&self) -> Vec<SocketAddr> {
         self.udp.iter().map(|(_, local)| *local).collect()
-    }
-
-    fn tcp_addresses(&self) -> Vec<SocketAddr> {
-        self.tcp.iter().map(|(_, local)| *local).collect()
     }
 
     fn ws_address(&self) -> Option<SocketAddr> {
@@ -219,11 +234,15 @@ impl Doors {
         self,
         world: &World,
         settings: &Settings,
+        acceptors: tls::Ports,
     ) -> Vec<(String, mpsc::Sender<crate::sip::SipOut>)> {
         let tasks = &world.host.tasks;
         let sip = Door::new(SIP_DOOR.0, SIP_DOOR.1);
-        for (listener, local) in self.tcp {
-            let task = tcp::accept(world.clone(), listener, local, sip.clone());
+        let tls = self.tls.into_iter().map(|it| (it, acceptors.sip.clone()));
+        let streams = self.tcp.into_iter().map(|it| (it, None)).chain(tls);
+        for ((listener, local), acceptor) in streams {
+            let port = tcp::Port { local, door: sip.clone(), acceptor };
+            let task = tcp::accept(world.clone(), listener, port);
             tasks.spawn("sip-tcp-accept", Box::pin(task));
         }
         if let Some((listener, _)) = self.ws {
@@ -233,7 +252,8 @@ impl Doors {
                 users: settings.core.users.clone(),
             });
             let door = Door::new(settings.most_sockets, settings.most_sockets_per_ip);
-            let task = ws::accept(world.clone(), listener, gate, door);
+            let acceptor = acceptors.websocket;
+            let task = ws::accept(world.clone(), listener, ws::Port { gate, door, acceptor });
             tasks.spawn("websocket-accept", Box::pin(task));
         }
         let start = |(socket, local): (_, SocketAddr)| {
@@ -241,6 +261,18 @@ impl Doors {
         };
         self.udp.into_iter().map(start).collect()
     }
+}
+
+fn locals(listening: &[Listening]) -> Vec<SocketAddr> {
+    listening.iter().map(|(_, local)| *local).collect()
+}
+
+/// The way to dial over TLS, where the settings may need one.
+fn connector(host: &Host, settings: &Settings) -> Result<Option<tls::Connector>, String> {
+    let registrar = settings.core.registrar.as_ref();
+    let dials = registrar.is_some_and(|registrar| registrar.flow.transport == Transport::Tls);
+    let answers = !settings.tls.is_empty();
+    (dials || answers).then(|| tls::Connector::new(host, &settings.secure)).transpose()
 }
 
 async fn listen(

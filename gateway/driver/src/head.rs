@@ -19,7 +19,7 @@ pub(crate) fn end(heard: &[u8]) -> Result<Option<usize>, Refusal> {
     match heard.first() {
         Some(0x16) => {
             let what = "offset 0: this is TLS, and the port speaks plain HTTP; write ws:// for \
-                wss://, or put a TLS proxy in front";
+                wss://, or set the certificate-file and key-file of the port";
             return refuse(400, what.to_owned());
         }
         Some(byte) if !is_token_byte(*byte) => {

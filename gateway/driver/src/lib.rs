@@ -18,6 +18,7 @@ mod ports;
 pub mod push;
 mod run;
 mod sip;
+pub mod tls;
 mod upgrade;
 mod world;
 mod ws;

@@ -6,9 +6,10 @@ use reveille_gateway_core::io::{
     Commit, Flow, Input, Output, PushOutcome, PushRequest, Sink, SocketId, Transport,
 };
 use reveille_wire::sip::Method;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
 
+use crate::sip::keep::{self, Every, Kept};
 use crate::sip::{SipOut, tcp};
 use crate::world::{Event, World};
 use crate::ws::WsOut;
@@ -18,16 +19,26 @@ pub(crate) const COMMIT_QUEUE: usize = 16_384;
 /// Below so many free places, peers are turned away: what is under way needs the rest.
 const COMMIT_RESERVE: usize = 4_096;
 
-struct TcpPort {
+/// A SIP connection.
+struct Line {
+    transport: Transport,
     peer: String,
     queue: mpsc::Sender<SipOut>,
+    /// Set where we dialled.
+    ours: Option<Ours>,
+}
+
+/// What there is to keep alive of a connection that we dialled.
+struct Ours {
+    pongs: watch::Receiver<u64>,
+    kept: Option<watch::Sender<Every>>,
 }
 
 /// Every queue out of the loop.
 pub(crate) struct Ports {
     world: World,
     udp: Vec<(String, mpsc::Sender<SipOut>)>,
-    tcp: BTreeMap<u64, TcpPort>,
+    lines: BTreeMap<u64, Line>,
     sockets: BTreeMap<SocketId, mpsc::Sender<WsOut>>,
     commits: mpsc::Sender<Commit>,
     unanswered: usize,
@@ -46,7 +57,7 @@ impl Ports {
         Self {
             world,
             udp,
-            tcp: BTreeMap::new(),
+            lines: BTreeMap::new(),
             sockets: BTreeMap::new(),
             commits,
             unanswered: 0,
@@ -61,14 +72,11 @@ impl Ports {
         match event {
             Event::Input(input) if self.is_turned_away(&input) => Vec::new(),
             Event::Input(input) => vec![input],
-            Event::TcpOpened { connection, peer, queue } => {
-                self.tcp.insert(connection, TcpPort { peer, queue });
+            Event::SipOpened { connection, transport, peer, queue } => {
+                self.lines.insert(connection, Line { transport, peer, queue, ours: None });
                 Vec::new()
             }
-            Event::TcpClosed { connection } => {
-                self.tcp.remove(&connection);
-                Vec::new()
-            }
+            Event::SipClosed { connection } => self.forget_line(connection).into_iter().collect(),
             Event::WsOpened { socket, user, app, queue } => {
                 self.sockets.insert(socket, queue);
                 vec![Input::SocketOpened { socket, user, app }]
@@ -132,7 +140,9 @@ impl Ports {
     fn send_sip(&mut self, flow: Flow, bytes: Vec<u8>) {
         let unsent = match flow.transport {
             Transport::Udp => self.send_udp(SipOut { flow, bytes }),
-            Transport::Tcp => self.send_tcp(SipOut { flow, bytes }),
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                self.send_line(SipOut { flow, bytes })
+            }
         };
         if let Some(message) = unsent {
             tracing::warn!(peer = message.flow.peer, "no room or no way for a SIP message");
@@ -148,31 +158,71 @@ impl Ports {
         }
     }
 
-    fn send_tcp(&mut self, message: SipOut) -> Option<SipOut> {
-        let alive = message.flow.connection.filter(|number| self.tcp.contains_key(number));
-        let by_peer = || {
-            let mut ports = self.tcp.iter();
-            ports.find(|(_, port)| port.peer == message.flow.peer).map(|(number, _)| *number)
+    /// By the connection that is named, else by one to the peer, else by a new one where one can be
+    /// made from here.
+    fn send_line(&mut self, message: SipOut) -> Option<SipOut> {
+        let named = message.flow.connection.filter(|number| self.lines.contains_key(number));
+        let Some(number) = named.or_else(|| self.line_to(&message.flow)) else {
+            return self.dial(message);
         };
-        let Some(number) = alive.or_else(by_peer) else { return self.dial(message) };
-        let Some(port) = self.tcp.get(&number) else { return Some(message) };
-        match port.queue.try_send(message) {
+        let Some(line) = self.lines.get(&number) else { return Some(message) };
+        match line.queue.try_send(message) {
             Ok(()) => None,
             Err(TrySendError::Full(message)) => Some(message),
             Err(TrySendError::Closed(message)) => {
-                self.tcp.remove(&number);
+                let lost = self.forget_line(number);
+                self.feedback.extend(lost);
                 self.dial(message)
             }
         }
     }
 
+    /// A connection to this peer by this transport. Over TLS only one that we dialled: who dialled us
+    /// from that address has not proved a name.
+    fn line_to(&self, flow: &Flow) -> Option<u64> {
+        let fits = |line: &Line| {
+            line.transport == flow.transport
+                && line.peer == flow.peer
+                && (line.ours.is_some() || !flow.transport.is_secure())
+        };
+        self.lines.iter().find(|(_, line)| fits(line)).map(|(number, _)| *number)
+    }
+
     /// A connection that is still to be made queues like one that stands.
     fn dial(&mut self, message: SipOut) -> Option<SipOut> {
-        let peer = message.flow.peer.clone();
-        let (connection, queue) = tcp::dial(&self.world, &peer);
+        let (transport, peer) = (message.flow.transport, message.flow.peer.clone());
+        if !transport.is_dialled() {
+            return Some(message);
+        }
+        let tcp::Dialled { connection, queue, pongs } = tcp::dial(&self.world, transport, &peer);
         let unsent = back(queue.try_send(message));
-        self.tcp.insert(connection, TcpPort { peer, queue });
+        let ours = Some(Ours { pongs, kept: None });
+        self.lines.insert(connection, Line { transport, peer, queue, ours });
         unsent
+    }
+
+    /// Forgets a connection; the core hears of one that we dialled.
+    fn forget_line(&mut self, connection: u64) -> Option<Input> {
+        let line = self.lines.remove(&connection).filter(|line| line.ours.is_some())?;
+        let (transport, peer, local) = (line.transport, line.peer, String::new());
+        Some(Input::FlowLost { flow: Flow { transport, local, peer, connection: None } })
+    }
+
+    fn keep_alive(&mut self, flow: Flow, every: Every) {
+        let Some(connection) = self.line_to(&flow) else { return };
+        let Some(line) = self.lines.get_mut(&connection) else { return };
+        let Some(ours) = &mut line.ours else { return };
+        match &ours.kept {
+            Some(kept) if *kept.borrow() == every => {}
+            Some(kept) => {
+                kept.send_replace(every);
+            }
+            None => {
+                let (queue, pongs) = (line.queue.downgrade(), ours.pongs.clone());
+                let kept = Kept { connection, flow, queue, pongs };
+                ours.kept = Some(keep::start(&self.world, kept, every));
+            }
+        }
     }
 
     fn send_ws(&mut self, socket: SocketId, out: WsOut) {
@@ -225,6 +275,7 @@ impl Sink for Ports {
     fn put(&mut self, output: Output) {
         match output {
             Output::Sip { flow, bytes } => self.send_sip(flow, bytes),
+            Output::KeepAlive { flow, every_ms } => self.keep_alive(flow, every_ms),
             Output::Text { socket, text } => self.send_ws(socket, WsOut::Text(text)),
             Output::Close { socket, code, reason } => {
                 self.send_ws(socket, WsOut::Close { code, reason });
@@ -241,7 +292,6 @@ mod tests {
     use reveille_gateway_core::io::PushId;
     use reveille_gateway_core::record::SessionId;
     use reveille_trace::{Recorder, Scribe};
-    use tokio::sync::watch;
 
     use super::*;
 
@@ -306,6 +356,37 @@ mod tests {
         stuck.ports.put(sip());
         let back = stuck.ports.next_feedback();
         assert!(matches!(back, Some(Input::SipUnsent { flow: unsent }) if unsent == flow()));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_connection_is_told_where_we_dialled_it() {
+        let mut stuck = stuck();
+        let (transport, peer) = (Transport::Tcp, "127.0.0.1:1".to_owned());
+        let flow = Flow { transport, local: String::new(), peer: peer.clone(), connection: None };
+        stuck.ports.put(Output::Sip { flow: flow.clone(), bytes: vec![b'x'] });
+        let (&ours, _) = stuck.ports.lines.first_key_value().expect("dialled");
+        let (connection, queue) = (ours + 1, mpsc::channel(1).0);
+        stuck.ports.admit(Event::SipOpened { connection, transport, peer, queue });
+        assert!(stuck.ports.admit(Event::SipClosed { connection }).is_empty(), "the peer's");
+        let told = stuck.ports.admit(Event::SipClosed { connection: ours });
+        assert!(matches!(&told[..], [Input::FlowLost { flow: lost }] if *lost == flow));
+        assert!(stuck.ports.admit(Event::SipClosed { connection: ours }).is_empty(), "once");
+    }
+
+    #[test]
+    fn over_tls_only_who_we_dialled_is_the_peer() {
+        let mut stuck = stuck();
+        let flow = |transport| Flow { transport, ..flow() };
+        for (connection, transport) in [(1, Transport::Tls), (2, Transport::Tcp)] {
+            let (peer, queue) = (flow(transport).peer, mpsc::channel(1).0);
+            stuck.ports.admit(Event::SipOpened { connection, transport, peer, queue });
+        }
+        assert_eq!(stuck.ports.line_to(&flow(Transport::Tcp)), Some(2));
+        assert_eq!(stuck.ports.line_to(&flow(Transport::Tls)), None, "it proved no name");
+        let (_told, pongs) = watch::channel(0);
+        let line = stuck.ports.lines.get_mut(&1).expect("it is there");
+        line.ours = Some(Ours { pongs, kept: None });
+        assert_eq!(stuck.ports.line_to(&flow(Transport::Tls)), Some(1));
     }
 
     #[test]
@@ -376,8 +457,8 @@ mod tests {
         assert!(stuck.ends.1.try_recv().is_err(), "silence over UDP");
 
         let (queue, mut sent) = mpsc::channel(1);
-        let (connection, peer) = (3, flow().peer);
-        stuck.ports.admit(Event::TcpOpened { connection, peer, queue });
+        let (connection, transport, peer) = (3, Transport::Tcp, flow().peer);
+        stuck.ports.admit(Event::SipOpened { connection, transport, peer, queue });
         let tcp = Flow { transport: Transport::Tcp, connection: Some(connection), ..flow() };
         assert!(stuck.ports.admit(event(tcp)).is_empty());
         let told = sent.try_recv().expect("an answer over TCP");

@@ -5,22 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
-use reveille_gateway_core::io::{Input, SocketId};
+use reveille_gateway_core::io::{Input, SocketId, Transport};
 use reveille_host::Host;
 use reveille_trace::{Draft, Scribe, Timestamp};
 use tokio::sync::{mpsc, watch};
 
 use crate::sip::SipOut;
+use crate::tls::Connector;
 use crate::ws::WsOut;
 
 /// What tasks tell the loop.
 pub(crate) enum Event {
     /// Something for the core.
     Input(Input),
-    /// A TCP connection was accepted.
-    TcpOpened { connection: u64, peer: String, queue: mpsc::Sender<SipOut> },
-    /// A TCP connection is gone.
-    TcpClosed { connection: u64 },
+    /// A SIP connection was accepted.
+    SipOpened { connection: u64, transport: Transport, peer: String, queue: mpsc::Sender<SipOut> },
+    /// A SIP connection is gone.
+    SipClosed { connection: u64 },
     /// A WebSocket was upgraded.
     WsOpened { socket: SocketId, user: String, app: String, queue: mpsc::Sender<WsOut> },
     /// A WebSocket is gone.
@@ -40,6 +41,8 @@ pub(crate) struct World {
     pub(crate) scribe: Scribe,
     pub(crate) inbox: mpsc::Sender<Event>,
     pub(crate) stopping: watch::Receiver<bool>,
+    /// Dials over TLS; `None`: nobody is to be reached so.
+    pub(crate) connector: Option<Arc<Connector>>,
     numbers: Arc<AtomicU64>,
 }
 
@@ -50,7 +53,19 @@ impl World {
         inbox: mpsc::Sender<Event>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self { host, scribe, inbox, stopping, numbers: Arc::new(AtomicU64::new(1)) }
+        Self {
+            host,
+            scribe,
+            inbox,
+            stopping,
+            connector: None,
+            numbers: Arc::new(AtomicU64::new(1)),
+        }
+    }
+
+    /// The same, with a way to dial over TLS.
+    pub(crate) fn with_connector(self, connector: Option<Connector>) -> Self {
+        Self { connector: connector.map(Arc::new), ..self }
     }
 
     /// A number that no other connection or socket of this process has.

@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::door::{Door, Pass};
 use crate::http::{Admitted, Gate};
+use crate::tls::Acceptor;
 use crate::upgrade::{turn_away, upgrade};
 use crate::world::{Event, World};
 
@@ -39,13 +40,16 @@ pub(crate) enum WsOut {
     Close { code: u16, reason: &'static str },
 }
 
+/// The port of the apps.
+pub(crate) struct Port {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) door: Door,
+    /// Set where the port speaks TLS.
+    pub(crate) acceptor: Option<Acceptor>,
+}
+
 /// Accepts connections until the gateway ends.
-pub(crate) async fn accept(
-    world: World,
-    mut listener: Box<dyn Listener>,
-    gate: Arc<Gate>,
-    door: Door,
-) {
+pub(crate) async fn accept(world: World, mut listener: Box<dyn Listener>, port: Port) {
     loop {
         let Some(got) = world.unless_stopped(listener.accept()).await else { return };
         let (stream, source) = match got {
@@ -56,16 +60,32 @@ pub(crate) async fn accept(
                 continue;
             }
         };
-        let Some(pass) = door.enter(source.ip()) else {
-            turn_away(&world, stream, source).await;
+        let Some(pass) = port.door.enter(source.ip()) else {
+            // Over TLS no word could be said without a handshake, which is what there is no room for.
+            if port.acceptor.is_none() {
+                turn_away(&world, stream, source).await;
+            }
             continue;
         };
-        let task = serve(world.clone(), stream, source, Arc::clone(&gate), pass);
+        let (gate, acceptor) = (Arc::clone(&port.gate), port.acceptor.clone());
+        let task = serve(world.clone(), stream, source, gate, acceptor, pass);
         world.host.tasks.spawn("websocket", Box::pin(task));
     }
 }
 
-async fn serve(world: World, stream: BoxStream, source: SocketAddr, gate: Arc<Gate>, _pass: Pass) {
+async fn serve(
+    world: World,
+    stream: BoxStream,
+    source: SocketAddr,
+    gate: Arc<Gate>,
+    acceptor: Option<Acceptor>,
+    _pass: Pass,
+) {
+    let stream = match acceptor {
+        None => Some(stream),
+        Some(acceptor) => acceptor.shake(&world, stream, source).await,
+    };
+    let Some(stream) = stream else { return };
     let config = WebSocketConfig::default()
         .read_buffer_size(1_024)
         .write_buffer_size(0)

@@ -4,6 +4,7 @@
 mod app;
 mod calls;
 mod entry;
+mod flow;
 mod recover;
 mod settle;
 mod sip;
@@ -63,6 +64,8 @@ pub struct Node {
     /// Calls by SIP Call-ID.
     dialogs: BTreeMap<String, BTreeSet<(SessionId, String)>>,
     wakes: BTreeMap<u64, SessionId>,
+    /// The flow to the registrar, which all sessions share.
+    upstream: flow::Upstream,
     last_wake: u64,
     born: u64,
     draining: bool,
@@ -91,6 +94,7 @@ impl Node {
             clients: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             wakes: BTreeMap::new(),
+            upstream: flow::Upstream::default(),
             last_wake: 0,
             born: 0,
             draining: false,
@@ -125,6 +129,7 @@ impl Node {
             Input::Started { sessions, calls } => self.recover(sessions, calls),
             Input::Sip { flow, message } => self.on_sip(flow, &message),
             Input::SipUnsent { flow } => self.on_unsent(&flow),
+            Input::FlowLost { flow } => self.on_flow_lost(&flow),
             Input::SocketOpened { socket, user, app } => self.on_opened(socket, user, app),
             Input::SocketText { socket, text } => self.on_text(socket, &text),
             Input::SocketBinary { socket } => self.on_binary(socket),

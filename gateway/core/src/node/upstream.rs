@@ -99,7 +99,7 @@ impl Node {
             .with("CSeq", format!("{} REGISTER", registration.cseq))
             .with("Contact", contact)
             .with("Expires", expires_s.to_string())
-            .with("Supported", "path, outbound")
+            .with("Supported", "path, outbound, gruu")
             .with("Content-Length", "0");
         if let Some(ask) = &registration.ask {
             let secret = self.config.user(&record.user)?.secret.0.as_str();
@@ -289,6 +289,9 @@ impl Node {
         self.act_client(&branch, acts);
         if let (Some(ClientEvent::Final), Purpose::Register(session)) = (event, purpose) {
             let answer = self.read_register_answer(&session, status, response);
+            if (200..300).contains(&status) {
+                self.on_granted(&session, response);
+            }
             self.on_register_answer(&session, answer);
         }
     }

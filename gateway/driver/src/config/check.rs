@@ -4,7 +4,7 @@ use reveille_gateway_core::config::{self as core, Secret, SipTimers};
 use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
-use super::{ConfigError, Secrets, Settings, place, provider};
+use super::{ConfigError, Secrets, Settings, place, provider, secure};
 use crate::fabric::{ENGINES, FabricSettings};
 use crate::push::{self, PROVIDERS, PushSettings};
 
@@ -92,9 +92,15 @@ pub(super) fn settings(
         let what = format!("`{odd}` is no origin; write one like \"https://app.example.com\"");
         review.fault("websocket", 0, "origins", what);
     }
+    let (secure, faults) = secure::settings(file, secrets);
+    for (section, key, what) in faults {
+        review.fault(section, 0, key, what);
+    }
     let settings = Settings {
         udp: review.address("sip", "udp", &file.sip.udp),
         tcp: review.address("sip", "tcp", &file.sip.tcp),
+        tls: review.address("sip", "tls", &file.sip.tls),
+        secure,
         websocket: review.address("websocket", "listen", &web.listen).pop(),
         default_app: web.default_app.clone(),
         origins: web.origins.clone(),
@@ -112,6 +118,9 @@ pub(super) fn settings(
 fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> core::Config {
     let (call, session, web) = (&file.call, &file.session, &file.websocket);
     review.host_port("node", "advertised", &file.node.advertised);
+    if let Some(place) = &file.node.advertised_tls {
+        review.host_port("node", "advertised-tls", place);
+    }
     if file.node.name.is_empty() {
         review.fault("node", 0, "name", "a node needs a name; write one like \"node-1\"");
     }
@@ -136,6 +145,8 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         node: file.node.name.clone(),
         domains: file.node.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
         users: users(review, &file.user, secrets),
+        advertised_by: secure::advertised(file),
+        stun: file.registrar.as_ref().is_some_and(|registrar| registrar.stun),
         registrar: file.registrar.as_ref().map(|it| registrar(review, it)),
         wake_budget_ms: call.wake_budget.0,
         hold_code: hold_code(review, call),
@@ -206,12 +217,18 @@ fn hold_code(review: &mut Review<'_>, call: &file::Call) -> Option<u16> {
 }
 
 fn registrar(review: &mut Review<'_>, written: &file::Registrar) -> core::Registrar {
-    if !written.uri.starts_with("sip:") {
+    let by_sips = written.uri.starts_with("sips:");
+    if !written.uri.starts_with("sip:") && !by_sips {
         review.fault("registrar", 0, "uri", "no sip: URI; write one like \"sip:example.com\"");
+    }
+    if by_sips && written.transport != "tls" {
+        let what = "sips: goes by TLS only (RFC 3261 26.2.2); write transport = \"tls\"";
+        review.fault("registrar", 0, "uri", what);
     }
     review.host_port("registrar", "address", &written.address);
     review.within("registrar", "expires", written.expires, 60_000, 604_800_000);
     let transport = match written.transport.as_str() {
+        "tls" => Transport::Tls,
         "tcp" => Transport::Tcp,
         "udp" => Transport::Udp,
         _ => {
@@ -219,7 +236,7 @@ fn registrar(review: &mut Review<'_>, written: &file::Registrar) -> core::Regist
                 "registrar",
                 0,
                 "transport",
-                "no such transport; write \"udp\" or \"tcp\"",
+                "no such transport; write \"udp\", \"tcp\" or \"tls\"",
             );
             Transport::Udp
         }

@@ -6,6 +6,7 @@ mod file;
 mod parse;
 mod place;
 mod provider;
+mod secure;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub use file::File;
 
 use crate::fabric::FabricSettings;
 use crate::push::PushSettings;
+use crate::tls::TlsSettings;
 
 /// Everything a gateway is told.
 #[derive(Debug, Clone)]
@@ -28,6 +30,10 @@ pub struct Settings {
     pub udp: Vec<String>,
     /// `address:port` of each TCP listener for SIP.
     pub tcp: Vec<String>,
+    /// `address:port` of each listener for SIP over TLS.
+    pub tls: Vec<String>,
+    /// Certificates and authorities.
+    pub secure: TlsSettings,
     /// `address:port` where apps connect.
     pub websocket: Option<String>,
     /// The application of the path `/chat`.
@@ -54,6 +60,8 @@ impl Settings {
             core,
             udp: vec![any()],
             tcp: vec![any()],
+            tls: Vec::new(),
+            secure: TlsSettings::default(),
             websocket: Some(any()),
             default_app: "phone".to_owned(),
             origins: Vec::new(),

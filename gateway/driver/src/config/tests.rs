@@ -5,11 +5,25 @@ use super::*;
 use crate::push::PushType;
 use crate::push::test_keys as keys;
 
+/// A certificate and its key.
+fn pair() -> &'static (String, String) {
+    static PAIR: std::sync::OnceLock<(String, String)> = std::sync::OnceLock::new();
+    PAIR.get_or_init(|| {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a key");
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    })
+}
+
 fn load(text: &str) -> Result<Settings, Vec<ConfigError>> {
     let environment = |name: &str| (name != "UNSET").then(|| "from-env".to_owned());
     let file = |path: &str| match path {
         "/missing" => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
-        "/etc/reveille/push-ca.pem" => Ok(keys::CERTIFICATE.to_owned()),
+        "/etc/reveille/push-ca.pem"
+        | "/etc/reveille/peers-ca.pem"
+        | "/etc/reveille/registrar-ca.pem" => Ok(keys::CERTIFICATE.to_owned()),
+        "/etc/reveille/sip.pem" | "/etc/reveille/web.pem" => Ok(pair().0.clone()),
+        "/etc/reveille/sip.key" | "/etc/reveille/web.key" => Ok(pair().1.clone()),
+        "/other.key" => Ok(keys::P256.to_owned()),
         "/etc/reveille/apns.p8" | "/etc/reveille/vapid.pem" => Ok(keys::P256.to_owned()),
         "/etc/reveille/fcm.json" => {
             Ok(keys::service_account("https://oauth2.googleapis.com/token"))
@@ -120,13 +134,59 @@ fn every_error_names_line_key_and_remedy() {
             "gateway.toml:1: application.url: webhook needs it; write one like",
         ),
     ];
+    each_is_refused(table);
+    let twice = load(&format!("{user}{user}")).expect_err("one name twice");
+    assert_eq!((twice[0].line, twice[0].key.as_str()), (7, "user.username"));
+}
+
+fn each_is_refused(table: &[(&str, &str)]) {
     for (text, begin) in table {
         let errors = load(text).expect_err(text);
         let said = errors[0].to_string();
         assert!(said.starts_with(begin), "{text:?} gives\n  {said}\nnot\n  {begin}");
     }
-    let twice = load(&format!("{user}{user}")).expect_err("one name twice");
-    assert_eq!((twice[0].line, twice[0].key.as_str()), (7, "user.username"));
+}
+
+#[test]
+fn what_tls_lacks_is_said_with_its_line_and_remedy() {
+    each_is_refused(&[
+        (
+            "[sip]\ntls = \"0.0.0.0:5061\"",
+            "gateway.toml:2: sip.tls: TLS needs a certificate; write certificate-file",
+        ),
+        (
+            "[sip]\ncertificate-file = \"/etc/reveille/sip.pem\"",
+            "gateway.toml:2: sip.certificate-file: a certificate needs its key; write key-file",
+        ),
+        (
+            "[websocket]\nkey-file = \"/etc/reveille/sip.key\"",
+            "gateway.toml:2: websocket.key-file: a key needs its certificate; write certificate-file",
+        ),
+        (
+            "[sip]\ncertificate-file = \"/missing\"\nkey-file = \"/etc/reveille/sip.key\"",
+            "gateway.toml:2: sip.certificate-file: `/missing`: entity not found; write the path",
+        ),
+        (
+            "[sip]\ncertificate-file = \"/text\"\nkey-file = \"/etc/reveille/sip.key\"",
+            "gateway.toml:2: sip.certificate-file: no certificate in PEM; write a PEM file that",
+        ),
+        (
+            "[sip]\ncertificate-file = \"/etc/reveille/sip.pem\"\nkey-file = \"/text\"",
+            "gateway.toml:3: sip.key-file: no private key in PEM (PKCS#8, SEC1 or PKCS#1); write",
+        ),
+        (
+            "[sip]\ncertificate-file = \"/etc/reveille/sip.pem\"\nkey-file = \"/other.key\"",
+            "gateway.toml:3: sip.key-file: certificate and key do not go together: ",
+        ),
+        (
+            "[sip]\nclient-ca-file = \"/text\"",
+            "gateway.toml:2: sip.client-ca-file: no certificate in PEM; write a PEM file",
+        ),
+        (
+            "[registrar]\nuri = \"sips:a\"\naddress = \"a:1\"",
+            "gateway.toml:2: registrar.uri: sips: goes by TLS only",
+        ),
+    ]);
 }
 
 /// The text of the example's other providers.

@@ -1,6 +1,7 @@
-//! SIP over UDP and TCP: bytes in, judged messages to the loop; queued messages out.
+//! SIP over UDP, TCP and TLS: bytes in, judged messages to the loop; queued messages out.
 
 mod arrival;
+pub(crate) mod keep;
 mod pace;
 mod refuse;
 pub(crate) mod tcp;
@@ -22,6 +23,11 @@ pub(crate) struct SipOut {
 }
 
 impl SipOut {
+    /// False for what keeps flows alive: CRLF and STUN.
+    pub(crate) fn is_sip(&self) -> bool {
+        self.bytes.first().is_some_and(u8::is_ascii_graphic)
+    }
+
     /// Records that the message leaves.
     fn note(&self, world: &World) {
         world.note(|| {

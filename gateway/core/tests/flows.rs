@@ -1,0 +1,215 @@
+//! The flow to the registrar: what its 200 grants, and what its end means for those who share it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use reveille_gateway_core::config::{Config, Registrar, Secret, User};
+use reveille_gateway_core::io::{Flow, Input, Output, SocketId, Transport};
+use reveille_gateway_core::node::Node;
+use reveille_gateway_core::record::SessionId;
+use reveille_trace::Timestamp;
+use reveille_wire::sip::{Message, Method};
+use serde_json::{Value, json};
+
+const SECOND_US: u64 = 1_000_000;
+
+fn upstream(transport: Transport) -> Flow {
+    let (local, peer) = (String::new(), "192.0.2.2:5060".to_owned());
+    Flow { transport, local, peer, connection: None }
+}
+
+/// A node whose registrar is reached by `transport`, and what it said.
+struct Rig {
+    node: Node,
+    now: Timestamp,
+    registers: Vec<(u64, Message)>,
+    kept: Vec<(Flow, (u64, u64))>,
+    sessions: Vec<SessionId>,
+}
+
+impl Rig {
+    fn new(transport: Transport, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::new("example.com", "192.0.2.9:5060");
+        config.users.push(User {
+            aor: "bob@example.com".to_owned(),
+            username: "bob".to_owned(),
+            secret: Secret("sesame".to_owned()),
+        });
+        config.registrar = Some(Registrar {
+            uri: "sip:example.com".to_owned(),
+            flow: upstream(transport),
+            expires_s: 3_600,
+        });
+        change(&mut config);
+        let mut rig = Self {
+            node: Node::new(Arc::new(config), [7; 32]),
+            now: Timestamp { mono_us: 1, wall_us: 1_900_000_000_000_000 },
+            registers: Vec::new(),
+            kept: Vec::new(),
+            sessions: Vec::new(),
+        };
+        rig.feed(Input::Started { sessions: Vec::new(), calls: Vec::new() });
+        rig
+    }
+
+    fn feed(&mut self, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let mut out = Vec::new();
+            self.node.handle(self.now, input, &mut out);
+            for output in out {
+                match output {
+                    Output::Sip { bytes, .. } => {
+                        let message = Message::parse(&bytes).expect("well-formed SIP");
+                        if message.method() == Some(&Method::REGISTER) {
+                            self.registers.push((self.now.mono_us, message));
+                        }
+                    }
+                    Output::KeepAlive { flow, every_ms } => self.kept.push((flow, every_ms)),
+                    Output::Store(commit) => {
+                        let (session, token) = (commit.session, commit.token);
+                        inputs.push(Input::Stored { session, token });
+                    }
+                    Output::Text { text, .. } => self.learn(&text),
+                    Output::Close { .. } | Output::Notify(_) | Output::Trace(_) => {}
+                }
+            }
+        }
+    }
+
+    /// The session's name stands in the answer to its connect.
+    fn learn(&mut self, text: &str) {
+        let frame: Value = serde_json::from_str(text).expect("JSON");
+        if let Some(id) = frame["control"]["session_id"].as_str() {
+            self.sessions.push(SessionId(id.to_owned()));
+        }
+    }
+
+    /// An app connects, and the registrar takes it with these headers more.
+    fn join(&mut self, socket: u64, more: &[(&str, &str)]) -> SessionId {
+        let (user, app) = ("bob".to_owned(), "phone".to_owned());
+        self.feed(Input::SocketOpened { socket: SocketId(socket), user, app });
+        let connect = json!({"control": {"type": "request", "sequence": 1},
+            "header": {"action": "connect"}, "payload": {"deviceToken": format!("tok{socket}")}});
+        let text = connect.to_string();
+        self.feed(Input::SocketText { socket: SocketId(socket), text });
+        self.take(more);
+        self.sessions.last().cloned().expect("the connect is answered")
+    }
+
+    /// The last REGISTER is answered 200.
+    fn take(&mut self, more: &[(&str, &str)]) {
+        let (_, register) = self.registers.last().expect("a REGISTER");
+        let contact = register.header("Contact").expect("a Contact").to_owned();
+        let gruu = "pub-gruu=\"sip:bob@example.com;gr=urn:uuid:7\"";
+        let mut answer = register.reply(200, "OK", Some("r")).with("Expires", "3600");
+        answer.push("Contact", format!("{contact};{gruu}"));
+        for (name, value) in more {
+            answer.push(name, *value);
+        }
+        let flow = self.node_flow();
+        self.feed(Input::Sip { flow, message: Box::new(answer) });
+    }
+
+    fn node_flow(&self) -> Flow {
+        Flow { connection: Some(1), ..upstream(Transport::Tcp) }
+    }
+
+    /// Lets time pass; every deadline comes at its instant.
+    fn pass(&mut self, seconds: u64) {
+        let until = self.now.mono_us + seconds * SECOND_US;
+        while let Some(due) = self.node.next_deadline_us().filter(|due| *due <= until) {
+            self.now.wall_us += due.saturating_sub(self.now.mono_us);
+            self.now.mono_us = self.now.mono_us.max(due);
+            self.feed(Input::Tick);
+        }
+        self.now.wall_us += until - self.now.mono_us;
+        self.now.mono_us = until;
+    }
+
+    fn lose(&mut self, flow: Flow) {
+        self.registers.clear();
+        self.feed(Input::FlowLost { flow });
+    }
+}
+
+const OUTBOUND: (&str, &str) = ("Require", "outbound");
+
+#[test]
+fn what_the_200_grants_is_kept_for_the_session_and_renewed() {
+    let mut rig = Rig::new(Transport::Tcp, |_| {});
+    let routes = ("Service-Route", "<sip:edge.example.com;lr>, <sip:core.example.com;lr>");
+    let more = ("Service-Route", "<sip:third.example.com;lr>");
+    let session = rig.join(1, &[routes, more]);
+    let wanted =
+        ["<sip:edge.example.com;lr>", "<sip:core.example.com;lr>", "<sip:third.example.com;lr>"];
+    assert_eq!(rig.node.service_route(&session), wanted);
+    assert_eq!(rig.node.public_gruu(&session), Some("sip:bob@example.com;gr=urn:uuid:7"));
+    assert!(rig.registers[0].1.values("Supported").contains(&"gruu"));
+    rig.pass(3_600);
+    rig.take(&[]);
+    assert_eq!(rig.node.service_route(&session), [""; 0], "the last 200 has none");
+    assert_eq!(rig.node.service_route(&SessionId("other".to_owned())), [""; 0]);
+}
+
+#[test]
+fn a_flow_is_kept_alive_where_the_registrar_says_that_it_uses_it() {
+    let mut rig = Rig::new(Transport::Tcp, |_| {});
+    rig.join(1, &[]);
+    assert_eq!(rig.kept, [], "nothing was agreed on");
+    rig.join(2, &[OUTBOUND]);
+    rig.join(3, &[OUTBOUND, ("Flow-Timer", "25")]);
+    let flow = upstream(Transport::Tcp);
+    assert_eq!(rig.kept, [(flow.clone(), (95_000, 120_000)), (flow, (20_000, 25_000))]);
+}
+
+#[test]
+fn udp_is_kept_alive_only_if_the_operator_wants_stun() {
+    for (stun, wanted) in [(false, 0), (true, 1)] {
+        let mut rig = Rig::new(Transport::Udp, |config| config.stun = stun);
+        rig.join(1, &[OUTBOUND]);
+        assert_eq!(rig.kept.len(), wanted);
+    }
+}
+
+#[test]
+fn a_flow_that_stood_is_replaced_at_once_by_all_who_shared_it_but_not_in_one_instant() {
+    let mut rig = Rig::new(Transport::Tcp, |_| {});
+    for socket in 1..=200 {
+        rig.join(socket, &[OUTBOUND]);
+    }
+    rig.join(999, &[]);
+    rig.pass(121);
+    rig.lose(upstream(Transport::Udp));
+    rig.pass(5);
+    assert!(rig.registers.is_empty(), "another flow");
+    rig.lose(upstream(Transport::Tcp));
+    let before = rig.now.mono_us;
+    rig.pass(4);
+    let mut instants = BTreeMap::new();
+    for (at, register) in &rig.registers {
+        *instants.entry(*at).or_insert(0) += 1;
+        assert_eq!(register.cseq().expect("a CSeq").number, 2);
+        assert!(register.header("Contact").expect("a Contact").contains("reg-id=1"));
+    }
+    assert_eq!(rig.registers.len(), 200, "all who shared it, and nobody else");
+    assert!(instants.values().all(|count| *count < 10), "{instants:?}");
+    assert!(instants.keys().all(|at| at - before <= 2 * SECOND_US));
+}
+
+#[test]
+fn a_flow_that_dies_young_is_replaced_after_a_back_off() {
+    let mut rig = Rig::new(Transport::Tcp, |_| {});
+    rig.join(1, &[OUTBOUND]);
+    rig.pass(119);
+    rig.lose(upstream(Transport::Tcp));
+    rig.pass(29);
+    assert!(rig.registers.is_empty(), "30 to 60 s");
+    rig.pass(32);
+    assert_eq!(rig.registers.len(), 1);
+    rig.lose(upstream(Transport::Tcp));
+    rig.pass(59);
+    assert!(rig.registers.is_empty(), "60 to 120 s; the request on the dead flow is forgotten");
+    rig.pass(62);
+    assert_eq!(rig.registers.len(), 1);
+}
