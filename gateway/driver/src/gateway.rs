@@ -229,13 +229,8 @@ impl Doors {
         self.ws.as_ref().map(|(_, local)| *local)
     }
 
-    /// Starts whoever stands at the ports; returns the queues to the UDP sockets.
-    fn enter(
-        self,
-        world: &World,
-        settings: &Settings,
-        acceptors: tls::Ports,
-    ) -> Vec<(String, mpsc::Sender<crate::sip::SipOut>)> {
+    /// Starts whoever stands at the ports; returns the UDP sockets.
+    fn enter(self, world: &World, settings: &Settings, acceptors: tls::Ports) -> Vec<udp::Port> {
         let tasks = &world.host.tasks;
         let sip = Door::new(SIP_DOOR.0, SIP_DOOR.1);
         let tls = self.tls.into_iter().map(|it| (it, acceptors.sip.clone()));
@@ -256,10 +251,8 @@ impl Doors {
             let task = ws::accept(world.clone(), listener, ws::Port { gate, door, acceptor });
             tasks.spawn("websocket-accept", Box::pin(task));
         }
-        let start = |(socket, local): (_, SocketAddr)| {
-            (local.to_string(), udp::start(world, socket, local))
-        };
-        self.udp.into_iter().map(start).collect()
+        let sockets = self.udp.into_iter();
+        sockets.map(|(socket, local)| udp::start(world, socket, local)).collect()
     }
 }
 

@@ -10,7 +10,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
 use crate::sip::keep::{self, Every, Kept};
-use crate::sip::{SipOut, tcp};
+use crate::sip::probe::{self, Probed};
+use crate::sip::{SipOut, tcp, udp};
 use crate::world::{Event, World};
 use crate::ws::WsOut;
 
@@ -37,7 +38,9 @@ struct Ours {
 /// Every queue out of the loop.
 pub(crate) struct Ports {
     world: World,
-    udp: Vec<(String, mpsc::Sender<SipOut>)>,
+    udp: Vec<udp::Port>,
+    /// Flows of UDP that are kept alive.
+    probes: BTreeMap<Flow, watch::Sender<Every>>,
     lines: BTreeMap<u64, Line>,
     sockets: BTreeMap<SocketId, mpsc::Sender<WsOut>>,
     commits: mpsc::Sender<Commit>,
@@ -50,13 +53,14 @@ pub(crate) struct Ports {
 impl Ports {
     pub(crate) fn new(
         world: World,
-        udp: Vec<(String, mpsc::Sender<SipOut>)>,
+        udp: Vec<udp::Port>,
         commits: mpsc::Sender<Commit>,
         pushes: BTreeMap<String, mpsc::Sender<PushRequest>>,
     ) -> Self {
         Self {
             world,
             udp,
+            probes: BTreeMap::new(),
             lines: BTreeMap::new(),
             sockets: BTreeMap::new(),
             commits,
@@ -151,11 +155,17 @@ impl Ports {
     }
 
     fn send_udp(&self, message: SipOut) -> Option<SipOut> {
-        let named = self.udp.iter().find(|(local, _)| *local == message.flow.local);
-        match named.or_else(|| self.udp.first()) {
-            Some((_, queue)) => back(queue.try_send(message)),
+        match self.udp_port(&message.flow) {
+            Some(port) => back(port.queue.try_send(message)),
             None => Some(message),
         }
+    }
+
+    /// The socket that the flow names, so that a response leaves by the port that its request came to
+    /// (RFC 3581 section 4); else the first.
+    fn udp_port(&self, flow: &Flow) -> Option<&udp::Port> {
+        let named = self.udp.iter().find(|port| port.local == flow.local);
+        named.or_else(|| self.udp.first())
     }
 
     /// By the connection that is named, else by one to the peer, else by a new one where one can be
@@ -209,13 +219,15 @@ impl Ports {
     }
 
     fn keep_alive(&mut self, flow: Flow, every: Every) {
+        if flow.transport == Transport::Udp {
+            return self.probe(flow, every);
+        }
         let Some(connection) = self.line_to(&flow) else { return };
         let Some(line) = self.lines.get_mut(&connection) else { return };
         let Some(ours) = &mut line.ours else { return };
         match &ours.kept {
-            Some(kept) if *kept.borrow() == every => {}
             Some(kept) => {
-                kept.send_replace(every);
+                kept.send_if_modified(|before| std::mem::replace(before, every) != every);
             }
             None => {
                 let (queue, pongs) = (line.queue.downgrade(), ours.pongs.clone());
@@ -223,6 +235,17 @@ impl Ports {
                 ours.kept = Some(keep::start(&self.world, kept, every));
             }
         }
+    }
+
+    fn probe(&mut self, flow: Flow, every: Every) {
+        if let Some(told) = self.probes.get(&flow).filter(|told| !told.is_closed()) {
+            told.send_if_modified(|before| std::mem::replace(before, every) != every);
+            return;
+        }
+        let Some(port) = self.udp_port(&flow) else { return };
+        let (queue, asked) = (port.queue.downgrade(), port.asked.clone());
+        let probed = Probed { flow: flow.clone(), queue, asked };
+        self.probes.insert(flow, probe::start(&self.world, probed, every));
     }
 
     fn send_ws(&mut self, socket: SocketId, out: WsOut) {
@@ -311,7 +334,8 @@ mod tests {
         let (udp, sip) = mpsc::channel(1);
         let (push, requests) = mpsc::channel(1);
         let (commit, commits) = mpsc::channel(1);
-        let udp = vec![("192.0.2.9:5060".to_owned(), udp)];
+        let local = "192.0.2.9:5060".to_owned();
+        let udp = vec![udp::Port { local, queue: udp, asked: probe::Asked::default() }];
         let pushes = BTreeMap::from([("webhook".to_owned(), push)]);
         let ports = Ports::new(world, udp, commit, pushes);
         Stuck { ports, ends: (events, sip, requests), _stop: stop, commits }

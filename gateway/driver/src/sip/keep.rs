@@ -67,7 +67,7 @@ async fn keep(world: World, mut kept: Kept, mut every: watch::Receiver<Every>) {
 }
 
 /// A time drawn evenly, so that many flows do not ping in step.
-fn drawn(entropy: &dyn Entropy, (least_ms, most_ms): Every) -> Duration {
+pub(super) fn drawn(entropy: &dyn Entropy, (least_ms, most_ms): Every) -> Duration {
     let mut bytes = [0; 8];
     entropy.fill(&mut bytes);
     let spread_ms = u64::from_be_bytes(bytes) % (most_ms.saturating_sub(least_ms) + 1);

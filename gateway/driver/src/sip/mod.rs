@@ -3,7 +3,9 @@
 mod arrival;
 pub(crate) mod keep;
 mod pace;
+pub(crate) mod probe;
 mod refuse;
+mod stun;
 pub(crate) mod tcp;
 pub(crate) mod udp;
 

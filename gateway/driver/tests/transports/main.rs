@@ -4,6 +4,7 @@
 mod certificates;
 mod keep;
 mod registrar;
+mod stun;
 mod tls;
 
 use std::time::Duration;
