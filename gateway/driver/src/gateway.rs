@@ -17,7 +17,7 @@ use crate::http::Gate;
 use crate::ports::{COMMIT_QUEUE, Ports};
 use crate::push;
 use crate::run::run;
-use crate::sip::{tcp, udp};
+use crate::sip::{self, tcp, udp};
 use crate::tls::{self, Certificates};
 use crate::world::{Event, World};
 use crate::ws;
@@ -62,6 +62,10 @@ pub struct Running {
     pub tcp: Vec<SocketAddr>,
     /// Where SIP over TLS is received.
     pub tls: Vec<SocketAddr>,
+    /// Where SIP in WebSockets is received.
+    pub sip_ws: Vec<SocketAddr>,
+    /// The same inside TLS.
+    pub sip_wss: Vec<SocketAddr>,
     /// Where apps connect.
     pub ws: Option<SocketAddr>,
     /// What changes the certificates.
@@ -99,7 +103,8 @@ impl Gateway {
         let closed = fabric::start(&world, opened, queued);
         let pushes = push::start(&world, &settings.push);
         let (udp, tcp, ws) = (doors.udp_addresses(), locals(&doors.tcp), doors.ws_address());
-        let tls = locals(&doors.tls);
+        let (tls, sip_ws, sip_wss) =
+            (locals(&doors.tls), locals(&doors.sip_ws), locals(&doors.sip_wss));
         let sockets = doors.enter(&world, &settings, acceptors);
         let ports = Ports::new(world.clone(), sockets, commits, pushes);
 
@@ -122,8 +127,8 @@ impl Gateway {
             let _nobody_waits: bool = ended.send(how).is_err();
         };
         host.tasks.spawn("gateway", Box::pin(task));
-        tracing::info!(?udp, ?tcp, ?tls, ?ws, "gateway started");
-        Ok(Running { udp, tcp, tls, ws, certificates, host, inbox, end })
+        tracing::info!(?udp, ?tcp, ?tls, ?sip_ws, ?sip_wss, ?ws, "gateway started");
+        Ok(Running { udp, tcp, tls, sip_ws, sip_wss, ws, certificates, host, inbox, end })
     }
 }
 
@@ -195,12 +200,14 @@ struct Doors {
     udp: Vec<(Arc<dyn reveille_host::Udp>, SocketAddr)>,
     tcp: Vec<Listening>,
     tls: Vec<Listening>,
+    sip_ws: Vec<Listening>,
+    sip_wss: Vec<Listening>,
     ws: Option<Listening>,
 }
 
 impl Doors {
     async fn open(host: &Host, settings: &Settings) -> Result<Self, StartError> {
-        let (mut udp, mut tcp, mut tls) = (Vec::new(), Vec::new(), Vec::new());
+        let mut udp = Vec::new();
         for address in &settings.udp {
             let fail =
                 |error| StartError::Listen { key: "sip.udp", address: address.clone(), error };
@@ -208,17 +215,15 @@ impl Doors {
             let local = socket.local_addr().map_err(fail)?;
             udp.push((socket, local));
         }
-        for address in &settings.tcp {
-            tcp.push(listen(host, "sip.tcp", address).await?);
-        }
-        for address in &settings.tls {
-            tls.push(listen(host, "sip.tls", address).await?);
-        }
+        let tcp = listen_all(host, "sip.tcp", &settings.tcp).await?;
+        let tls = listen_all(host, "sip.tls", &settings.tls).await?;
+        let sip_ws = listen_all(host, "sip.ws", &settings.sip_ws).await?;
+        let sip_wss = listen_all(host, "sip.wss", &settings.sip_wss).await?;
         let ws = match &settings.websocket {
             Some(address) => Some(listen(host, "websocket.listen", address).await?),
             None => None,
         };
-        Ok(Self { udp, tcp, tls, ws })
+        Ok(Self { udp, tcp, tls, sip_ws, sip_wss, ws })
     }
 
     fn udp_addresses(&self) -> Vec<SocketAddr> {
@@ -232,13 +237,23 @@ impl Doors {
     /// Starts whoever stands at the ports; returns the UDP sockets.
     fn enter(self, world: &World, settings: &Settings, acceptors: tls::Ports) -> Vec<udp::Port> {
         let tasks = &world.host.tasks;
-        let sip = Door::new(SIP_DOOR.0, SIP_DOOR.1);
+        let sip_door = Door::new(SIP_DOOR.0, SIP_DOOR.1);
         let tls = self.tls.into_iter().map(|it| (it, acceptors.sip.clone()));
         let streams = self.tcp.into_iter().map(|it| (it, None)).chain(tls);
         for ((listener, local), acceptor) in streams {
-            let port = tcp::Port { local, door: sip.clone(), acceptor };
+            let port = tcp::Port { local, door: sip_door.clone(), acceptor };
             let task = tcp::accept(world.clone(), listener, port);
             tasks.spawn("sip-tcp-accept", Box::pin(task));
+        }
+        let origins = settings.sip_origins.clone();
+        let gate = Arc::new(sip::ws::SipGate { origins });
+        let wss = self.sip_wss.into_iter().map(|it| (it, acceptors.sip.clone()));
+        let sockets = self.sip_ws.into_iter().map(|it| (it, None)).chain(wss);
+        for ((listener, local), acceptor) in sockets {
+            let (door, gate) = (sip_door.clone(), Arc::clone(&gate));
+            let port = sip::ws::Port { local, door, gate, acceptor };
+            let task = sip::ws::accept(world.clone(), listener, port);
+            tasks.spawn("sip-websocket-accept", Box::pin(task));
         }
         if let Some((listener, _)) = self.ws {
             let gate = Arc::new(Gate {
@@ -266,6 +281,18 @@ fn connector(host: &Host, settings: &Settings) -> Result<Option<tls::Connector>,
     let dials = registrar.is_some_and(|registrar| registrar.flow.transport == Transport::Tls);
     let answers = !settings.tls.is_empty();
     (dials || answers).then(|| tls::Connector::new(host, &settings.secure)).transpose()
+}
+
+async fn listen_all(
+    host: &Host,
+    key: &'static str,
+    addresses: &[String],
+) -> Result<Vec<Listening>, StartError> {
+    let mut all = Vec::new();
+    for address in addresses {
+        all.push(listen(host, key, address).await?);
+    }
+    Ok(all)
 }
 
 async fn listen(

@@ -65,7 +65,7 @@ pub(crate) fn read(
 }
 
 fn request_line() -> String {
-    "write `GET /ws/webrtc/{application} HTTP/1.1`".to_owned()
+    "write `GET /ws/webrtc/{application} HTTP/1.1`; for SIP any path will do".to_owned()
 }
 
 fn check_request_line(line: &str, is_served: impl Fn(&Uri) -> bool) -> Result<(), Refusal> {

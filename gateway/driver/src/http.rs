@@ -8,8 +8,6 @@ use reveille_gateway_core::config::User;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 
-/// The one subprotocol there is.
-pub(crate) const SUBPROTOCOL: &str = "webrtc.oracle.com";
 /// The longest name of an application.
 const MOST_APP: usize = 64;
 
@@ -40,7 +38,20 @@ impl Refusal {
     }
 }
 
-/// Decides upgrades.
+/// Decides upgrades at one kind of port.
+pub(crate) trait Judge {
+    /// What an upgrade that is let in asked for and proved.
+    type Admitted;
+    /// The one subprotocol that is spoken.
+    const SUBPROTOCOL: &'static str;
+
+    /// True if something is behind this target.
+    fn is_served(&self, uri: &Uri) -> bool;
+    /// Judges the head of an upgrade.
+    fn judge(&self, request: &Request) -> Result<Self::Admitted, Refusal>;
+}
+
+/// Decides upgrades of apps.
 pub(crate) struct Gate {
     pub(crate) default_app: String,
     /// Empty: any origin, and none.
@@ -48,17 +59,17 @@ pub(crate) struct Gate {
     pub(crate) users: Vec<User>,
 }
 
-impl Gate {
-    /// Judges the head of an upgrade.
-    pub(crate) fn judge(&self, request: &Request) -> Result<Admitted, Refusal> {
+impl Judge for Gate {
+    type Admitted = Admitted;
+    const SUBPROTOCOL: &'static str = "webrtc.oracle.com";
+
+    fn judge(&self, request: &Request) -> Result<Admitted, Refusal> {
         let refuse = |status, what: &'static str| Refusal::new(status, what);
         let app = self.app(request.uri()).ok_or(Refusal::NO_PATH)?;
-        if !self.is_origin_allowed(&texts(request, "Origin")) {
+        if !is_origin_allowed(&self.origins, request) {
             return Err(refuse(403, "this Origin is not among websocket.origins"));
         }
-        let offers = texts(request, "Sec-WebSocket-Protocol");
-        if !offers.iter().flat_map(|line| line.split(',')).any(|offer| offer.trim() == SUBPROTOCOL)
-        {
+        if !offers(request, Self::SUBPROTOCOL) {
             return Err(refuse(400, "Sec-WebSocket-Protocol must offer webrtc.oracle.com"));
         }
         let user = self.user(&texts(request, "Authorization")).ok_or_else(|| {
@@ -67,22 +78,18 @@ impl Gate {
         Ok(Admitted { user, app })
     }
 
-    /// True if an application is behind this target.
-    pub(crate) fn is_served(&self, uri: &Uri) -> bool {
+    fn is_served(&self, uri: &Uri) -> bool {
         self.app(uri).is_some()
     }
+}
 
+impl Gate {
     fn app(&self, uri: &Uri) -> Option<String> {
         let app = match uri.path() {
             "/chat" => &self.default_app,
             path => path.strip_prefix("/ws/webrtc/")?,
         };
         is_app(app).then(|| app.to_owned())
-    }
-
-    fn is_origin_allowed(&self, origin: &[&str]) -> bool {
-        self.origins.is_empty()
-            || matches!(origin, [one] if self.origins.iter().any(|o| o.eq_ignore_ascii_case(one)))
     }
 
     /// The user whose secret is shown. Every user is compared, so that time tells nothing.
@@ -107,6 +114,18 @@ impl Gate {
     }
 }
 
+/// True if the Origin is one of these, or these are none.
+pub(crate) fn is_origin_allowed(origins: &[String], request: &Request) -> bool {
+    let known = |one: &str| origins.iter().any(|origin| origin.eq_ignore_ascii_case(one));
+    origins.is_empty() || matches!(texts(request, "Origin")[..], [one] if known(one))
+}
+
+/// True if the upgrade offers this subprotocol, exactly (RFC 6455 section 4.2.2).
+pub(crate) fn offers(request: &Request, subprotocol: &str) -> bool {
+    let lines = texts(request, "Sec-WebSocket-Protocol");
+    lines.iter().flat_map(|line| line.split(',')).any(|offer| offer.trim() == subprotocol)
+}
+
 /// True for the name of an application: the last segment of a path.
 pub(crate) fn is_app(app: &str) -> bool {
     let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -128,8 +147,8 @@ fn is_same(shown: &[u8], kept: &[u8]) -> bool {
 }
 
 /// The answer to an upgrade that is let in.
-pub(crate) fn accept(mut response: Response) -> Response {
-    let name = HeaderValue::from_static(SUBPROTOCOL);
+pub(crate) fn accept(mut response: Response, subprotocol: &'static str) -> Response {
+    let name = HeaderValue::from_static(subprotocol);
     response.headers_mut().insert("Sec-WebSocket-Protocol", name);
     response
 }

@@ -7,6 +7,7 @@
 //! Nothing here is global: any number of gateways live in one process and one thread.
 #![warn(missing_docs)]
 
+mod accept;
 pub mod config;
 mod door;
 pub mod fabric;

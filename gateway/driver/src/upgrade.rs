@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Response, write_response
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::head;
-use crate::http::{Admitted, Gate, Refusal, accept, refuse};
+use crate::http::{Judge, Refusal, accept, refuse};
 use crate::linger::linger;
 use crate::world::World;
 
@@ -23,13 +23,13 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 const DOOR_LIMIT: Duration = Duration::from_millis(100);
 
 /// Upgrades a connection; `None` if it was refused, and told so, or is gone.
-pub(crate) async fn upgrade(
+pub(crate) async fn upgrade<G: Judge>(
     world: &World,
     mut stream: BoxStream,
     source: SocketAddr,
-    gate: &Gate,
+    gate: &G,
     config: WebSocketConfig,
-) -> Option<(WebSocketStream<BoxStream>, Admitted)> {
+) -> Option<(WebSocketStream<BoxStream>, G::Admitted)> {
     let heard = within(&*world.host.clock, HEAD_LIMIT, hear(&mut stream));
     let judged = match world.unless_stopped(heard).await? {
         Some(Ok(head)) => judge(&head?, gate),
@@ -84,7 +84,7 @@ async fn hear(stream: &mut BoxStream) -> Result<Option<Vec<u8>>, Refusal> {
     }
 }
 
-fn judge(heard: &[u8], gate: &Gate) -> Result<(Admitted, Response), Refusal> {
+fn judge<G: Judge>(heard: &[u8], gate: &G) -> Result<(G::Admitted, Response), Refusal> {
     let length = head::end(heard)?.unwrap_or(heard.len());
     let (request, response) = head::read(&heard[..length], |uri| gate.is_served(uri))?;
     let admitted = gate.judge(&request)?;
@@ -92,7 +92,7 @@ fn judge(heard: &[u8], gate: &Gate) -> Result<(Admitted, Response), Refusal> {
         let what = format!("offset {length}: bytes behind the head; wait for 101 (RFC 6455 4.1)");
         return Err(Refusal::new(400, what));
     }
-    Ok((admitted, accept(response)))
+    Ok((admitted, accept(response, G::SUBPROTOCOL)))
 }
 
 /// Sends a refusal and shuts the stream; false if the peer is gone or does not read.

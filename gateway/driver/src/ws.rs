@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::accept;
 use crate::door::{Door, Pass};
 use crate::http::{Admitted, Gate};
 use crate::tls::Acceptor;
@@ -28,8 +29,6 @@ const MOST_MESSAGE: usize = 64 * 1_024;
 /// How long one write may take, and the peer's answer to a close.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
-/// Pause after a failed accept, such as for want of file descriptors.
-const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the loop asks of a socket.
 #[derive(Debug)]
@@ -50,16 +49,7 @@ pub(crate) struct Port {
 
 /// Accepts connections until the gateway ends.
 pub(crate) async fn accept(world: World, mut listener: Box<dyn Listener>, port: Port) {
-    loop {
-        let Some(got) = world.unless_stopped(listener.accept()).await else { return };
-        let (stream, source) = match got {
-            Ok(got) => got,
-            Err(error) => {
-                tracing::warn!(%error, "WebSocket accept failed");
-                world.host.sleep(ERROR_PAUSE).await;
-                continue;
-            }
-        };
+    while let Some((stream, source)) = accept::next(&world, &mut *listener, "WebSocket").await {
         let Some(pass) = port.door.enter(source.ip()) else {
             // Over TLS no word could be said without a handshake, which is what there is no room for.
             if port.acceptor.is_none() {
@@ -91,7 +81,7 @@ async fn serve(
         .write_buffer_size(0)
         .max_message_size(Some(MOST_MESSAGE))
         .max_frame_size(Some(MOST_MESSAGE));
-    if let Some((stream, admitted)) = upgrade(&world, stream, source, &gate, config).await {
+    if let Some((stream, admitted)) = upgrade(&world, stream, source, &*gate, config).await {
         talk(&world, stream, source, admitted).await;
     }
 }

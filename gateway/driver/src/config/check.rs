@@ -88,9 +88,11 @@ pub(super) fn settings(
     let is_origin = |origin: &&String| {
         origin.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'))
     };
-    if let Some(odd) = web.origins.iter().find(|origin| !is_origin(origin)) {
-        let what = format!("`{odd}` is no origin; write one like \"https://app.example.com\"");
-        review.fault("websocket", 0, "origins", what);
+    for (section, origins) in [("websocket", &web.origins), ("sip", &file.sip.origins)] {
+        if let Some(odd) = origins.iter().find(|origin| !is_origin(origin)) {
+            let what = format!("`{odd}` is no origin; write one like \"https://app.example.com\"");
+            review.fault(section, 0, "origins", what);
+        }
     }
     let (secure, faults) = secure::settings(file, secrets);
     for (section, key, what) in faults {
@@ -100,6 +102,9 @@ pub(super) fn settings(
         udp: review.address("sip", "udp", &file.sip.udp),
         tcp: review.address("sip", "tcp", &file.sip.tcp),
         tls: review.address("sip", "tls", &file.sip.tls),
+        sip_ws: review.address("sip", "ws", &file.sip.ws),
+        sip_wss: review.address("sip", "wss", &file.sip.wss),
+        sip_origins: file.sip.origins.clone(),
         secure,
         websocket: review.address("websocket", "listen", &web.listen).pop(),
         default_app: web.default_app.clone(),

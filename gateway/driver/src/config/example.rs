@@ -41,6 +41,10 @@ advertised = "127.0.0.1:5060"
 udp = "0.0.0.0:5060"
 tcp = "0.0.0.0:5060"
 tls = ""
+# SIP in WebSockets (RFC 7118), and inside TLS; and the origins that it may come from, empty: all.
+ws = ""
+wss = ""
+origins = []
 # PEM files for TLS: the certificate and those that lead to its root, and its key. Shown to peers that
 # we dial as well.
 #certificate-file = "/etc/reveille/sip.pem"

@@ -94,6 +94,13 @@ section!(Sip {
     tcp: String = "0.0.0.0:5060".to_owned(),
     /// `address:port` for SIP over TLS; `""`, the default, for none. Needs `certificate-file`.
     tls: String = String::new(),
+    /// `address:port` for SIP in WebSockets (RFC 7118, subprotocol `sip`, any path); `""`, the
+    /// default, for none. Only peers connect; the gateway opens no such WebSocket itself.
+    ws: String = String::new(),
+    /// The same inside TLS. Needs `certificate-file`.
+    wss: String = String::new(),
+    /// Origins that SIP in WebSockets may come from; empty, the default: all, and none.
+    origins: Vec<String> = Vec::new(),
     /// PEM file of the certificate of the SIP ports, then those that lead to its root. It is shown
     /// to peers that we dial as well, if they ask for one.
     certificate_file: Option<String> = None,

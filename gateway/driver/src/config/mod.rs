@@ -32,6 +32,12 @@ pub struct Settings {
     pub tcp: Vec<String>,
     /// `address:port` of each listener for SIP over TLS.
     pub tls: Vec<String>,
+    /// `address:port` of each listener for SIP in WebSockets.
+    pub sip_ws: Vec<String>,
+    /// The same inside TLS.
+    pub sip_wss: Vec<String>,
+    /// Origins that SIP in WebSockets may come from; empty: all, and none.
+    pub sip_origins: Vec<String>,
     /// Certificates and authorities.
     pub secure: TlsSettings,
     /// `address:port` where apps connect.
@@ -61,6 +67,9 @@ impl Settings {
             udp: vec![any()],
             tcp: vec![any()],
             tls: Vec::new(),
+            sip_ws: Vec::new(),
+            sip_wss: Vec::new(),
+            sip_origins: Vec::new(),
             secure: TlsSettings::default(),
             websocket: Some(any()),
             default_app: "phone".to_owned(),

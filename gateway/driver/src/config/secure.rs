@@ -47,7 +47,7 @@ pub(super) fn settings(file: &File, secrets: &Secrets<'_>) -> (TlsSettings, Vec<
 /// The key of a port that speaks TLS and has nothing to show.
 fn lacks_certificate(file: &File) -> Option<&'static str> {
     let sip = &file.sip;
-    let ports = [("tls", &sip.tls)];
+    let ports = [("tls", &sip.tls), ("wss", &sip.wss)];
     let asked = ports.into_iter().find(|(_, address)| !address.is_empty());
     asked.filter(|_| sip.certificate_file.is_none()).map(|(key, _)| key)
 }
@@ -114,6 +114,7 @@ pub(super) fn advertised(file: &File) -> BTreeMap<Transport, String> {
         Some(format!("{host}:{port}"))
     };
     let tls = file.node.advertised_tls.clone().or_else(|| at(&file.sip.tls));
-    let all = [(Transport::Tls, tls)];
+    let (ws, wss) = (at(&file.sip.ws), at(&file.sip.wss));
+    let all = [(Transport::Tls, tls), (Transport::Ws, ws), (Transport::Wss, wss)];
     all.into_iter().filter_map(|(by, place)| Some((by, place?))).collect()
 }

@@ -154,6 +154,8 @@ fn what_tls_lacks_is_said_with_its_line_and_remedy() {
             "[sip]\ntls = \"0.0.0.0:5061\"",
             "gateway.toml:2: sip.tls: TLS needs a certificate; write certificate-file",
         ),
+        ("[sip]\nwss = \"0.0.0.0:443\"", "gateway.toml:2: sip.wss: TLS needs a certificate; write"),
+        ("[sip]\norigins = [\"here\"]", "gateway.toml:2: sip.origins: `here` is no origin; write"),
         (
             "[sip]\ncertificate-file = \"/etc/reveille/sip.pem\"",
             "gateway.toml:2: sip.certificate-file: a certificate needs its key; write key-file",

@@ -1,4 +1,4 @@
-//! SIP over UDP, TCP and TLS: bytes in, judged messages to the loop; queued messages out.
+//! SIP over UDP, TCP, TLS and WebSocket: bytes in, judged messages to the loop; queued messages out.
 
 mod arrival;
 pub(crate) mod keep;
@@ -8,6 +8,7 @@ mod refuse;
 mod stun;
 pub(crate) mod tcp;
 pub(crate) mod udp;
+pub(crate) mod ws;
 
 use reveille_gateway_core::io::Flow;
 use reveille_trace::{Draft, Kind};

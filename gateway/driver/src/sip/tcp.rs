@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::arrival::{Arrival, judge, note_broken};
 use super::{SIP_QUEUE, SipOut, refuse};
+use crate::accept;
 use crate::door::{Door, Pass};
 use crate::linger::linger;
 use crate::tls::Acceptor;
@@ -26,8 +27,6 @@ const TLS_LIMIT: Duration = Duration::from_secs(8);
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// A connection that says nothing for this long is closed; keep-alives count (RFC 5626 4.4.1).
 const IDLE_LIMIT: Duration = Duration::from_secs(600);
-/// Pause after a failed accept, such as for want of file descriptors.
-const ERROR_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes read at once.
 const CHUNK: usize = 8 * 1_024;
 
@@ -42,16 +41,7 @@ pub(crate) struct Port {
 
 /// Accepts connections until the gateway ends.
 pub(crate) async fn accept(world: World, mut listener: Box<dyn Listener>, port: Port) {
-    loop {
-        let Some(got) = world.unless_stopped(listener.accept()).await else { return };
-        let (stream, source) = match got {
-            Ok(got) => got,
-            Err(error) => {
-                tracing::warn!(%error, "SIP accept failed");
-                world.host.sleep(ERROR_PAUSE).await;
-                continue;
-            }
-        };
+    while let Some((stream, source)) = accept::next(&world, &mut *listener, "SIP").await {
         let Some(pass) = port.door.enter(source.ip()) else {
             tracing::warn!(%source, "too many SIP connections: one is refused");
             continue;

@@ -6,6 +6,7 @@ mod keep;
 mod registrar;
 mod stun;
 mod tls;
+mod websocket;
 
 use std::time::Duration;
 
