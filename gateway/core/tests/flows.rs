@@ -1,4 +1,5 @@
-//! The flow to the registrar: what its 200 grants, and what its end means for those who share it.
+//! The flow to the registrar: what its 200 grants, what its end means for those who share it, and what
+//! is too large for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ struct Rig {
     node: Node,
     now: Timestamp,
     registers: Vec<(u64, Message)>,
+    /// The flow of each REGISTER.
+    flows: Vec<Flow>,
     kept: Vec<(Flow, (u64, u64))>,
     sessions: Vec<SessionId>,
 }
@@ -45,6 +48,7 @@ impl Rig {
             node: Node::new(Arc::new(config), [7; 32]),
             now: Timestamp { mono_us: 1, wall_us: 1_900_000_000_000_000 },
             registers: Vec::new(),
+            flows: Vec::new(),
             kept: Vec::new(),
             sessions: Vec::new(),
         };
@@ -59,9 +63,10 @@ impl Rig {
             self.node.handle(self.now, input, &mut out);
             for output in out {
                 match output {
-                    Output::Sip { bytes, .. } => {
+                    Output::Sip { flow, bytes } => {
                         let message = Message::parse(&bytes).expect("well-formed SIP");
                         if message.method() == Some(&Method::REGISTER) {
+                            self.flows.push(flow);
                             self.registers.push((self.now.mono_us, message));
                         }
                     }
@@ -107,12 +112,31 @@ impl Rig {
         for (name, value) in more {
             answer.push(name, *value);
         }
-        let flow = self.node_flow();
+        self.hear(answer);
+    }
+
+    fn hear(&mut self, answer: Message) {
+        let flow = Flow { connection: Some(1), ..upstream(Transport::Tcp) };
         self.feed(Input::Sip { flow, message: Box::new(answer) });
     }
 
-    fn node_flow(&self) -> Flow {
-        Flow { connection: Some(1), ..upstream(Transport::Tcp) }
+    /// An app connects, and the registrar challenges it; the credentials repeat a nonce this long.
+    fn challenge(&mut self, nonce: usize) {
+        let (user, app) = ("bob".to_owned(), "phone".to_owned());
+        self.feed(Input::SocketOpened { socket: SocketId(1), user, app });
+        let connect = json!({"control": {"type": "request", "sequence": 1},
+            "header": {"action": "connect"}});
+        self.feed(Input::SocketText { socket: SocketId(1), text: connect.to_string() });
+        let (_, register) = self.registers.last().expect("a REGISTER");
+        let value = format!("Digest realm=\"r\", nonce=\"{}\"", "n".repeat(nonce));
+        self.hear(register.reply(401, "Unauthorized", Some("r")).with("WWW-Authenticate", value));
+    }
+
+    /// How the REGISTER with this index left: its flow's transport, its size, and its Via.
+    fn left(&self, index: usize) -> (Transport, usize, String) {
+        let register = &self.registers[index].1;
+        let via = register.header("Via").expect("a Via").to_owned();
+        (self.flows[index].transport, register.to_bytes().len(), via)
     }
 
     /// Lets time pass; every deadline comes at its instant.
@@ -129,6 +153,7 @@ impl Rig {
 
     fn lose(&mut self, flow: Flow) {
         self.registers.clear();
+        self.flows.clear();
         self.feed(Input::FlowLost { flow });
     }
 }
@@ -212,4 +237,56 @@ fn a_flow_that_dies_young_is_replaced_after_a_back_off() {
     assert!(rig.registers.is_empty(), "60 to 120 s; the request on the dead flow is forgotten");
     rig.pass(62);
     assert_eq!(rig.registers.len(), 1);
+}
+
+/// The nonce with which the second REGISTER is just as large as may go by UDP.
+fn fitting_nonce() -> usize {
+    let mut rig = Rig::new(Transport::Udp, |_| {});
+    rig.challenge(1);
+    1_301 - rig.left(1).1
+}
+
+#[test]
+fn a_request_above_1300_bytes_leaves_udp_and_one_of_1300_does_not() {
+    let nonce = fitting_nonce();
+    for (nonce, size, transport) in
+        [(nonce, 1_300, Transport::Udp), (nonce + 1, 1_301, Transport::Tcp)]
+    {
+        let mut rig = Rig::new(Transport::Udp, |_| {});
+        rig.challenge(nonce);
+        let (by, length, via) = rig.left(1);
+        assert_eq!((by, length), (transport, size));
+        assert!(via.starts_with(&format!("SIP/2.0/{} ", transport.via_name())), "{via}");
+        let before = rig.registers.len();
+        rig.pass(10);
+        assert_eq!(rig.registers.len() > before, transport == Transport::Udp, "repeated over UDP");
+        rig.take(&[]);
+        assert_eq!(rig.sessions.len(), 1, "the answer finds it");
+    }
+}
+
+#[test]
+fn where_tcp_is_refused_the_same_request_goes_by_udp_and_stays_there() {
+    let mut rig = Rig::new(Transport::Udp, |_| {});
+    rig.challenge(2_000);
+    let by_tcp = rig.flows[1].clone();
+    assert_eq!(by_tcp, upstream(Transport::Tcp));
+    rig.feed(Input::SipUnsent { flow: by_tcp });
+    let ((by, length, via), (_, before, first)) = (rig.left(2), rig.left(1));
+    assert_eq!((by, length), (Transport::Udp, before));
+    assert_eq!(via, first.replace("SIP/2.0/TCP", "SIP/2.0/UDP"), "the same transaction");
+    rig.pass(1);
+    assert_eq!(rig.left(3).0, Transport::Udp, "repeated as over UDP");
+    let flow = rig.flows[2].clone();
+    rig.feed(Input::SipUnsent { flow });
+    rig.pass(5);
+    assert_eq!(rig.registers.len(), 4, "a second failure is one");
+}
+
+#[test]
+fn over_streams_size_does_not_matter() {
+    let mut rig = Rig::new(Transport::Tls, |_| {});
+    rig.challenge(2_000);
+    let (by, _, via) = rig.left(1);
+    assert!(by == Transport::Tls && via.starts_with("SIP/2.0/TLS "), "{via}");
 }

@@ -136,6 +136,7 @@ impl Node {
                 self.timers.clear(name, &Owner::Client(branch.clone()));
             }
             self.clients.remove(&branch);
+            self.diverted.remove(&branch);
         }
     }
 }

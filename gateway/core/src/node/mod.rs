@@ -5,6 +5,7 @@ mod app;
 mod calls;
 mod entry;
 mod flow;
+mod large;
 mod recover;
 mod settle;
 mod sip;
@@ -61,6 +62,7 @@ pub struct Node {
     identities: BTreeMap<String, TransactionKey>,
     servers: BTreeMap<TransactionKey, (Server, Flow)>,
     clients: BTreeMap<String, (Client, Flow, Purpose)>,
+    diverted: large::Diverted,
     /// Calls by SIP Call-ID.
     dialogs: BTreeMap<String, BTreeSet<(SessionId, String)>>,
     wakes: BTreeMap<u64, SessionId>,
@@ -92,6 +94,7 @@ impl Node {
             identities: BTreeMap::new(),
             servers: BTreeMap::new(),
             clients: BTreeMap::new(),
+            diverted: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             wakes: BTreeMap::new(),
             upstream: flow::Upstream::default(),

@@ -245,7 +245,7 @@ impl Node {
         self.end_session(session);
     }
 
-    pub(super) fn start_client(
+    pub(super) fn begin_client(
         &mut self,
         branch: &str,
         flow: Flow,
@@ -272,6 +272,7 @@ impl Node {
                         self.timers.clear(name, &owner);
                     }
                     self.clients.remove(branch);
+                    self.diverted.remove(branch);
                 }
             }
         }
@@ -354,6 +355,9 @@ impl Node {
             .map(|(branch, _)| branch.clone())
             .collect();
         for branch in hit {
+            if self.fall_back(&branch) {
+                continue;
+            }
             let mut acts = Vec::new();
             let Some((client, _, purpose)) = self.clients.get_mut(&branch) else { continue };
             let event = client.unsent(&mut acts);

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod keep;
+mod large;
 mod registrar;
 mod stun;
 mod tls;

@@ -173,6 +173,9 @@ async fn inside_tls_it_is_wss() {
     socket.send(Message::text(options("WSS"))).await.expect("sent");
     let answer = hear_sip(&rig, &mut socket).await;
     assert!(answer.contains("\r\nVia: SIP/2.0/WSS a.invalid;"), "{answer}");
+    let events = rig.recorder.events();
+    let received = events.iter().find(|event| event.kind == Kind::SipReceived).expect("one");
+    assert_eq!(received.text("transport"), Some("WSS"));
     let mut plain = rig.dial(&rig.running.sip_wss[0]).await;
     plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
     let mut got = Vec::new();
