@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::io::Transport;
+use crate::io::{Flow, Transport};
 
 /// Everything the core must be told. Durations in milliseconds unless the name says otherwise.
 #[derive(Debug, Clone)]
@@ -19,6 +19,9 @@ pub struct Config {
     pub users: Vec<User>,
     /// The registrar upstream; `None`: sessions are not registered anywhere.
     pub registrar: Option<Registrar>,
+    /// Other ways to the registrar, in the order in which they are tried once the first fails
+    /// (RFC 3263 section 4.3).
+    pub registrar_others: Vec<Flow>,
     /// The flow to the registrar is kept alive by STUN where it is UDP (RFC 5626 section 4.4.2).
     pub stun: bool,
     /// How long a call waits for its app, 5,000 to 150,000.
@@ -84,7 +87,7 @@ pub struct Registrar {
     /// `sip:` URI that REGISTER is sent to: the domain.
     pub uri: String,
     /// The way to it.
-    pub flow: crate::io::Flow,
+    pub flow: Flow,
     /// Binding lifetime asked for, in seconds.
     pub expires_s: u32,
 }
@@ -117,6 +120,7 @@ impl Config {
             advertised_by: BTreeMap::new(),
             users: Vec::new(),
             registrar: None,
+            registrar_others: Vec::new(),
             stun: false,
             wake_budget_ms: 30_000,
             hold_code: Some(183),

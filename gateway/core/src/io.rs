@@ -134,6 +134,12 @@ pub enum Input {
         /// The flow, as the core named it.
         flow: Flow,
     },
+    /// Where the registrar is to be reached from now on, best first (RFC 3263 section 4): what the
+    /// driver found out takes the place of the configuration.
+    Targets {
+        /// At least one flow; none is no news.
+        flows: Vec<Flow>,
+    },
     /// A WebSocket was upgraded; the driver has checked HTTP Basic, path and subprotocol.
     SocketOpened {
         /// Its number.

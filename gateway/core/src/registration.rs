@@ -2,6 +2,7 @@
 //! a REGISTER is due and what an answer means; it sends nothing itself.
 
 use crate::digest::Ask;
+use crate::io::Flow;
 
 /// What came back for a REGISTER.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub(crate) struct Registration {
     answered: bool,
     failures: u32,
     granted: Granted,
+    /// Targets that failed since one last answered.
+    pub(crate) tried: usize,
 }
 
 /// What the 200 says beside the lifetime; for this process only, since each start registers anew.
@@ -53,8 +56,8 @@ pub(crate) struct Granted {
     pub(crate) service_route: Vec<String>,
     /// The public GRUU of our binding (RFC 5627 section 4.2).
     pub(crate) public_gruu: Option<String>,
-    /// The registrar reaches us by the flow that we registered over (RFC 5626 section 4.2.1).
-    pub(crate) by_flow: bool,
+    /// The flow that we registered over, if the registrar reaches us by it (RFC 5626 section 4.2.1).
+    pub(crate) by_flow: Option<Flow>,
 }
 
 /// RFC 5626 section 4.5: base and bound of the back-off when everything has failed.
@@ -72,8 +75,16 @@ impl Registration {
             nonce_count: 0,
             answered: false,
             failures: 0,
-            granted: Granted { service_route: Vec::new(), public_gruu: None, by_flow: false },
+            granted: Granted { service_route: Vec::new(), public_gruu: None, by_flow: None },
+            tried: 0,
         }
+    }
+
+    /// Turns to another registrar, which knows nothing of the challenges of the one before.
+    pub(crate) fn turn(&mut self) {
+        self.ask = None;
+        self.answered = false;
+        self.tried += 1;
     }
 
     /// What a 200 grants takes the place of what an earlier one did.
@@ -91,9 +102,9 @@ impl Registration {
         self.granted.public_gruu.as_deref()
     }
 
-    /// True if what is called comes by the flow that was registered over.
-    pub(crate) const fn is_by_flow(&self) -> bool {
-        self.granted.by_flow && !self.leaving
+    /// True if what is called comes by this flow.
+    pub(crate) fn is_by(&self, flow: &Flow) -> bool {
+        self.granted.by_flow.as_ref() == Some(flow) && !self.leaving
     }
 
     /// Reads an answer. `part` is a random number from 50 to 100: the share of the back-off that

@@ -92,12 +92,7 @@ impl Rig {
 
     /// An app connects, and the registrar takes it with these headers more.
     fn join(&mut self, socket: u64, more: &[(&str, &str)]) -> SessionId {
-        let (user, app) = ("bob".to_owned(), "phone".to_owned());
-        self.feed(Input::SocketOpened { socket: SocketId(socket), user, app });
-        let connect = json!({"control": {"type": "request", "sequence": 1},
-            "header": {"action": "connect"}, "payload": {"deviceToken": format!("tok{socket}")}});
-        let text = connect.to_string();
-        self.feed(Input::SocketText { socket: SocketId(socket), text });
+        self.ask(socket);
         self.take(more);
         self.sessions.last().cloned().expect("the connect is answered")
     }
@@ -120,13 +115,30 @@ impl Rig {
         self.feed(Input::Sip { flow, message: Box::new(answer) });
     }
 
+    /// An app asks for a session.
+    fn ask(&mut self, socket: u64) {
+        let (user, app) = ("bob".to_owned(), "phone".to_owned());
+        self.feed(Input::SocketOpened { socket: SocketId(socket), user, app });
+        let connect = json!({"control": {"type": "request", "sequence": 1},
+            "header": {"action": "connect"}, "payload": {"deviceToken": format!("tok{socket}")}});
+        let text = connect.to_string();
+        self.feed(Input::SocketText { socket: SocketId(socket), text });
+    }
+
+    /// The last REGISTER is answered so.
+    fn reply(&mut self, status: u16) {
+        let (_, register) = self.registers.last().expect("a REGISTER");
+        self.hear(register.reply(status, "", Some("r")));
+    }
+
+    /// The peers of all REGISTERs so far.
+    fn peers(&self) -> Vec<&str> {
+        self.flows.iter().map(|flow| flow.peer.as_str()).collect()
+    }
+
     /// An app connects, and the registrar challenges it; the credentials repeat a nonce this long.
     fn challenge(&mut self, nonce: usize) {
-        let (user, app) = ("bob".to_owned(), "phone".to_owned());
-        self.feed(Input::SocketOpened { socket: SocketId(1), user, app });
-        let connect = json!({"control": {"type": "request", "sequence": 1},
-            "header": {"action": "connect"}});
-        self.feed(Input::SocketText { socket: SocketId(1), text: connect.to_string() });
+        self.ask(1);
         let (_, register) = self.registers.last().expect("a REGISTER");
         let value = format!("Digest realm=\"r\", nonce=\"{}\"", "n".repeat(nonce));
         self.hear(register.reply(401, "Unauthorized", Some("r")).with("WWW-Authenticate", value));
@@ -289,4 +301,137 @@ fn over_streams_size_does_not_matter() {
     rig.challenge(2_000);
     let (by, _, via) = rig.left(1);
     assert!(by == Transport::Tls && via.starts_with("SIP/2.0/TLS "), "{via}");
+}
+
+const FIRST: &str = "192.0.2.2:5060";
+const SECOND: &str = "192.0.2.3:5060";
+
+/// A registrar that is reached at two places.
+fn two(transport: Transport) -> Rig {
+    Rig::new(transport, |config| {
+        let other = Flow { peer: SECOND.to_owned(), ..upstream(transport) };
+        config.registrar_others.push(other);
+        config.idle_limit_ms = (3_600_000, 3_600_000);
+    })
+}
+
+#[test]
+fn a_target_that_refuses_by_503_or_cannot_be_reached_is_followed_by_the_next() {
+    for unsent in [false, true] {
+        let mut rig = two(Transport::Tcp);
+        rig.ask(1);
+        match unsent {
+            true => rig.feed(Input::SipUnsent { flow: upstream(Transport::Tcp) }),
+            false => rig.reply(503),
+        }
+        assert_eq!(rig.peers(), [FIRST, SECOND], "at once");
+        let branch = |index: usize| rig.registers[index].1.via().expect("a Via").branch;
+        assert_ne!(branch(0), branch(1), "another transaction");
+        let call_id = |index: usize| rig.registers[index].1.call_id().expect("one").to_owned();
+        assert_eq!(call_id(0), call_id(1), "of the same registration");
+        rig.take(&[]);
+        assert_eq!(rig.sessions.len(), 1, "the app is let in");
+        rig.ask(2);
+        assert_eq!(rig.peers(), [FIRST, SECOND, SECOND], "the next session goes there first");
+    }
+}
+
+#[test]
+fn a_silent_target_is_followed_by_the_next_but_not_one_that_said_anything() {
+    let mut rig = two(Transport::Udp);
+    rig.ask(1);
+    rig.pass(31);
+    assert!(rig.peers().iter().all(|peer| *peer == FIRST));
+    rig.pass(2);
+    assert_eq!(rig.peers().last(), Some(&SECOND));
+
+    let mut rig = two(Transport::Udp);
+    rig.ask(1);
+    rig.reply(100);
+    rig.pass(35);
+    assert!(rig.peers().iter().all(|peer| *peer == FIRST), "{:?}", rig.peers());
+    rig.ask(2);
+    rig.reply(500);
+    assert!(rig.peers().iter().all(|peer| *peer == FIRST), "another failure is an answer");
+}
+
+#[test]
+fn once_all_targets_failed_the_app_is_told_and_the_first_is_next() {
+    let mut rig = two(Transport::Tcp);
+    rig.ask(1);
+    rig.reply(503);
+    rig.reply(503);
+    assert_eq!(rig.peers(), [FIRST, SECOND], "nobody is asked twice");
+    assert_eq!(rig.sessions.len(), 0);
+    rig.ask(2);
+    assert_eq!(rig.peers(), [FIRST, SECOND, FIRST]);
+}
+
+#[test]
+fn another_registrar_is_shown_no_answer_to_the_challenge_of_the_first() {
+    let mut rig = two(Transport::Tcp);
+    rig.challenge(1);
+    assert!(rig.registers[1].1.header("Authorization").is_some());
+    rig.reply(503);
+    assert_eq!(rig.peers(), [FIRST, FIRST, SECOND]);
+    assert!(rig.registers[2].1.header("Authorization").is_none());
+    let value = "Digest realm=\"r\", nonce=\"m\"";
+    let refused = rig.registers[2].1.reply(401, "", Some("r")).with("WWW-Authenticate", value);
+    rig.hear(refused);
+    assert!(rig.registers[3].1.header("Authorization").is_some(), "and answers its own");
+}
+
+#[test]
+fn ten_minutes_later_the_first_target_is_tried_again() {
+    let mut rig = two(Transport::Tcp);
+    rig.ask(1);
+    rig.reply(503);
+    rig.take(&[]);
+    for (seconds, wanted) in [(599, SECOND), (1, FIRST)] {
+        rig.pass(seconds);
+        rig.ask(seconds);
+        assert_eq!(rig.peers().last(), Some(&wanted), "after {seconds} s more");
+        rig.take(&[]);
+    }
+}
+
+#[test]
+fn a_lost_flow_that_cannot_be_made_anew_is_made_to_the_next_target() {
+    let mut rig = two(Transport::Tcp);
+    rig.join(1, &[OUTBOUND]);
+    rig.pass(121);
+    rig.lose(upstream(Transport::Tcp));
+    rig.pass(1);
+    assert_eq!(rig.peers(), [FIRST], "the same target first");
+    // The dial fails: the driver tells of the connection, then of the message.
+    rig.feed(Input::FlowLost { flow: upstream(Transport::Tcp) });
+    rig.feed(Input::SipUnsent { flow: upstream(Transport::Tcp) });
+    rig.pass(1);
+    assert_eq!(rig.peers(), [FIRST, SECOND]);
+    rig.take(&[OUTBOUND]);
+    let second = Flow { peer: SECOND.to_owned(), ..upstream(Transport::Tcp) };
+    assert_eq!(rig.kept.last().map(|(flow, _)| flow), Some(&second), "and kept alive");
+}
+
+#[test]
+fn what_is_found_out_about_targets_takes_the_place_of_the_configuration() {
+    let mut rig = two(Transport::Tcp);
+    let third = Flow { peer: "192.0.2.4:5070".to_owned(), ..upstream(Transport::Udp) };
+    rig.feed(Input::Targets { flows: vec![third] });
+    rig.feed(Input::Targets { flows: Vec::new() });
+    rig.ask(1);
+    assert_eq!((rig.peers(), rig.left(0).0), (vec!["192.0.2.4:5070"], Transport::Udp));
+    assert!(rig.left(0).2.starts_with("SIP/2.0/UDP "));
+}
+
+#[test]
+fn two_sessions_that_one_target_refuses_move_to_the_next_together() {
+    let mut rig = two(Transport::Tcp);
+    rig.ask(1);
+    rig.ask(2);
+    for index in 0..2 {
+        let refused = rig.registers[index].1.reply(503, "", Some("r"));
+        rig.hear(refused);
+    }
+    assert_eq!(rig.peers(), [FIRST, FIRST, SECOND, SECOND]);
 }

@@ -7,6 +7,7 @@ use reveille_wire::sip::Message;
 
 use super::Node;
 use super::entry::Purpose;
+use crate::config::Config;
 use crate::io::{Flow, Output, Transport};
 use crate::record::SessionId;
 use crate::registration::{Granted, Registration};
@@ -27,14 +28,56 @@ const SPREAD_MS: (u64, u64) = (10, 60_000);
 /// Values of Service-Route that are kept.
 const MOST_ROUTES: usize = 16;
 
-/// How the flow to the registrar fares.
-#[derive(Debug, Clone, Copy, Default)]
+/// A target that failed is tried first again after this time.
+const PARDON_US: u64 = 600_000_000;
+/// Targets that are known at once.
+const MOST_TARGETS: usize = 32;
+
+/// Where the registrar is, and how the flow to it fares.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Upstream {
+    targets: Vec<Flow>,
+    current: usize,
+    /// When the first target was left.
+    left_us: u64,
     since_us: Option<u64>,
     failures: u32,
 }
 
 impl Upstream {
+    pub(super) fn new(config: &Config) -> Self {
+        let first = config.registrar.iter().map(|registrar| registrar.flow.clone());
+        let targets = first.chain(config.registrar_others.iter().cloned()).collect();
+        Self { targets, ..Self::default() }
+    }
+
+    /// Other targets than before, best first.
+    pub(super) fn aim(&mut self, mut flows: Vec<Flow>) {
+        flows.truncate(MOST_TARGETS);
+        if !flows.is_empty() && flows != self.targets {
+            (self.targets, self.current) = (flows, 0);
+        }
+    }
+
+    /// The target of a request that leaves now.
+    ///
+    /// # Panics
+    /// Without a registrar there is none, and nobody asks.
+    pub(super) fn target(&mut self, now_us: u64) -> Flow {
+        if self.current > 0 && now_us.saturating_sub(self.left_us) >= PARDON_US {
+            self.current = 0;
+        }
+        self.targets.get(self.current).cloned().expect("a registrar has a target")
+    }
+
+    /// This target failed. All sessions move to the next one together, and only once.
+    fn fail(&mut self, flow: &Flow, now_us: u64) {
+        if self.targets.get(self.current).is_some_and(|target| is_same(target, flow)) {
+            self.left_us = if self.current == 0 { now_us } else { self.left_us };
+            self.current = (self.current + 1) % self.targets.len().max(1);
+        }
+    }
+
     fn stands(&mut self, now_us: u64) {
         self.since_us.get_or_insert(now_us);
     }
@@ -50,6 +93,12 @@ impl Upstream {
         let (base, bound) = BACK_OFF_MS;
         base.saturating_mul(1 << self.failures.min(10)).min(bound)
     }
+}
+
+/// The same place by the same transport. What left UDP for its size went to that place as well.
+fn is_same(target: &Flow, flow: &Flow) -> bool {
+    let diverted = target.transport == Transport::Udp && flow.transport == Transport::Tcp;
+    target.peer == flow.peer && (target.transport == flow.transport || diverted)
 }
 
 impl Node {
@@ -71,21 +120,21 @@ impl Node {
     }
 
     /// A REGISTER was accepted: keeps what the response grants, and the flow it came by alive.
-    pub(super) fn on_granted(&mut self, session: &SessionId, response: &Message) {
+    pub(super) fn on_granted(&mut self, session: &SessionId, way: Flow, response: &Message) {
+        let flow = is_by_flow(response).then_some(way);
         let granted = Granted {
             service_route: service_route(response),
             public_gruu: self.gruu_in(session, response),
-            by_flow: is_by_flow(response),
+            by_flow: flow.clone(),
         };
-        let by_flow = granted.by_flow;
         let entry = self.entries.get_mut(session);
         let Some(registration) = entry.and_then(|entry| entry.registration.as_mut()) else {
             return;
         };
         registration.grant(granted);
-        let Some(registrar) = self.config.registrar.as_ref().filter(|_| by_flow) else { return };
+        registration.tried = 0;
+        let Some(flow) = flow else { return };
         self.upstream.stands(self.now.mono_us);
-        let flow = registrar.flow.clone();
         if flow.transport != Transport::Udp || self.config.stun {
             let every_ms = every_ms(flow.transport, flow_timer_s(response));
             self.out.push(Output::KeepAlive { flow, every_ms });
@@ -101,18 +150,38 @@ impl Node {
         })
     }
 
+    /// A target did not take a REGISTER: 503, no way to it, or no response at all. The next one is
+    /// asked at once, in a transaction of its own, unless all have failed (RFC 3263 section 4.3).
+    pub(super) fn try_next(&mut self, session: &SessionId, way: &Flow) -> bool {
+        self.upstream.fail(way, self.now.mono_us);
+        let most = self.upstream.targets.len();
+        let entry = self.entries.get_mut(session);
+        let Some(registration) = entry.and_then(|it| it.registration.as_mut()) else {
+            return false;
+        };
+        registration.turn();
+        if registration.leaving || registration.tried >= most {
+            registration.tried = 0;
+            return false;
+        }
+        self.register(session);
+        true
+    }
+
     /// The flow to the registrar is dead: whoever is called by it registers over a new one, soon,
-    /// but not all in one instant.
+    /// but not all in one instant. If it could not even be made, the next target has its turn.
     pub(super) fn on_flow_lost(&mut self, flow: &Flow) {
-        let is_upstream = self.config.registrar.as_ref().is_some_and(|registrar| {
-            registrar.flow.transport == flow.transport && registrar.flow.peer == flow.peer
-        });
-        let by_flow = |it: &&SessionId| self.registration(it).is_some_and(Registration::is_by_flow);
+        let by_flow = |it: &&SessionId| self.registration(it).is_some_and(|it| it.is_by(flow));
         let hit: BTreeSet<_> = self.entries.keys().filter(by_flow).cloned().collect();
-        if !is_upstream || hit.is_empty() {
+        if hit.is_empty() {
             return;
         }
-        let wait_ms = self.upstream.lost(self.now.mono_us);
+        let before = self.upstream.current;
+        if self.upstream.since_us.is_none() {
+            self.upstream.fail(flow, self.now.mono_us);
+        }
+        let others = self.upstream.current > before;
+        let wait_ms = if others { 0 } else { self.upstream.lost(self.now.mono_us) };
         let wait_ms = wait_ms * self.dice.between(50, 100) / 100;
         let count = u64::try_from(hit.len()).unwrap_or(u64::MAX);
         let spread_ms = count.saturating_mul(SPREAD_MS.0).min(SPREAD_MS.1);

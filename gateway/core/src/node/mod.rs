@@ -83,6 +83,7 @@ impl Node {
     #[must_use]
     pub fn new(config: Arc<Config>, seed: [u8; 32]) -> Self {
         Self {
+            upstream: flow::Upstream::new(&config),
             config,
             dice: Dice::new(seed),
             now: Timestamp::default(),
@@ -97,7 +98,6 @@ impl Node {
             diverted: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             wakes: BTreeMap::new(),
-            upstream: flow::Upstream::default(),
             last_wake: 0,
             born: 0,
             draining: false,
@@ -132,6 +132,7 @@ impl Node {
             Input::Started { sessions, calls } => self.recover(sessions, calls),
             Input::Sip { flow, message } => self.on_sip(flow, &message),
             Input::SipUnsent { flow } => self.on_unsent(&flow),
+            Input::Targets { flows } => self.upstream.aim(flows),
             Input::FlowLost { flow } => self.on_flow_lost(&flow),
             Input::SocketOpened { socket, user, app } => self.on_opened(socket, user, app),
             Input::SocketText { socket, text } => self.on_text(socket, &text),

@@ -7,7 +7,7 @@ use super::Node;
 use super::entry::{Dirty, Entry, Joining, Promise, Purpose};
 use crate::config::Registrar;
 use crate::digest::{self, Ask};
-use crate::io::{Change, Flow, Output, SocketId};
+use crate::io::{Change, Flow, Output, SocketId, Transport};
 use crate::record::{SessionId, SessionRecord, Standing, VERSION};
 use crate::registration::{Answer, Next, Registration};
 use crate::session::{Link, Session};
@@ -59,6 +59,7 @@ impl Node {
             self.on_registered(session, u32::MAX);
             return;
         };
+        let transport = self.upstream.target(self.now.mono_us).transport;
         let (call_id, from_tag) = (self.dice.hex(16), self.dice.hex(8));
         let (branch, cnonce) = (format!("z9hG4bK{}", self.dice.hex(8)), self.dice.hex(8));
         let Some(entry) = self.entries.get_mut(session) else { return };
@@ -67,10 +68,11 @@ impl Node {
             .get_or_insert_with(|| Registration::new(call_id, from_tag, registrar.expires_s));
         registration.cseq += 1;
         registration.nonce_count += 1;
-        let request = self.build_register(session, &registrar, &branch, &cnonce);
+        let request = self.build_register(session, &registrar, transport, (&branch, &cnonce));
         let purpose = Purpose::Register(session.clone());
         if let Some(request) = request {
-            self.start_client(&branch, registrar.flow, request.to_bytes(), purpose);
+            let flow = self.upstream.target(self.now.mono_us);
+            self.start_client(&branch, flow, request.to_bytes(), purpose);
         }
     }
 
@@ -78,13 +80,12 @@ impl Node {
         &self,
         session: &SessionId,
         registrar: &Registrar,
-        branch: &str,
-        cnonce: &str,
+        transport: Transport,
+        (branch, cnonce): (&str, &str),
     ) -> Option<Message> {
         let entry = self.entries.get(session)?;
         let (record, registration) = (&entry.session.record, entry.registration.as_ref()?);
         let expires_s = if registration.leaving { 0 } else { registration.expires_s };
-        let transport = registrar.flow.transport;
         let uri = self.contact_uri(&record.contact, transport);
         let contact = format!(
             "<{uri};ob>;+sip.instance=\"<{}>\";reg-id=1;expires={expires_s}",
@@ -284,14 +285,17 @@ impl Node {
         let branch = response.via().ok().and_then(|via| via.branch);
         let (Some(branch), Some(status)) = (branch, response.status()) else { return };
         let mut acts = Vec::new();
-        let Some((client, _, purpose)) = self.clients.get_mut(&branch) else { return };
+        let Some((client, way, purpose)) = self.clients.get_mut(&branch) else { return };
         let event = client.response(status, &mut acts);
-        let purpose = purpose.clone();
+        let (purpose, way) = (purpose.clone(), way.clone());
         self.act_client(&branch, acts);
         if let (Some(ClientEvent::Final), Purpose::Register(session)) = (event, purpose) {
             let answer = self.read_register_answer(&session, status, response);
             if (200..300).contains(&status) {
-                self.on_granted(&session, response);
+                self.on_granted(&session, way.clone(), response);
+            }
+            if status == 503 && self.try_next(&session, &way) {
+                return;
             }
             self.on_register_answer(&session, answer);
         }
@@ -332,15 +336,25 @@ impl Node {
 
     pub(super) fn on_client_timer(&mut self, name: Name, branch: &str) {
         let mut acts = Vec::new();
-        let Some((client, _, purpose)) = self.clients.get_mut(branch) else { return };
+        let Some((client, way, purpose)) = self.clients.get_mut(branch) else { return };
+        let unheard = client.is_unheard().then(|| way.clone());
         let event = client.timer(name, &mut acts);
         let purpose = purpose.clone();
         self.act_client(branch, acts);
-        self.on_no_answer(event, purpose);
+        self.on_no_answer(event, purpose, unheard.as_ref());
     }
 
-    fn on_no_answer(&mut self, event: Option<ClientEvent>, purpose: Purpose) {
+    /// `unheard`: the way by which no response at all came.
+    fn on_no_answer(
+        &mut self,
+        event: Option<ClientEvent>,
+        purpose: Purpose,
+        unheard: Option<&Flow>,
+    ) {
         if let (Some(ClientEvent::NoAnswer), Purpose::Register(session)) = (event, purpose) {
+            if unheard.is_some_and(|way| self.try_next(&session, way)) {
+                return;
+            }
             self.on_register_answer(&session, Answer::Failed(408, None));
         }
     }
@@ -360,10 +374,11 @@ impl Node {
             }
             let mut acts = Vec::new();
             let Some((client, _, purpose)) = self.clients.get_mut(&branch) else { continue };
+            let unheard = client.is_unheard().then_some(flow);
             let event = client.unsent(&mut acts);
             let purpose = purpose.clone();
             self.act_client(&branch, acts);
-            self.on_no_answer(event, purpose);
+            self.on_no_answer(event, purpose, unheard);
         }
         if flow.connection.is_some() {
             self.move_calls(flow);

@@ -151,6 +151,7 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         domains: file.node.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
         users: users(review, &file.user, secrets),
         advertised_by: secure::advertised(file),
+        registrar_others: fallbacks(review, file),
         stun: file.registrar.as_ref().is_some_and(|registrar| registrar.stun),
         registrar: file.registrar.as_ref().map(|it| registrar(review, it)),
         wake_budget_ms: call.wake_budget.0,
@@ -232,25 +233,42 @@ fn registrar(review: &mut Review<'_>, written: &file::Registrar) -> core::Regist
     }
     review.host_port("registrar", "address", &written.address);
     review.within("registrar", "expires", written.expires, 60_000, 604_800_000);
-    let transport = match written.transport.as_str() {
-        "tls" => Transport::Tls,
-        "tcp" => Transport::Tcp,
-        "udp" => Transport::Udp,
-        _ => {
-            review.fault(
-                "registrar",
-                0,
-                "transport",
-                "no such transport; write \"udp\", \"tcp\" or \"tls\"",
-            );
-            Transport::Udp
-        }
-    };
+    let transport = transport_of(&written.transport).unwrap_or_else(|| {
+        let what = "no such transport; write \"udp\", \"tcp\" or \"tls\"";
+        review.fault("registrar", 0, "transport", what);
+        Transport::Udp
+    });
     let (local, peer) = (String::new(), written.address.clone());
     core::Registrar {
         uri: written.uri.clone(),
         flow: Flow { transport, local, peer, connection: None },
         expires_s: u32::try_from(written.expires.seconds()).unwrap_or(u32::MAX),
+    }
+}
+
+/// The other ways to the registrar, by the transport of the first.
+fn fallbacks(review: &mut Review<'_>, file: &File) -> Vec<Flow> {
+    let Some(written) = &file.registrar else { return Vec::new() };
+    if written.fallbacks.len() > 16 {
+        review.fault("registrar", 0, "fallbacks", "more than 16 fallbacks; write fewer");
+    }
+    for address in &written.fallbacks {
+        review.host_port("registrar", "fallbacks", address);
+    }
+    let transport = transport_of(&written.transport).unwrap_or(Transport::Udp);
+    let flow = |peer: &String| {
+        let (local, peer) = (String::new(), peer.clone());
+        Flow { transport, local, peer, connection: None }
+    };
+    written.fallbacks.iter().map(flow).collect()
+}
+
+fn transport_of(word: &str) -> Option<Transport> {
+    match word {
+        "tls" => Some(Transport::Tls),
+        "tcp" => Some(Transport::Tcp),
+        "udp" => Some(Transport::Udp),
+        _ => None,
     }
 }
 

@@ -125,6 +125,8 @@ acknowledge-after = "1s"
 #uri = "sip:example.com"
 # host:port of the registrar or the proxy before it.
 #address = "registrar.example.com:5060"
+# Others, tried in this order once that one refuses by 503, is out of reach or silent.
+#fallbacks = []
 # "udp", "tcp" or "tls".
 #transport = "udp"
 # For TLS: who the registrar is trusted by, in place of the public authorities, and the name that it

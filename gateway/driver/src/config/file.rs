@@ -158,6 +158,10 @@ section!(Session {
 pub(super) struct Registrar {
     pub(super) uri: String,
     pub(super) address: String,
+    /// Other `host:port`s of it, tried in this order once `address` refuses by 503, is out of reach,
+    /// or says nothing for 64 × T1; after ten minutes `address` is tried first again.
+    #[serde(default)]
+    pub(super) fallbacks: Vec<String>,
     #[serde(default = "udp")]
     pub(super) transport: String,
     #[serde(default = "an_hour")]

@@ -6,7 +6,7 @@ use reveille_gateway_core::config::Secret;
 use reveille_gateway_core::io::Transport;
 
 use super::Secrets;
-use super::file::File;
+use super::file::{File, Registrar};
 use crate::tls::{self, Identity, TlsSettings};
 
 /// Section, key, and what is wrong there.
@@ -35,13 +35,19 @@ pub(super) fn settings(file: &File, secrets: &Secrets<'_>) -> (TlsSettings, Vec<
     let client_ca = authority("sip", "client-ca-file", &sip.client_ca_file);
     let registrar = file.registrar.as_ref();
     let peer_ca = registrar.and_then(|it| authority("registrar", "ca-file", &it.ca_file));
-    let named = registrar.and_then(|it| Some((it.address.clone(), it.server_name.clone()?)));
+    let peer_names = registrar.map(names).unwrap_or_default();
     if let Some(key) = lacks_certificate(file) {
         let what = "TLS needs a certificate; write certificate-file and key-file beside it";
         faults.push(("sip", key, what.to_owned()));
     }
-    let peer_names = named.into_iter().collect();
     (TlsSettings { sip: own, client_ca, websocket, peer_ca, peer_names }, faults)
+}
+
+/// The name that each place of the registrar must prove.
+fn names(registrar: &Registrar) -> BTreeMap<String, String> {
+    let Some(name) = &registrar.server_name else { return BTreeMap::new() };
+    let places = std::iter::once(&registrar.address).chain(&registrar.fallbacks);
+    places.map(|place| (place.clone(), name.clone())).collect()
 }
 
 /// The key of a port that speaks TLS and has nothing to show.

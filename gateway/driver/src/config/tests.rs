@@ -185,6 +185,10 @@ fn what_tls_lacks_is_said_with_its_line_and_remedy() {
             "gateway.toml:2: sip.client-ca-file: no certificate in PEM; write a PEM file",
         ),
         (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"a:1\"\nfallbacks = [\"b:1\", \"c\"]",
+            "gateway.toml:4: registrar.fallbacks: `c` is no host:port; write one",
+        ),
+        (
             "[registrar]\nuri = \"sips:a\"\naddress = \"a:1\"",
             "gateway.toml:2: registrar.uri: sips: goes by TLS only",
         ),

@@ -1,6 +1,6 @@
-//! A registrar that we dial over TLS must prove its name.
+//! A registrar that we dial over TLS must prove its name, and another takes its place if it cannot.
 
-use reveille_gateway_core::io::Transport;
+use reveille_gateway_core::io::{Flow, Transport};
 use reveille_host::BoxStream;
 use tokio::io::AsyncWriteExt as _;
 use tokio_rustls::server::TlsStream;
@@ -62,4 +62,31 @@ async fn a_registrar_of_another_name_or_authority_hears_nothing() {
         let (_rig, code, register) = registered(name, server_name, is_known).await;
         assert_eq!((code, register.as_str()), (480, ""), "{name} {server_name:?} {is_known}");
     }
+}
+
+#[tokio::test]
+async fn where_the_first_cannot_prove_its_name_the_next_one_is_used() {
+    let authority = Authority::new();
+    let host = reveille_host::real::host();
+    let mut first = host.net.listen("127.0.0.1:0").await.expect("a port");
+    let mut second = host.net.listen("127.0.0.1:0").await.expect("a port");
+    let [one, two] = [&first, &second].map(|it| it.local_addr().expect("an address").to_string());
+    let rig = Rig::new(|it| {
+        register_at(it, Transport::Tls, &one);
+        let (local, peer) = (String::new(), two);
+        let other = Flow { transport: Transport::Tls, local, peer, connection: None };
+        it.core.registrar_others.push(other);
+        it.secure.peer_ca = Some(authority.pem.clone());
+    })
+    .await;
+    let impostor = acceptor(&Authority::new().sign("127.0.0.1"));
+    let sound = acceptor(&authority.sign("127.0.0.1"));
+    let mut app = rig.app().await;
+    let (stream, _) = rig.in_time(first.accept()).await.expect("dialled");
+    assert!(rig.in_time(impostor.accept(stream)).await.is_err(), "it is not believed");
+    let (stream, _) = rig.in_time(second.accept()).await.expect("dialled");
+    let mut stream = rig.in_time(sound.accept(stream)).await.expect("a handshake");
+    let register = rig.in_time(head(&mut stream)).await;
+    stream.write_all(ok(&register, "").as_bytes()).await.expect("sent");
+    assert_eq!(rig.answer(&mut app).await["header"]["response_code"], 200);
 }
