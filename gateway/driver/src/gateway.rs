@@ -11,6 +11,7 @@ use reveille_trace::{Recorder, Scribe};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Settings;
+use crate::dns;
 use crate::door::Door;
 use crate::fabric::{self, FabricError};
 use crate::http::Gate;
@@ -83,17 +84,21 @@ impl Gateway {
     /// A port or the fabric did not open; nothing is left running.
     pub async fn start(
         host: Host,
-        settings: Settings,
+        mut settings: Settings,
         recorder: Recorder,
     ) -> Result<Running, StartError> {
         let (inbox, events) = mpsc::channel(INBOX);
         let (stop, stopping) = watch::channel(false);
         let scribe = Scribe::new(recorder, "gateway");
+        let aimed = dns::aim(&host, &mut settings).await;
         let (acceptors, certificates) =
             tls::certificates(&host, &settings.secure).map_err(StartError::Certificates)?;
         let connector = connector(&host, &settings).map_err(StartError::Certificates)?;
         let world = World::new(host.clone(), scribe, inbox.clone(), stopping);
         let world = world.with_connector(connector);
+        if let Some(aimed) = aimed {
+            host.tasks.spawn("dns", Box::pin(dns::follow(world.clone(), aimed)));
+        }
 
         let opened = fabric::open(&settings.fabric, &host)?;
         let (opened, started) = load(&host, opened).await?;
@@ -279,8 +284,9 @@ fn locals(listening: &[Listening]) -> Vec<SocketAddr> {
 fn connector(host: &Host, settings: &Settings) -> Result<Option<tls::Connector>, String> {
     let registrar = settings.core.registrar.as_ref();
     let dials = registrar.is_some_and(|registrar| registrar.flow.transport == Transport::Tls);
+    let may_dial = settings.registrar_domain.is_some();
     let answers = !settings.tls.is_empty();
-    (dials || answers).then(|| tls::Connector::new(host, &settings.secure)).transpose()
+    (dials || may_dial || answers).then(|| tls::Connector::new(host, &settings.secure)).transpose()
 }
 
 async fn listen_all(

@@ -9,9 +9,12 @@
 
 mod accept;
 pub mod config;
+pub mod dns;
 mod door;
 pub mod fabric;
 mod gateway;
+#[cfg(test)]
+mod hasty;
 mod head;
 mod http;
 mod linger;

@@ -4,7 +4,7 @@ use reveille_gateway_core::config::{self as core, Secret, SipTimers};
 use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
-use super::{ConfigError, Secrets, Settings, place, provider, secure};
+use super::{ConfigError, Secrets, Settings, domain, place, provider, secure};
 use crate::fabric::{ENGINES, FabricSettings};
 use crate::push::{self, PROVIDERS, PushSettings};
 
@@ -98,6 +98,8 @@ pub(super) fn settings(
     for (section, key, what) in faults {
         review.fault(section, 0, key, what);
     }
+    let domain = file.registrar.as_ref().and_then(domain::of);
+    let dns_server = dns_server(&mut review, file, secrets);
     let settings = Settings {
         udp: review.address("sip", "udp", &file.sip.udp),
         tcp: review.address("sip", "tcp", &file.sip.tcp),
@@ -105,6 +107,9 @@ pub(super) fn settings(
         sip_ws: review.address("sip", "ws", &file.sip.ws),
         sip_wss: review.address("sip", "wss", &file.sip.wss),
         sip_origins: file.sip.origins.clone(),
+        registrar_domain: domain,
+        resolve: None,
+        dns_server,
         secure,
         websocket: review.address("websocket", "listen", &web.listen).pop(),
         default_app: web.default_app.clone(),
@@ -227,23 +232,46 @@ fn registrar(review: &mut Review<'_>, written: &file::Registrar) -> core::Regist
     if !written.uri.starts_with("sip:") && !by_sips {
         review.fault("registrar", 0, "uri", "no sip: URI; write one like \"sip:example.com\"");
     }
-    if by_sips && written.transport != "tls" {
+    if by_sips && transport_word(written) != "tls" {
         let what = "sips: goes by TLS only (RFC 3261 26.2.2); write transport = \"tls\"";
         review.fault("registrar", 0, "uri", what);
     }
-    review.host_port("registrar", "address", &written.address);
+    let is_domain = domain::is_domain(&written.address);
+    if !is_domain {
+        review.host_port("registrar", "address", &written.address);
+    }
+    if is_domain && !written.fallbacks.is_empty() {
+        let what = "a domain has its own fallbacks by SRV; write a port behind the host in address";
+        review.fault("registrar", 0, "fallbacks", what);
+    }
     review.within("registrar", "expires", written.expires, 60_000, 604_800_000);
-    let transport = transport_of(&written.transport).unwrap_or_else(|| {
+    let transport = transport_of(transport_word(written)).unwrap_or_else(|| {
         let what = "no such transport; write \"udp\", \"tcp\" or \"tls\"";
         review.fault("registrar", 0, "transport", what);
         Transport::Udp
     });
-    let (local, peer) = (String::new(), written.address.clone());
+    // A domain goes by this until DNS has answered.
+    let port = if is_domain { format!(":{}", transport.default_port()) } else { String::new() };
+    let (local, peer) = (String::new(), format!("{}{port}", written.address));
     core::Registrar {
         uri: written.uri.clone(),
         flow: Flow { transport, local, peer, connection: None },
         expires_s: u32::try_from(written.expires.seconds()).unwrap_or(u32::MAX),
     }
+}
+
+/// The DNS server, if a domain or the operator needs one.
+fn dns_server(
+    review: &mut Review<'_>,
+    file: &File,
+    secrets: &Secrets<'_>,
+) -> Option<std::net::SocketAddr> {
+    let written = file.registrar.as_ref()?;
+    if written.resolver.is_none() && !domain::is_domain(&written.address) {
+        return None;
+    }
+    let server = domain::server(written, secrets);
+    server.map_err(|(key, what)| review.fault("registrar", 0, key, what)).ok()
 }
 
 /// The other ways to the registrar, by the transport of the first.
@@ -255,7 +283,7 @@ fn fallbacks(review: &mut Review<'_>, file: &File) -> Vec<Flow> {
     for address in &written.fallbacks {
         review.host_port("registrar", "fallbacks", address);
     }
-    let transport = transport_of(&written.transport).unwrap_or(Transport::Udp);
+    let transport = transport_of(transport_word(written)).unwrap_or(Transport::Udp);
     let flow = |peer: &String| {
         let (local, peer) = (String::new(), peer.clone());
         Flow { transport, local, peer, connection: None }
@@ -263,7 +291,14 @@ fn fallbacks(review: &mut Review<'_>, file: &File) -> Vec<Flow> {
     written.fallbacks.iter().map(flow).collect()
 }
 
-fn transport_of(word: &str) -> Option<Transport> {
+/// The transport before DNS has said more: sips: has no other.
+fn transport_word(written: &file::Registrar) -> &str {
+    let usual = if written.uri.starts_with("sips:") { "tls" } else { "udp" };
+    let is_open = domain::is_domain(&written.address);
+    written.transport.as_deref().unwrap_or(if is_open { usual } else { "udp" })
+}
+
+pub(super) fn transport_of(word: &str) -> Option<Transport> {
     match word {
         "tls" => Some(Transport::Tls),
         "tcp" => Some(Transport::Tcp),

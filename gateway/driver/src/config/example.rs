@@ -123,11 +123,13 @@ acknowledge-after = "1s"
 #[registrar]
 # The domain, as a sip: URI.
 #uri = "sip:example.com"
-# host:port of the registrar or the proxy before it.
+# host:port of the registrar or the proxy before it; or its domain, without a port, and DNS says the
+# rest (NAPTR, SRV), which is asked of the first nameserver of /etc/resolv.conf, or of:
+#resolver = "127.0.0.53:53"
 #address = "registrar.example.com:5060"
 # Others, tried in this order once that one refuses by 503, is out of reach or silent.
 #fallbacks = []
-# "udp", "tcp" or "tls".
+# "udp", "tcp" or "tls"; for a domain it may be left out, and the domain decides.
 #transport = "udp"
 # For TLS: who the registrar is trusted by, in place of the public authorities, and the name that it
 # must prove, in place of the host of its address.

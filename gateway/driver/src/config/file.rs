@@ -157,13 +157,19 @@ section!(Session {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Registrar {
     pub(super) uri: String,
+    /// `host:port`; or a domain without a port, whose NAPTR, SRV and address records say where the
+    /// registrar is, asked for again as their TTL says (RFC 3263).
     pub(super) address: String,
+    /// `address:port` of the DNS server that is asked for a domain; without it the first nameserver
+    /// of `/etc/resolv.conf`.
+    pub(super) resolver: Option<String>,
     /// Other `host:port`s of it, tried in this order once `address` refuses by 503, is out of reach,
     /// or says nothing for 64 × T1; after ten minutes `address` is tried first again.
     #[serde(default)]
     pub(super) fallbacks: Vec<String>,
-    #[serde(default = "udp")]
-    pub(super) transport: String,
+    /// `"udp"`, `"tcp"` or `"tls"`; without it what the domain prefers, and `"udp"` where `address`
+    /// has a port.
+    pub(super) transport: Option<String>,
     #[serde(default = "an_hour")]
     pub(super) expires: Span,
     /// PEM file of the authorities that SIP peers which we dial over TLS are trusted by, the
@@ -175,10 +181,6 @@ pub(super) struct Registrar {
     /// `outbound` (RFC 5626). Streams are kept alive by CRLF without being asked.
     #[serde(default)]
     pub(super) stun: bool,
-}
-
-fn udp() -> String {
-    "udp".to_owned()
 }
 
 const fn an_hour() -> Span {

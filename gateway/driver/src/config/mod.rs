@@ -1,6 +1,7 @@
 //! What the operator decides: a TOML file, read whole and refused with every error at once.
 
 mod check;
+mod domain;
 mod example;
 mod file;
 mod parse;
@@ -11,12 +12,15 @@ mod secure;
 mod tests;
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use reveille_gateway_core::config::Config;
 
 pub use example::print_config;
 pub use file::File;
 
+use crate::dns::{Domain, Resolve};
 use crate::fabric::FabricSettings;
 use crate::push::PushSettings;
 use crate::tls::TlsSettings;
@@ -38,6 +42,12 @@ pub struct Settings {
     pub sip_wss: Vec<String>,
     /// Origins that SIP in WebSockets may come from; empty: all, and none.
     pub sip_origins: Vec<String>,
+    /// The domain whose DNS says where the registrar is; `None`: the core's settings say it.
+    pub registrar_domain: Option<Domain>,
+    /// Who knows DNS; `None`: `dns_server` is asked.
+    pub resolve: Option<Arc<dyn Resolve>>,
+    /// The DNS server that resolves for us.
+    pub dns_server: Option<SocketAddr>,
     /// Certificates and authorities.
     pub secure: TlsSettings,
     /// `address:port` where apps connect.
@@ -70,6 +80,9 @@ impl Settings {
             sip_ws: Vec::new(),
             sip_wss: Vec::new(),
             sip_origins: Vec::new(),
+            registrar_domain: None,
+            resolve: None,
+            dns_server: None,
             secure: TlsSettings::default(),
             websocket: Some(any()),
             default_app: "phone".to_owned(),

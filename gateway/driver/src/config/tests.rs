@@ -189,6 +189,24 @@ fn what_tls_lacks_is_said_with_its_line_and_remedy() {
             "gateway.toml:4: registrar.fallbacks: `c` is no host:port; write one",
         ),
         (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"192.0.2.1\"",
+            "gateway.toml:3: registrar.address: `192.0.2.1` is no host:port; write one",
+        ),
+        (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"a.b\"\nresolver = \"here\"",
+            "gateway.toml:4: registrar.resolver: `here` is no address:port; write one like",
+        ),
+        (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"a.b\"",
+            "gateway.toml:3: registrar.address: a domain needs a DNS server, and /etc/resolv.conf \
+                names none: no line `nameserver` with an address; write a port behind",
+        ),
+        (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"a.b\"\nresolver = \"127.0.0.1:53\"\n\
+                fallbacks = [\"b:1\"]",
+            "gateway.toml:5: registrar.fallbacks: a domain has its own fallbacks by SRV; write",
+        ),
+        (
             "[registrar]\nuri = \"sips:a\"\naddress = \"a:1\"",
             "gateway.toml:2: registrar.uri: sips: goes by TLS only",
         ),

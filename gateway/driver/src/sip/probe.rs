@@ -110,30 +110,11 @@ async fn ask(world: &World, probed: &Probed) -> Option<Option<SocketAddr>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use reveille_gateway_core::io::Transport;
-    use reveille_host::{BoxFuture, Clock, Reading};
     use reveille_trace::{Recorder, Scribe};
 
     use super::*;
-
-    /// A clock on which every wait is over at once.
-    #[derive(Default)]
-    struct Hasty(AtomicU64);
-
-    impl Clock for Hasty {
-        fn now(&self) -> Reading {
-            let mono = Duration::from_millis(self.0.load(Ordering::Relaxed));
-            Reading { mono, wall: mono }
-        }
-
-        fn sleep_until(&self, mono: Duration) -> BoxFuture<'static, ()> {
-            let ms = u64::try_from(mono.as_millis()).expect("a short time");
-            self.0.store(ms, Ordering::Relaxed);
-            Box::pin(std::future::ready(()))
-        }
-    }
+    use crate::hasty::Hasty;
 
     #[tokio::test]
     async fn seven_requests_without_an_answer_are_a_lost_flow_after_39_5_s() {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use reveille_gateway_core::io::Flow;
 use reveille_host::{BoxStream, Host};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
@@ -14,6 +15,8 @@ use super::{HostTime, TlsSettings, chain, key, roots, taught};
 pub(crate) struct Connector {
     config: Arc<ClientConfig>,
     names: BTreeMap<String, String>,
+    /// The same for places that DNS gave.
+    found: Mutex<BTreeMap<String, String>>,
 }
 
 impl Connector {
@@ -32,13 +35,29 @@ impl Connector {
                 .with_client_auth_cert(chain(&own.chain)?, key(&own.key.0)?)
                 .map_err(|error| format!("certificate and key do not go together: {error}"))?,
         };
-        Ok(Self { config: Arc::new(config), names: settings.peer_names.clone() })
+        Ok(Self {
+            config: Arc::new(config),
+            names: settings.peer_names.clone(),
+            found: Mutex::default(),
+        })
+    }
+
+    /// These places, and no others that were found before, must prove this name.
+    pub(crate) fn must_prove(&self, flows: &[Flow], name: &str) {
+        let found = flows.iter().map(|flow| (flow.peer.clone(), name.to_owned())).collect();
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+
+    fn name_of(&self, peer: &str) -> String {
+        let host = peer.rsplit_once(':').map_or(peer, |(host, _)| host);
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = self.names.get(peer).or_else(|| found.get(peer));
+        name.map_or_else(|| host.to_owned(), Clone::clone)
     }
 
     /// Turns a stream to `peer` into one that only that peer can read.
     pub(crate) async fn wrap(&self, peer: &str, stream: BoxStream) -> Result<BoxStream, String> {
-        let host = peer.rsplit_once(':').map_or(peer, |(host, _)| host);
-        let name = self.names.get(peer).map_or(host, String::as_str);
+        let name = self.name_of(peer);
         let bare = name.trim_start_matches('[').trim_end_matches(']').to_owned();
         let server = ServerName::try_from(bare)
             .map_err(|_| format!("`{name}` is no name that a certificate can prove"))?;

@@ -2,6 +2,7 @@
 //! that are kept alive, and requests that are too large for UDP.
 
 mod certificates;
+mod dns;
 mod keep;
 mod large;
 mod registrar;
