@@ -8,6 +8,7 @@ mod large;
 mod registrar;
 mod stun;
 mod tls;
+mod udp;
 mod websocket;
 
 use std::time::Duration;
