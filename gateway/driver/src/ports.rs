@@ -222,8 +222,11 @@ impl Ports {
         if flow.transport == Transport::Udp {
             return self.probe(flow, every);
         }
-        let Some(connection) = self.line_to(&flow) else { return };
-        let Some(line) = self.lines.get_mut(&connection) else { return };
+        let found =
+            self.line_to(&flow).and_then(|number| Some((number, self.lines.get_mut(&number)?)));
+        let Some((connection, line)) = found else {
+            return self.feedback.push_back(Input::FlowLost { flow });
+        };
         let Some(ours) = &mut line.ours else { return };
         match &ours.kept {
             Some(kept) => {
@@ -395,6 +398,15 @@ mod tests {
         let told = stuck.ports.admit(Event::SipClosed { connection: ours });
         assert!(matches!(&told[..], [Input::FlowLost { flow: lost }] if *lost == flow));
         assert!(stuck.ports.admit(Event::SipClosed { connection: ours }).is_empty(), "once");
+    }
+
+    #[test]
+    fn a_flow_that_is_gone_before_it_is_to_be_kept_is_lost() {
+        let mut stuck = stuck();
+        let flow = Flow { transport: Transport::Tcp, ..flow() };
+        stuck.ports.put(Output::KeepAlive { flow: flow.clone(), every_ms: (1, 2) });
+        let told = stuck.ports.next_feedback();
+        assert!(matches!(told, Some(Input::FlowLost { flow: lost }) if lost == flow));
     }
 
     #[test]
