@@ -255,3 +255,17 @@ fn what_rsip_reads_it_reads_the_same() {
         assert_eq!(ours.body, theirs.body);
     }
 }
+
+#[test]
+fn a_lone_crlf_is_the_answer_to_a_ping_once_it_is_asked_for() {
+    let mut framer = Framer::new(Bounds::default());
+    for _ in 0..2 {
+        framer.push(b"\r\n");
+        assert_eq!(framer.next(), Ok(None));
+        assert!(framer.take_pong());
+    }
+    assert!(!framer.take_pong(), "taken");
+    framer.push(b"\r\n\r\n");
+    assert!(!framer.take_pong(), "a ping");
+    assert_eq!(framer.next(), Ok(Some(reveille_wire::sip::Frame::Ping)));
+}

@@ -1,12 +1,14 @@
 //! One call of a session, from accepted or placed to over: the SIP messages of our side of it, built
 //! from its record and its INVITE. After the ACK it is the dialog (RFC 3261 section 12).
 
+use std::borrow::Cow;
+
 use reveille_wire::jsonrtc::Frame;
 use reveille_wire::sip::Message;
 use serde_json::Value;
 
 use crate::dialog::TRICKLE;
-use crate::io::Flow;
+use crate::io::{Flow, Transport};
 use crate::record::{CallRecord, Dialog, Exchange, Phase, Raw, Side};
 use crate::session_timer;
 use crate::transaction::TransactionKey;
@@ -139,7 +141,7 @@ impl Call {
         let tag = (status > 100).then_some(self.record.local_tag.as_str());
         let mut response = self.invite.reply(status, reason, tag);
         if status > 100 && status < 300 {
-            response.push("Contact", format!("<{contact}>"));
+            response.push("Contact", format!("<{}>", self.contact(contact)));
             response.push("Allow", ALLOW);
             if self.invite.values("Recv-Info").contains(&TRICKLE) {
                 response.push("Recv-Info", TRICKLE);
@@ -185,6 +187,19 @@ impl Call {
         frame.header.initiator = Some(self.initiator());
         frame.header.target = Some(target);
         frame
+    }
+
+    /// The Contact as the request wants it: who calls by sips: is answered by sips:, which asks for
+    /// TLS by itself (RFC 3261 section 12.1.1, RFC 5630 section 3.1.3).
+    fn contact<'a>(&self, contact: &'a str) -> Cow<'a, str> {
+        let by_sips =
+            self.invite.uri().is_some_and(|uri| uri.to_ascii_lowercase().starts_with("sips:"));
+        match contact.strip_prefix("sip:") {
+            Some(rest) if by_sips => {
+                Cow::Owned(format!("sips:{}", rest.trim_end_matches(Transport::Tls.uri_param())))
+            }
+            _ => Cow::Borrowed(contact),
+        }
     }
 
     /// The caller, `user@host` where the From is a SIP URI.

@@ -1,5 +1,8 @@
 //! What the operator decides, as plain data. Defaults stand here and nowhere else.
 
+use std::collections::BTreeMap;
+
+use crate::io::{Flow, Transport};
 pub use crate::users::Users;
 
 /// Everything the core must be told. Durations in milliseconds unless the name says otherwise.
@@ -11,10 +14,17 @@ pub struct Config {
     pub domains: Vec<String>,
     /// `host:port` that peers reach us at; in Contact and Via.
     pub advertised: String,
+    /// The same for transports that are reached elsewhere, such as TLS at another port.
+    pub advertised_by: BTreeMap<Transport, String>,
     /// Users that may connect and be called.
     pub users: Users,
     /// The registrar upstream; `None`: sessions are not registered anywhere.
     pub registrar: Option<Registrar>,
+    /// Other ways to the registrar, in the order in which they are tried once the first fails
+    /// (RFC 3263 section 4.3).
+    pub registrar_others: Vec<Flow>,
+    /// The flow to the registrar is kept alive by STUN where it is UDP (RFC 5626 section 4.4.2).
+    pub stun: bool,
     /// How long a call waits for its app, 5,000 to 150,000.
     pub wake_budget_ms: u64,
     /// What the caller hears while the phone wakes: 183, 182, or nothing but 100 (`None`, only with
@@ -121,7 +131,7 @@ pub struct Registrar {
     /// `sip:` URI that REGISTER is sent to: the domain.
     pub uri: String,
     /// The way to it.
-    pub flow: crate::io::Flow,
+    pub flow: Flow,
     /// Binding lifetime asked for, in seconds.
     pub expires_s: u32,
 }
@@ -151,8 +161,11 @@ impl Config {
             node: "node-1".to_owned(),
             domains: vec![domain.to_ascii_lowercase()],
             advertised: advertised.to_owned(),
+            advertised_by: BTreeMap::new(),
             users: Users::default(),
             registrar: None,
+            registrar_others: Vec::new(),
+            stun: false,
             wake_budget_ms: 30_000,
             hold_code: Some(183),
             provisional_every_ms: 55_000,
@@ -181,6 +194,12 @@ impl Config {
             #[cfg(feature = "mutants")]
             defect: None,
         }
+    }
+
+    /// `host:port` that peers reach us at by this transport.
+    #[must_use]
+    pub fn advertised(&self, transport: Transport) -> &str {
+        self.advertised_by.get(&transport).unwrap_or(&self.advertised)
     }
 
     /// The user of this name.

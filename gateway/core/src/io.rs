@@ -18,6 +18,12 @@ pub enum Transport {
     Udp,
     /// A stream.
     Tcp,
+    /// A stream inside TLS.
+    Tls,
+    /// Messages of a WebSocket (RFC 7118).
+    Ws,
+    /// Messages of a WebSocket inside TLS.
+    Wss,
 }
 
 impl Transport {
@@ -27,26 +33,64 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+            Self::Ws => "WS",
+            Self::Wss => "WSS",
+        }
+    }
+
+    /// The parameter of a URI that asks for this transport; UDP is the default. `ws` stands for both
+    /// kinds of WebSocket (RFC 7118 section 5.2).
+    #[must_use]
+    pub const fn uri_param(self) -> &'static str {
+        match self {
+            Self::Udp => "",
+            Self::Tcp => ";transport=tcp",
+            Self::Tls => ";transport=tls",
+            Self::Ws | Self::Wss => ";transport=ws",
+        }
+    }
+
+    /// The port of a URI that names none (RFC 3261 section 19.1.2, RFC 7118 section 5.2).
+    #[must_use]
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
+            Self::Ws => 80,
+            Self::Wss => 443,
         }
     }
 
     /// True if the transport itself retransmits.
     #[must_use]
     pub const fn is_reliable(self) -> bool {
-        matches!(self, Self::Tcp)
+        !matches!(self, Self::Udp)
+    }
+
+    /// True if nobody on the way can read or change what is said.
+    #[must_use]
+    pub const fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// True if a connection can be made anew from this end: a WebSocket is opened by its client.
+    #[must_use]
+    pub const fn is_dialled(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
     }
 }
 
 /// The path a SIP message takes: which local socket, which peer, and which connection.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Flow {
-    /// UDP or TCP.
+    /// What carries it.
     pub transport: Transport,
     /// `address:port` of our socket.
     pub local: String,
     /// `address:port` of the peer.
     pub peer: String,
-    /// The TCP connection, as the driver numbers it. `None`: UDP, or "dial `peer`, or reuse a
+    /// The connection, as the driver numbers it. `None`: UDP, or "dial `peer`, or reuse a
     /// connection to it"; also after a restart, when every old number is void.
     pub connection: Option<u64>,
 }
@@ -58,11 +102,14 @@ impl Flow {
     pub(crate) fn return_of(&self, request: &sip::Message) -> Self {
         let mut flow = self.clone();
         flow.connection = None;
-        if flow.transport.is_reliable()
+        if flow.transport.is_dialled()
             && let Ok(via) = request.via()
         {
-            let host = via.received.as_deref().unwrap_or(&via.host);
-            flow.peer = format!("{host}:{}", via.port.unwrap_or(5060));
+            // Over TLS the name in the Via is dialled: it is the one that a certificate can prove.
+            let received = via.received.as_deref().filter(|_| !flow.transport.is_secure());
+            let host = received.unwrap_or(&via.host);
+            let port = via.port.unwrap_or(flow.transport.default_port());
+            flow.peer = format!("{host}:{port}");
         }
         flow
     }
@@ -105,6 +152,18 @@ pub enum Input {
     SipUnsent {
         /// Where it was to go.
         flow: Flow,
+    },
+    /// A connection that was dialled is gone, or a flow that was to be kept alive is dead: nothing
+    /// from the peer reaches us by it any more.
+    FlowLost {
+        /// The flow, as the core named it.
+        flow: Flow,
+    },
+    /// Where the registrar is to be reached from now on, best first (RFC 3263 section 4): what the
+    /// driver found out takes the place of the configuration.
+    Targets {
+        /// At least one flow; none is no news.
+        flows: Vec<Flow>,
     },
     /// A WebSocket was upgraded; the driver has checked HTTP Basic, path and subprotocol.
     SocketOpened {
@@ -279,6 +338,14 @@ pub enum Output {
         flow: Flow,
         /// The bytes.
         bytes: Vec<u8>,
+    },
+    /// Keep the flow alive from now on (RFC 5626 section 4.4), and answer [`Input::FlowLost`] if it
+    /// dies; said again with each success, so that bounds may change.
+    KeepAlive {
+        /// The flow.
+        flow: Flow,
+        /// Least and most milliseconds between two pings.
+        every_ms: (u64, u64),
     },
     /// Send a text on a WebSocket.
     Text {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::digest::Ask;
+use crate::io::Flow;
 
 /// What came back for a REGISTER.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,20 @@ pub(crate) struct Registration {
     pub(crate) challenge: Option<Value>,
     answered: bool,
     failures: u32,
+    granted: Granted,
+    /// Targets that failed since one last answered.
+    pub(crate) tried: usize,
+}
+
+/// What the 200 says beside the lifetime; for this process only, since each start registers anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Granted {
+    /// Service-Route, in order (RFC 3608 section 6.1).
+    pub(crate) service_route: Vec<String>,
+    /// The public GRUU of our binding (RFC 5627 section 4.2).
+    pub(crate) public_gruu: Option<String>,
+    /// The flow that we registered over, if the registrar reaches us by it (RFC 5626 section 4.2.1).
+    pub(crate) by_flow: Option<Flow>,
 }
 
 /// RFC 5626 section 4.5: base and bound of the back-off when everything has failed.
@@ -67,7 +82,36 @@ impl Registration {
             challenge: None,
             answered: false,
             failures: 0,
+            granted: Granted { service_route: Vec::new(), public_gruu: None, by_flow: None },
+            tried: 0,
         }
+    }
+
+    /// Turns to another registrar, which knows nothing of the challenges of the one before.
+    pub(crate) fn turn(&mut self) {
+        self.ask = None;
+        self.answered = false;
+        self.tried += 1;
+    }
+
+    /// What a 200 grants takes the place of what an earlier one did.
+    pub(crate) fn grant(&mut self, granted: Granted) {
+        self.granted = granted;
+    }
+
+    /// The Route of requests outside of dialogs, in order; empty: none.
+    pub(crate) fn service_route(&self) -> &[String] {
+        &self.granted.service_route
+    }
+
+    /// The URI that reaches this very session from anywhere, if the registrar made one.
+    pub(crate) fn public_gruu(&self) -> Option<&str> {
+        self.granted.public_gruu.as_deref()
+    }
+
+    /// True if what is called comes by this flow.
+    pub(crate) fn is_by(&self, flow: &Flow) -> bool {
+        self.granted.by_flow.as_ref() == Some(flow) && !self.leaving
     }
 
     /// Reads an answer. `part` is a random number from 50 to 100: the share of the back-off that

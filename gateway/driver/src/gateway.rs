@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reveille_gateway_core::io::Input;
+use reveille_gateway_core::io::{Input, Transport};
 use reveille_gateway_core::node::Node;
 use reveille_host::{Host, within};
 use reveille_trace::{Recorder, Scribe};
@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admin::{self, Inside, Operator};
 use crate::config::Settings;
+use crate::dns;
 use crate::door::Door;
 use crate::fabric::{self, FabricError};
 use crate::http::Gate;
@@ -19,7 +20,8 @@ use crate::live::Live;
 use crate::ports::{COMMIT_QUEUE, Ports};
 use crate::push;
 use crate::run::run;
-use crate::sip::{tcp, udp};
+use crate::sip::{self, tcp, udp};
+use crate::tls::{self, Certificates};
 use crate::world::{Event, World};
 use crate::ws;
 
@@ -47,6 +49,9 @@ pub enum StartError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// A certificate, its key or an authority is unsound.
+    #[error("certificates: {0}; write PEM files that go together")]
+    Certificates(String),
     /// The fabric did not open or could not be read.
     #[error("fabric: {0}")]
     Fabric(#[from] FabricError),
@@ -64,11 +69,19 @@ pub struct Running {
     pub udp: Vec<SocketAddr>,
     /// Where SIP over TCP is received.
     pub tcp: Vec<SocketAddr>,
+    /// Where SIP over TLS is received.
+    pub tls: Vec<SocketAddr>,
+    /// Where SIP in WebSockets is received.
+    pub sip_ws: Vec<SocketAddr>,
+    /// The same inside TLS.
+    pub sip_wss: Vec<SocketAddr>,
     /// Where apps connect.
     pub ws: Option<SocketAddr>,
     /// Where operators look and steer.
     pub admin: Option<SocketAddr>,
     operator: Operator,
+    /// What changes the certificates.
+    pub certificates: Certificates,
     host: Host,
     inbox: mpsc::Sender<Event>,
     end: oneshot::Receiver<Result<(), String>>,
@@ -82,13 +95,21 @@ impl Gateway {
     /// A port or the fabric did not open; nothing is left running.
     pub async fn start(
         host: Host,
-        settings: Settings,
+        mut settings: Settings,
         recorder: Recorder,
     ) -> Result<Running, StartError> {
         let (inbox, events) = mpsc::channel(INBOX);
         let (stop, stopping) = watch::channel(false);
         let scribe = Scribe::new(recorder, "gateway");
+        let aimed = dns::aim(&host, &mut settings).await;
+        let (acceptors, certificates) =
+            tls::certificates(&host, &settings.secure).map_err(StartError::Certificates)?;
+        let connector = connector(&host, &settings).map_err(StartError::Certificates)?;
         let world = World::new(host.clone(), scribe, inbox.clone(), stopping);
+        let world = world.with_connector(connector);
+        if let Some(aimed) = aimed {
+            host.tasks.spawn("dns", Box::pin(dns::follow(world.clone(), aimed)));
+        }
 
         let opened = fabric::open(&settings.fabric, &host)?;
         let (opened, started) = load(&host, opened).await?;
@@ -101,9 +122,11 @@ impl Gateway {
         let (commits, queued) = mpsc::channel(COMMIT_QUEUE);
         let closed = fabric::start(&world, opened, queued);
         let pushes = push::start(&world, &settings.push);
-        let (udp, tcp, ws) = (doors.udp_addresses(), doors.tcp_addresses(), doors.ws_address());
+        let (udp, tcp, ws) = (doors.udp_addresses(), locals(&doors.tcp), doors.ws_address());
+        let (tls, sip_ws, sip_wss) =
+            (locals(&doors.tls), locals(&doors.sip_ws), locals(&doors.sip_wss));
         let admin = doors.admin.as_ref().map(|(_, local)| *local);
-        let sockets = doors.enter(&world, &inside);
+        let sockets = doors.enter(&world, &settings, &inside, acceptors);
         let ports = Ports::new(world.clone(), sockets, commits, pushes);
 
         let mut seed = [0; 32];
@@ -125,9 +148,22 @@ impl Gateway {
             let _nobody_waits: bool = ended.send(how).is_err();
         };
         host.tasks.spawn("gateway", Box::pin(task));
-        tracing::info!(?udp, ?tcp, ?ws, ?admin, "gateway started");
+        tracing::info!(?udp, ?tcp, ?tls, ?sip_ws, ?sip_wss, ?ws, ?admin, "gateway started");
         let operator = Operator(inside);
-        Ok(Running { udp, tcp, ws, admin, operator, host, inbox, end })
+        Ok(Running {
+            udp,
+            tcp,
+            tls,
+            sip_ws,
+            sip_wss,
+            ws,
+            admin,
+            operator,
+            certificates,
+            host,
+            inbox,
+            end,
+        })
     }
 }
 
@@ -199,17 +235,22 @@ async fn load(
     Ok((opened, Input::Started { sessions, calls, messages }))
 }
 
+type Listening = (Box<dyn reveille_host::Listener>, SocketAddr);
+
 /// Every port of the gateway, open.
 struct Doors {
     udp: Vec<(Arc<dyn reveille_host::Udp>, SocketAddr)>,
-    tcp: Vec<(Box<dyn reveille_host::Listener>, SocketAddr)>,
-    ws: Option<(Box<dyn reveille_host::Listener>, SocketAddr)>,
-    admin: Option<(Box<dyn reveille_host::Listener>, SocketAddr)>,
+    tcp: Vec<Listening>,
+    tls: Vec<Listening>,
+    sip_ws: Vec<Listening>,
+    sip_wss: Vec<Listening>,
+    ws: Option<Listening>,
+    admin: Option<Listening>,
 }
 
 impl Doors {
     async fn open(host: &Host, settings: &Settings) -> Result<Self, StartError> {
-        let (mut udp, mut tcp) = (Vec::new(), Vec::new());
+        let mut udp = Vec::new();
         for address in &settings.udp {
             let fail =
                 |error| StartError::Listen { key: "sip.udp", address: address.clone(), error };
@@ -217,9 +258,10 @@ impl Doors {
             let local = socket.local_addr().map_err(fail)?;
             udp.push((socket, local));
         }
-        for address in &settings.tcp {
-            tcp.push(listen(host, "sip.tcp", address).await?);
-        }
+        let tcp = listen_all(host, "sip.tcp", &settings.tcp).await?;
+        let tls = listen_all(host, "sip.tls", &settings.tls).await?;
+        let sip_ws = listen_all(host, "sip.ws", &settings.sip_ws).await?;
+        let sip_wss = listen_all(host, "sip.wss", &settings.sip_wss).await?;
         let ws = match &settings.websocket {
             Some(address) => Some(listen(host, "websocket.listen", address).await?),
             None => None,
@@ -228,36 +270,48 @@ impl Doors {
             Some(admin) => Some(listen(host, "admin.listen", &admin.listen).await?),
             None => None,
         };
-        Ok(Self { udp, tcp, ws, admin })
+        Ok(Self { udp, tcp, tls, sip_ws, sip_wss, ws, admin })
     }
 
     fn udp_addresses(&self) -> Vec<SocketAddr> {
         self.udp.iter().map(|(_, local)| *local).collect()
     }
 
-    fn tcp_addresses(&self) -> Vec<SocketAddr> {
-        self.tcp.iter().map(|(_, local)| *local).collect()
-    }
-
     fn ws_address(&self) -> Option<SocketAddr> {
         self.ws.as_ref().map(|(_, local)| *local)
     }
 
-    /// Starts whoever stands at the ports; returns the queues to the UDP sockets.
+    /// Starts whoever stands at the ports; returns the UDP sockets.
     fn enter(
         self,
         world: &World,
+        settings: &Settings,
         inside: &Arc<Inside>,
-    ) -> Vec<(String, mpsc::Sender<crate::sip::SipOut>)> {
+        acceptors: tls::Ports,
+    ) -> Vec<udp::Port> {
         let tasks = &world.host.tasks;
-        let sip = Door::new(SIP_DOOR.0, SIP_DOOR.1);
-        for (listener, local) in self.tcp {
-            let task = tcp::accept(world.clone(), listener, local, sip.clone());
+        let sip_door = Door::new(SIP_DOOR.0, SIP_DOOR.1);
+        let tls = self.tls.into_iter().map(|it| (it, acceptors.sip.clone()));
+        let streams = self.tcp.into_iter().map(|it| (it, None)).chain(tls);
+        for ((listener, local), acceptor) in streams {
+            let port = tcp::Port { local, door: sip_door.clone(), acceptor };
+            let task = tcp::accept(world.clone(), listener, port);
             tasks.spawn("sip-tcp-accept", Box::pin(task));
+        }
+        let origins = settings.sip_origins.clone();
+        let gate = Arc::new(sip::ws::SipGate { origins });
+        let wss = self.sip_wss.into_iter().map(|it| (it, acceptors.sip.clone()));
+        let sockets = self.sip_ws.into_iter().map(|it| (it, None)).chain(wss);
+        for ((listener, local), acceptor) in sockets {
+            let (door, gate) = (sip_door.clone(), Arc::clone(&gate));
+            let port = sip::ws::Port { local, door, gate, acceptor };
+            let task = sip::ws::accept(world.clone(), listener, port);
+            tasks.spawn("sip-websocket-accept", Box::pin(task));
         }
         if let Some((listener, _)) = self.ws {
             let (gate, door) = (Arc::clone(&inside.gate), inside.door.clone());
-            let task = ws::accept(world.clone(), listener, gate, door);
+            let acceptor = acceptors.websocket;
+            let task = ws::accept(world.clone(), listener, ws::Port { gate, door, acceptor });
             tasks.spawn("websocket-accept", Box::pin(task));
         }
         if let Some((listener, _)) = self.admin {
@@ -265,11 +319,34 @@ impl Doors {
             let task = admin::accept(Arc::clone(inside), listener, door);
             tasks.spawn("admin-accept", Box::pin(task));
         }
-        let start = |(socket, local): (_, SocketAddr)| {
-            (local.to_string(), udp::start(world, socket, local))
-        };
-        self.udp.into_iter().map(start).collect()
+        let sockets = self.udp.into_iter();
+        sockets.map(|(socket, local)| udp::start(world, socket, local)).collect()
     }
+}
+
+fn locals(listening: &[Listening]) -> Vec<SocketAddr> {
+    listening.iter().map(|(_, local)| *local).collect()
+}
+
+/// The way to dial over TLS, where the settings may need one.
+fn connector(host: &Host, settings: &Settings) -> Result<Option<tls::Connector>, String> {
+    let registrar = settings.core.registrar.as_ref();
+    let dials = registrar.is_some_and(|registrar| registrar.flow.transport == Transport::Tls);
+    let may_dial = settings.registrar_domain.is_some();
+    let answers = !settings.tls.is_empty();
+    (dials || may_dial || answers).then(|| tls::Connector::new(host, &settings.secure)).transpose()
+}
+
+async fn listen_all(
+    host: &Host,
+    key: &'static str,
+    addresses: &[String],
+) -> Result<Vec<Listening>, StartError> {
+    let mut all = Vec::new();
+    for address in addresses {
+        all.push(listen(host, key, address).await?);
+    }
+    Ok(all)
 }
 
 async fn listen(

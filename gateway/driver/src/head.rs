@@ -19,7 +19,7 @@ pub(crate) fn end(heard: &[u8]) -> Result<Option<usize>, Refusal> {
     match heard.first() {
         Some(0x16) => {
             let what = "offset 0: this is TLS, and the port speaks plain HTTP; write ws:// for \
-                wss://, or put a TLS proxy in front";
+                wss://, or set the certificate-file and key-file of the port";
             return refuse(400, what.to_owned());
         }
         Some(byte) if !is_token_byte(*byte) => {
@@ -77,7 +77,7 @@ pub(crate) fn read(
 }
 
 fn request_line() -> String {
-    "write `GET /ws/webrtc/{application} HTTP/1.1`".to_owned()
+    "write `GET /ws/webrtc/{application} HTTP/1.1`; for SIP any path will do".to_owned()
 }
 
 fn check_request_line(line: &str, is_served: impl Fn(&Uri) -> bool) -> Result<(), Refusal> {

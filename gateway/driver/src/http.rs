@@ -13,9 +13,9 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 use crate::bearer::{Bearer, MOST_TOKEN};
 use crate::config::Settings;
 use crate::credentials::Credentials;
+use crate::quota::{Reached, Seat};
+use crate::world::World;
 
-/// The one subprotocol there is.
-pub(crate) const SUBPROTOCOL: &str = "webrtc.oracle.com";
 /// Begins the subprotocol that carries a token: a browser's WebSocket cannot set a header.
 const TOKEN_PROTOCOL: &str = "bearer.";
 /// The longest name of an application.
@@ -53,7 +53,24 @@ impl Refusal {
     }
 }
 
-/// Decides upgrades.
+/// Decides upgrades at one kind of port.
+pub(crate) trait Judge {
+    /// What an upgrade that is let in asked for and proved.
+    type Admitted;
+    /// Its place among the connections that may be open, kept as long as it is.
+    type Seat;
+    /// The one subprotocol that is spoken.
+    const SUBPROTOCOL: &'static str;
+
+    /// True if something is behind this target.
+    fn is_served(&self, uri: &Uri) -> bool;
+    /// Judges the head of an upgrade, at this time of the wall clock.
+    fn judge(&self, request: &Request, now: Duration) -> Result<Self::Admitted, Refusal>;
+    /// A place for one more connection.
+    fn seat(&self, world: &World, admitted: &Self::Admitted) -> Result<Self::Seat, Refusal>;
+}
+
+/// Decides upgrades of apps.
 pub(crate) struct Gate {
     pub(crate) default_app: String,
     /// Empty: any origin, and none.
@@ -75,22 +92,27 @@ impl Gate {
             tenancy: settings.core.tenancy.clone(),
         }
     }
+}
 
-    /// Judges the head of an upgrade, at this time of the wall clock.
-    pub(crate) fn judge(&self, request: &Request, now: Duration) -> Result<Admitted, Refusal> {
+impl Judge for Gate {
+    type Admitted = Admitted;
+    type Seat = Seat;
+    const SUBPROTOCOL: &'static str = "webrtc.oracle.com";
+
+    fn judge(&self, request: &Request, now: Duration) -> Result<Admitted, Refusal> {
         let app = self.app(request.uri()).ok_or(Refusal::NO_PATH)?;
-        if !self.is_origin_allowed(&texts(request, "Origin")) {
+        if !is_origin_allowed(&self.origins, request) {
             return Err(Refusal::new(403, "this Origin is not among websocket.origins"));
         }
-        let offers = texts(request, "Sec-WebSocket-Protocol");
-        let offers: Vec<_> =
-            offers.iter().flat_map(|line| line.split(',')).map(str::trim).collect();
-        if !offers.contains(&SUBPROTOCOL) {
+        if !offers(request, Self::SUBPROTOCOL) {
             let what = "Sec-WebSocket-Protocol must offer webrtc.oracle.com";
             return Err(Refusal::new(400, what));
         }
-        let tokens = offers.iter().filter_map(|offer| offer.strip_prefix(TOKEN_PROTOCOL));
-        let user = self.user(&texts(request, "Authorization"), &tokens.collect::<Vec<_>>(), now)?;
+        let offered = texts(request, "Sec-WebSocket-Protocol");
+        let offered = offered.iter().flat_map(|line| line.split(',')).map(str::trim);
+        let tokens: Vec<_> =
+            offered.filter_map(|offer| offer.strip_prefix(TOKEN_PROTOCOL)).collect();
+        let user = self.user(&texts(request, "Authorization"), &tokens, now)?;
         if !self.tenancy.may_use(&user, &app) {
             let what = "this user belongs to another tenant than the application";
             return Err(Refusal::new(403, what));
@@ -98,11 +120,22 @@ impl Gate {
         Ok(Admitted { user, app })
     }
 
-    /// True if an application is behind this target.
-    pub(crate) fn is_served(&self, uri: &Uri) -> bool {
-        self.app(uri).is_some()
+    fn seat(&self, world: &World, admitted: &Admitted) -> Result<Seat, Refusal> {
+        world.quota.enter(&admitted.app, world.now().mono_us).map_err(
+            |Reached { limit, holder, .. }| {
+                world.metrics.limit_reached(&admitted.app, limit);
+                let what = format!("{holder} has reached its limit of {limit}; come back later");
+                Refusal::new(503, what)
+            },
+        )
     }
 
+    fn is_served(&self, uri: &Uri) -> bool {
+        self.app(uri).is_some()
+    }
+}
+
+impl Gate {
     fn app(&self, uri: &Uri) -> Option<String> {
         let app = match uri.path() {
             "/chat" => &self.default_app,
@@ -111,11 +144,6 @@ impl Gate {
         let apps = &self.tenancy.apps;
         let is_known = apps.is_empty() || apps.contains_key(app) || *app == self.default_app;
         (is_app(app) && is_known).then(|| app.to_owned())
-    }
-
-    fn is_origin_allowed(&self, origin: &[&str]) -> bool {
-        self.origins.is_empty()
-            || matches!(origin, [one] if self.origins.iter().any(|o| o.eq_ignore_ascii_case(one)))
     }
 
     /// Whoever proves to be a user, by the header or by a token among the subprotocols.
@@ -163,6 +191,18 @@ impl Gate {
     }
 }
 
+/// True if the Origin is one of these, or these are none.
+pub(crate) fn is_origin_allowed(origins: &[String], request: &Request) -> bool {
+    let known = |one: &str| origins.iter().any(|origin| origin.eq_ignore_ascii_case(one));
+    origins.is_empty() || matches!(texts(request, "Origin")[..], [one] if known(one))
+}
+
+/// True if the upgrade offers this subprotocol, exactly (RFC 6455 section 4.2.2).
+pub(crate) fn offers(request: &Request, subprotocol: &str) -> bool {
+    let lines = texts(request, "Sec-WebSocket-Protocol");
+    lines.iter().flat_map(|line| line.split(',')).any(|offer| offer.trim() == subprotocol)
+}
+
 /// A refusal where tokens are taken; `what` may stand in a header.
 fn unauthorized(what: &'static str, error: Option<&str>) -> Refusal {
     let said = error.map(|error| format!(", error=\"{error}\", error_description=\"{what}\""));
@@ -207,8 +247,8 @@ pub(crate) fn is_same(shown: &[u8], kept: &[u8]) -> bool {
 }
 
 /// The answer to an upgrade that is let in.
-pub(crate) fn accept(mut response: Response) -> Response {
-    let name = HeaderValue::from_static(SUBPROTOCOL);
+pub(crate) fn accept(mut response: Response, subprotocol: &'static str) -> Response {
+    let name = HeaderValue::from_static(subprotocol);
     response.headers_mut().insert("Sec-WebSocket-Protocol", name);
     response
 }

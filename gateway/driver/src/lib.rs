@@ -7,13 +7,17 @@
 //! Nothing here is global: any number of gateways live in one process and one thread.
 #![warn(missing_docs)]
 
+mod accept;
 mod admin;
 pub mod bearer;
 pub mod config;
 mod credentials;
+pub mod dns;
 mod door;
 pub mod fabric;
 mod gateway;
+#[cfg(test)]
+mod hasty;
 mod head;
 mod health;
 mod http;
@@ -25,6 +29,7 @@ pub mod push;
 mod quota;
 mod run;
 mod sip;
+pub mod tls;
 mod upgrade;
 mod world;
 mod ws;

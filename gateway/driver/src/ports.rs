@@ -6,13 +6,15 @@ use reveille_gateway_core::io::{
     Commit, Flow, Input, Output, PushOutcome, PushRequest, Sink, SocketId, Transport,
 };
 use reveille_wire::sip::Method;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
 
 use crate::admin::Pushes;
 use crate::metrics::Wakes;
 use crate::quota::Reached;
-use crate::sip::{SipOut, tcp};
+use crate::sip::keep::{self, Every, Kept};
+use crate::sip::probe::{self, Probed};
+use crate::sip::{SipOut, tcp, udp};
 use crate::world::{Event, World};
 use crate::ws::WsOut;
 
@@ -21,16 +23,28 @@ pub(crate) const COMMIT_QUEUE: usize = 16_384;
 /// Below so many free places, peers are turned away: what is under way needs the rest.
 const COMMIT_RESERVE: usize = 4_096;
 
-struct TcpPort {
+/// A SIP connection.
+struct Line {
+    transport: Transport,
     peer: String,
     queue: mpsc::Sender<SipOut>,
+    /// Set where we dialled.
+    ours: Option<Ours>,
+}
+
+/// What there is to keep alive of a connection that we dialled.
+struct Ours {
+    pongs: watch::Receiver<u64>,
+    kept: Option<watch::Sender<Every>>,
 }
 
 /// Every queue out of the loop.
 pub(crate) struct Ports {
     world: World,
-    udp: Vec<(String, mpsc::Sender<SipOut>)>,
-    tcp: BTreeMap<u64, TcpPort>,
+    udp: Vec<udp::Port>,
+    /// Flows of UDP that are kept alive.
+    probes: BTreeMap<Flow, watch::Sender<Every>>,
+    lines: BTreeMap<u64, Line>,
     sockets: BTreeMap<SocketId, mpsc::Sender<WsOut>>,
     commits: mpsc::Sender<Commit>,
     unanswered: usize,
@@ -43,14 +57,15 @@ pub(crate) struct Ports {
 impl Ports {
     pub(crate) fn new(
         world: World,
-        udp: Vec<(String, mpsc::Sender<SipOut>)>,
+        udp: Vec<udp::Port>,
         commits: mpsc::Sender<Commit>,
         pushes: Pushes,
     ) -> Self {
         Self {
             world,
             udp,
-            tcp: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            lines: BTreeMap::new(),
             sockets: BTreeMap::new(),
             commits,
             unanswered: 0,
@@ -65,7 +80,7 @@ impl Ports {
     pub(crate) fn admit(&mut self, event: Event) -> Vec<Input> {
         let inputs = self.book(event);
         self.world.metrics.sockets.set(self.sockets.len());
-        self.world.metrics.connections.set(self.tcp.len());
+        self.world.metrics.connections.set(self.lines.len());
         for input in &inputs {
             self.count(input);
         }
@@ -76,14 +91,11 @@ impl Ports {
         match event {
             Event::Input(input) if self.is_turned_away(&input) => Vec::new(),
             Event::Input(input) => vec![input],
-            Event::TcpOpened { connection, peer, queue } => {
-                self.tcp.insert(connection, TcpPort { peer, queue });
+            Event::SipOpened { connection, transport, peer, queue } => {
+                self.lines.insert(connection, Line { transport, peer, queue, ours: None });
                 Vec::new()
             }
-            Event::TcpClosed { connection } => {
-                self.tcp.remove(&connection);
-                Vec::new()
-            }
+            Event::SipClosed { connection } => self.forget_line(connection).into_iter().collect(),
             Event::WsOpened { socket, user, app, queue } => {
                 self.sockets.insert(socket, queue);
                 vec![Input::SocketOpened { socket, user, app }]
@@ -167,7 +179,9 @@ impl Ports {
     fn send_sip(&mut self, flow: Flow, bytes: Vec<u8>) {
         let unsent = match flow.transport {
             Transport::Udp => self.send_udp(SipOut { flow, bytes }),
-            Transport::Tcp => self.send_tcp(SipOut { flow, bytes }),
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                self.send_line(SipOut { flow, bytes })
+            }
         };
         if let Some(message) = unsent {
             tracing::warn!(peer = message.flow.peer, "no room or no way for a SIP message");
@@ -177,38 +191,100 @@ impl Ports {
     }
 
     fn send_udp(&self, message: SipOut) -> Option<SipOut> {
-        let named = self.udp.iter().find(|(local, _)| *local == message.flow.local);
-        match named.or_else(|| self.udp.first()) {
-            Some((_, queue)) => back(queue.try_send(message)),
+        match self.udp_port(&message.flow) {
+            Some(port) => back(port.queue.try_send(message)),
             None => Some(message),
         }
     }
 
-    fn send_tcp(&mut self, message: SipOut) -> Option<SipOut> {
-        let alive = message.flow.connection.filter(|number| self.tcp.contains_key(number));
-        let by_peer = || {
-            let mut ports = self.tcp.iter();
-            ports.find(|(_, port)| port.peer == message.flow.peer).map(|(number, _)| *number)
+    /// The socket that the flow names, so that a response leaves by the port that its request came to
+    /// (RFC 3581 section 4); else the first.
+    fn udp_port(&self, flow: &Flow) -> Option<&udp::Port> {
+        let named = self.udp.iter().find(|port| port.local == flow.local);
+        named.or_else(|| self.udp.first())
+    }
+
+    /// By the connection that is named, else by one to the peer, else by a new one where one can be
+    /// made from here.
+    fn send_line(&mut self, message: SipOut) -> Option<SipOut> {
+        let named = message.flow.connection.filter(|number| self.lines.contains_key(number));
+        let Some(number) = named.or_else(|| self.line_to(&message.flow)) else {
+            return self.dial(message);
         };
-        let Some(number) = alive.or_else(by_peer) else { return self.dial(message) };
-        let Some(port) = self.tcp.get(&number) else { return Some(message) };
-        match port.queue.try_send(message) {
+        let Some(line) = self.lines.get(&number) else { return Some(message) };
+        match line.queue.try_send(message) {
             Ok(()) => None,
             Err(TrySendError::Full(message)) => Some(message),
             Err(TrySendError::Closed(message)) => {
-                self.tcp.remove(&number);
+                let lost = self.forget_line(number);
+                self.feedback.extend(lost);
                 self.dial(message)
             }
         }
     }
 
+    /// A connection to this peer by this transport. Over TLS only one that we dialled: who dialled us
+    /// from that address has not proved a name.
+    fn line_to(&self, flow: &Flow) -> Option<u64> {
+        let fits = |line: &Line| {
+            line.transport == flow.transport
+                && line.peer == flow.peer
+                && (line.ours.is_some() || !flow.transport.is_secure())
+        };
+        self.lines.iter().find(|(_, line)| fits(line)).map(|(number, _)| *number)
+    }
+
     /// A connection that is still to be made queues like one that stands.
     fn dial(&mut self, message: SipOut) -> Option<SipOut> {
-        let peer = message.flow.peer.clone();
-        let (connection, queue) = tcp::dial(&self.world, &peer);
+        let (transport, peer) = (message.flow.transport, message.flow.peer.clone());
+        if !transport.is_dialled() {
+            return Some(message);
+        }
+        let tcp::Dialled { connection, queue, pongs } = tcp::dial(&self.world, transport, &peer);
         let unsent = back(queue.try_send(message));
-        self.tcp.insert(connection, TcpPort { peer, queue });
+        let ours = Some(Ours { pongs, kept: None });
+        self.lines.insert(connection, Line { transport, peer, queue, ours });
         unsent
+    }
+
+    /// Forgets a connection; the core hears of one that we dialled.
+    fn forget_line(&mut self, connection: u64) -> Option<Input> {
+        let line = self.lines.remove(&connection).filter(|line| line.ours.is_some())?;
+        let (transport, peer, local) = (line.transport, line.peer, String::new());
+        Some(Input::FlowLost { flow: Flow { transport, local, peer, connection: None } })
+    }
+
+    fn keep_alive(&mut self, flow: Flow, every: Every) {
+        if flow.transport == Transport::Udp {
+            return self.probe(flow, every);
+        }
+        let found =
+            self.line_to(&flow).and_then(|number| Some((number, self.lines.get_mut(&number)?)));
+        let Some((connection, line)) = found else {
+            return self.feedback.push_back(Input::FlowLost { flow });
+        };
+        let Some(ours) = &mut line.ours else { return };
+        match &ours.kept {
+            Some(kept) => {
+                kept.send_if_modified(|before| std::mem::replace(before, every) != every);
+            }
+            None => {
+                let (queue, pongs) = (line.queue.downgrade(), ours.pongs.clone());
+                let kept = Kept { connection, flow, queue, pongs };
+                ours.kept = Some(keep::start(&self.world, kept, every));
+            }
+        }
+    }
+
+    fn probe(&mut self, flow: Flow, every: Every) {
+        if let Some(told) = self.probes.get(&flow).filter(|told| !told.is_closed()) {
+            told.send_if_modified(|before| std::mem::replace(before, every) != every);
+            return;
+        }
+        let Some(port) = self.udp_port(&flow) else { return };
+        let (queue, asked) = (port.queue.downgrade(), port.asked.clone());
+        let probed = Probed { flow: flow.clone(), queue, asked };
+        self.probes.insert(flow, probe::start(&self.world, probed, every));
     }
 
     fn send_ws(&mut self, socket: SocketId, out: WsOut) {
@@ -275,6 +351,7 @@ impl Sink for Ports {
     fn put(&mut self, output: Output) {
         match output {
             Output::Sip { flow, bytes } => self.send_sip(flow, bytes),
+            Output::KeepAlive { flow, every_ms } => self.keep_alive(flow, every_ms),
             Output::Text { socket, text } => {
                 self.world.metrics.frame("out");
                 self.send_ws(socket, WsOut::Text(text));
@@ -302,7 +379,6 @@ mod tests {
     use reveille_gateway_core::io::PushId;
     use reveille_gateway_core::record::SessionId;
     use reveille_trace::{Recorder, Scribe};
-    use tokio::sync::watch;
 
     use super::*;
 
@@ -322,7 +398,8 @@ mod tests {
         let (udp, sip) = mpsc::channel(1);
         let (push, requests) = mpsc::channel(1);
         let (commit, commits) = mpsc::channel(1);
-        let udp = vec![("192.0.2.9:5060".to_owned(), udp)];
+        let local = "192.0.2.9:5060".to_owned();
+        let udp = vec![udp::Port { local, queue: udp, asked: probe::Asked::default() }];
         let pushes = BTreeMap::from([("webhook".to_owned(), push)]);
         let ports = Ports::new(world, udp, commit, pushes);
         Stuck { ports, ends: (events, sip, requests), _stop: stop, commits }
@@ -367,6 +444,46 @@ mod tests {
         stuck.ports.put(sip());
         let back = stuck.ports.next_feedback();
         assert!(matches!(back, Some(Input::SipUnsent { flow: unsent }) if unsent == flow()));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_connection_is_told_where_we_dialled_it() {
+        let mut stuck = stuck();
+        let (transport, peer) = (Transport::Tcp, "127.0.0.1:1".to_owned());
+        let flow = Flow { transport, local: String::new(), peer: peer.clone(), connection: None };
+        stuck.ports.put(Output::Sip { flow: flow.clone(), bytes: vec![b'x'] });
+        let (&ours, _) = stuck.ports.lines.first_key_value().expect("dialled");
+        let (connection, queue) = (ours + 1, mpsc::channel(1).0);
+        stuck.ports.admit(Event::SipOpened { connection, transport, peer, queue });
+        assert!(stuck.ports.admit(Event::SipClosed { connection }).is_empty(), "the peer's");
+        let told = stuck.ports.admit(Event::SipClosed { connection: ours });
+        assert!(matches!(&told[..], [Input::FlowLost { flow: lost }] if *lost == flow));
+        assert!(stuck.ports.admit(Event::SipClosed { connection: ours }).is_empty(), "once");
+    }
+
+    #[test]
+    fn a_flow_that_is_gone_before_it_is_to_be_kept_is_lost() {
+        let mut stuck = stuck();
+        let flow = Flow { transport: Transport::Tcp, ..flow() };
+        stuck.ports.put(Output::KeepAlive { flow: flow.clone(), every_ms: (1, 2) });
+        let told = stuck.ports.next_feedback();
+        assert!(matches!(told, Some(Input::FlowLost { flow: lost }) if lost == flow));
+    }
+
+    #[test]
+    fn over_tls_only_who_we_dialled_is_the_peer() {
+        let mut stuck = stuck();
+        let flow = |transport| Flow { transport, ..flow() };
+        for (connection, transport) in [(1, Transport::Tls), (2, Transport::Tcp)] {
+            let (peer, queue) = (flow(transport).peer, mpsc::channel(1).0);
+            stuck.ports.admit(Event::SipOpened { connection, transport, peer, queue });
+        }
+        assert_eq!(stuck.ports.line_to(&flow(Transport::Tcp)), Some(2));
+        assert_eq!(stuck.ports.line_to(&flow(Transport::Tls)), None, "it proved no name");
+        let (_told, pongs) = watch::channel(0);
+        let line = stuck.ports.lines.get_mut(&1).expect("it is there");
+        line.ours = Some(Ours { pongs, kept: None });
+        assert_eq!(stuck.ports.line_to(&flow(Transport::Tls)), Some(1));
     }
 
     #[test]
@@ -436,8 +553,8 @@ mod tests {
         assert!(stuck.ends.1.try_recv().is_err(), "silence over UDP");
 
         let (queue, mut sent) = mpsc::channel(1);
-        let (connection, peer) = (3, flow().peer);
-        stuck.ports.admit(Event::TcpOpened { connection, peer, queue });
+        let (connection, transport, peer) = (3, Transport::Tcp, flow().peer);
+        stuck.ports.admit(Event::SipOpened { connection, transport, peer, queue });
         let tcp = Flow { transport: Transport::Tcp, connection: Some(connection), ..flow() };
         assert!(stuck.ports.admit(event(tcp)).is_empty());
         let told = sent.try_recv().expect("an answer over TCP");

@@ -11,9 +11,8 @@ use tokio_tungstenite::tungstenite::handshake::server::{Response, write_response
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::head;
-use crate::http::{Admitted, Gate, Refusal, accept, refuse};
+use crate::http::{Judge, Refusal, accept, refuse};
 use crate::linger::linger;
-use crate::quota::{Reached, Seat};
 use crate::world::World;
 
 /// How long the head of an upgrade may take.
@@ -24,20 +23,21 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 const DOOR_LIMIT: Duration = Duration::from_millis(100);
 
 /// Upgrades a connection; `None` if it was refused, and told so, or is gone.
-pub(crate) async fn upgrade(
+pub(crate) async fn upgrade<G: Judge>(
     world: &World,
     mut stream: BoxStream,
     source: SocketAddr,
-    gate: &Gate,
+    gate: &G,
     config: WebSocketConfig,
-) -> Option<(WebSocketStream<BoxStream>, Admitted, Seat)> {
+) -> Option<(WebSocketStream<BoxStream>, G::Admitted, G::Seat)> {
     let heard = within(&*world.host.clock, HEAD_LIMIT, hear(&mut stream));
     let judged = match world.unless_stopped(heard).await? {
         Some(Ok(head)) => judge(&head?, gate, world.host.clock.now().wall),
         Some(Err(refusal)) => Err(refusal),
         None => Err(Refusal::new(408, "the head took too long; end it with CRLF CRLF within 5 s")),
     };
-    match judged.and_then(|(admitted, response)| Ok((seat(world, &admitted)?, admitted, response)))
+    match judged
+        .and_then(|(admitted, response)| Ok((gate.seat(world, &admitted)?, admitted, response)))
     {
         Ok((seat, admitted, response)) => {
             let sent = answer(world, &mut stream, &response, "", ANSWER_LIMIT).await;
@@ -56,16 +56,6 @@ pub(crate) async fn upgrade(
             None
         }
     }
-}
-
-/// A place for one more connection of the application.
-fn seat(world: &World, admitted: &Admitted) -> Result<Seat, Refusal> {
-    world.quota.enter(&admitted.app, world.now().mono_us).map_err(
-        |Reached { limit, holder, .. }| {
-            world.metrics.limit_reached(&admitted.app, limit);
-            Refusal::new(503, format!("{holder} has reached its limit of {limit}; come back later"))
-        },
-    )
 }
 
 /// Turns a connection away unheard.
@@ -96,7 +86,11 @@ async fn hear(stream: &mut BoxStream) -> Result<Option<Vec<u8>>, Refusal> {
     }
 }
 
-fn judge(heard: &[u8], gate: &Gate, now: Duration) -> Result<(Admitted, Response), Refusal> {
+fn judge<G: Judge>(
+    heard: &[u8],
+    gate: &G,
+    now: Duration,
+) -> Result<(G::Admitted, Response), Refusal> {
     let length = head::end(heard)?.unwrap_or(heard.len());
     let (request, response) = head::read(&heard[..length], |uri| gate.is_served(uri))?;
     let admitted = gate.judge(&request, now)?;
@@ -104,7 +98,7 @@ fn judge(heard: &[u8], gate: &Gate, now: Duration) -> Result<(Admitted, Response
         let what = format!("offset {length}: bytes behind the head; wait for 101 (RFC 6455 4.1)");
         return Err(Refusal::new(400, what));
     }
-    Ok((admitted, accept(response)))
+    Ok((admitted, accept(response, G::SUBPROTOCOL)))
 }
 
 /// Sends a refusal and shuts the stream; false if the peer is gone or does not read.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
-use reveille_gateway_core::io::{Input, SocketId};
+use reveille_gateway_core::io::{Input, SocketId, Transport};
 use reveille_host::Host;
 use reveille_trace::{Draft, Scribe, Timestamp};
 use tokio::sync::{mpsc, watch};
@@ -15,16 +15,17 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::quota::Quota;
 use crate::sip::SipOut;
+use crate::tls::Connector;
 use crate::ws::WsOut;
 
 /// What tasks tell the loop.
 pub(crate) enum Event {
     /// Something for the core.
     Input(Input),
-    /// A TCP connection was accepted.
-    TcpOpened { connection: u64, peer: String, queue: mpsc::Sender<SipOut> },
-    /// A TCP connection is gone.
-    TcpClosed { connection: u64 },
+    /// A SIP connection was accepted.
+    SipOpened { connection: u64, transport: Transport, peer: String, queue: mpsc::Sender<SipOut> },
+    /// A SIP connection is gone.
+    SipClosed { connection: u64 },
     /// A WebSocket was upgraded.
     WsOpened { socket: SocketId, user: String, app: String, queue: mpsc::Sender<WsOut> },
     /// A WebSocket is gone.
@@ -49,6 +50,8 @@ pub(crate) struct World {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
     pub(crate) quota: Quota,
+    /// Dials over TLS; `None`: nobody is to be reached so.
+    pub(crate) connector: Option<Arc<Connector>>,
     numbers: Arc<AtomicU64>,
 }
 
@@ -61,8 +64,13 @@ impl World {
     ) -> Self {
         let numbers = Arc::new(AtomicU64::new(1));
         let (metrics, health) = (Arc::default(), Arc::default());
-        let quota = Quota::default();
-        Self { host, scribe, inbox, stopping, metrics, health, quota, numbers }
+        let (quota, connector) = (Quota::default(), None);
+        Self { host, scribe, inbox, stopping, metrics, health, quota, connector, numbers }
+    }
+
+    /// The same, with a way to dial over TLS.
+    pub(crate) fn with_connector(self, connector: Option<Connector>) -> Self {
+        Self { connector: connector.map(Arc::new), ..self }
     }
 
     /// A number that no other connection or socket of this process has.

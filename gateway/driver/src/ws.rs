@@ -15,9 +15,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::accept;
 use crate::door::{Door, Pass};
 use crate::http::{Admitted, Gate};
 use crate::live::Live;
+use crate::tls::Acceptor;
 use crate::upgrade::{turn_away, upgrade};
 use crate::world::{Event, World};
 
@@ -28,8 +30,6 @@ const MOST_MESSAGE: usize = 64 * 1_024;
 /// How long one write may take, and the peer's answer to a close.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
-/// Pause after a failed accept, such as for want of file descriptors.
-const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the loop asks of a socket.
 #[derive(Debug)]
@@ -40,40 +40,50 @@ pub(crate) enum WsOut {
     Close { code: u16, reason: &'static str },
 }
 
+/// The port of the apps.
+pub(crate) struct Port {
+    pub(crate) gate: Arc<Live<Gate>>,
+    pub(crate) door: Door,
+    /// Set where the port speaks TLS.
+    pub(crate) acceptor: Option<Acceptor>,
+}
+
 /// Accepts connections until the gateway ends.
-pub(crate) async fn accept(
-    world: World,
-    mut listener: Box<dyn Listener>,
-    gate: Arc<Live<Gate>>,
-    door: Door,
-) {
-    loop {
-        let Some(got) = world.unless_stopped(listener.accept()).await else { return };
-        let (stream, source) = match got {
-            Ok(got) => got,
-            Err(error) => {
-                tracing::warn!(%error, "WebSocket accept failed");
-                world.host.sleep(ERROR_PAUSE).await;
-                continue;
-            }
-        };
-        let Some(pass) = door.enter(source.ip()) else {
+pub(crate) async fn accept(world: World, mut listener: Box<dyn Listener>, port: Port) {
+    while let Some((stream, source)) = accept::next(&world, &mut *listener, "WebSocket").await {
+        let Some(pass) = port.door.enter(source.ip()) else {
             world.metrics.connection_refused("websocket");
-            turn_away(&world, stream, source).await;
+            // Over TLS no word could be said without a handshake, which is what there is no room for.
+            if port.acceptor.is_none() {
+                turn_away(&world, stream, source).await;
+            }
             continue;
         };
-        let task = serve(world.clone(), stream, source, gate.get(), pass);
+        let (gate, acceptor) = (port.gate.get(), port.acceptor.clone());
+        let task = serve(world.clone(), stream, source, gate, acceptor, pass);
         world.host.tasks.spawn("websocket", Box::pin(task));
     }
 }
 
-async fn serve(world: World, stream: BoxStream, source: SocketAddr, gate: Arc<Gate>, _pass: Pass) {
+async fn serve(
+    world: World,
+    stream: BoxStream,
+    source: SocketAddr,
+    gate: Arc<Gate>,
+    acceptor: Option<Acceptor>,
+    _pass: Pass,
+) {
+    let stream = match acceptor {
+        None => Some(stream),
+        Some(acceptor) => acceptor.shake(&world, stream, source).await,
+    };
+    let Some(stream) = stream else { return };
     let config = WebSocketConfig::default()
         .read_buffer_size(1_024)
         .write_buffer_size(0)
         .max_message_size(Some(MOST_MESSAGE))
         .max_frame_size(Some(MOST_MESSAGE));
-    if let Some((stream, admitted, _seat)) = upgrade(&world, stream, source, &gate, config).await {
+    if let Some((stream, admitted, _seat)) = upgrade(&world, stream, source, &*gate, config).await {
         talk(&world, stream, source, admitted).await;
     }
 }

@@ -115,6 +115,17 @@ impl Framer {
         None
     }
 
+    /// Takes a single CRLF that is all that came since the last frame; true if it was there. To whom
+    /// sent a ping it is the answer, which would else wait for the next byte to tell what it is, and
+    /// be half of a ping with the next answer.
+    pub fn take_pong(&mut self) -> bool {
+        let is_pong = self.buffer == b"\r\n";
+        if is_pong {
+            self.buffer.clear();
+        }
+        is_pong
+    }
+
     fn too_long<T>(&self) -> Result<T, Malformed> {
         let most = self.bounds.max_message;
         let what = format!("a message longer than {most} bytes; send less");

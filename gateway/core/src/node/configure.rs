@@ -16,7 +16,10 @@ impl Node {
         let old = &self.config;
         next.node.clone_from(&old.node);
         next.advertised.clone_from(&old.advertised);
+        next.advertised_by.clone_from(&old.advertised_by);
         next.registrar.clone_from(&old.registrar);
+        next.registrar_others.clone_from(&old.registrar_others);
+        next.stun = old.stun;
         next.timers = old.timers;
         #[cfg(feature = "mutants")]
         {

@@ -8,8 +8,10 @@ mod calls;
 mod configure;
 mod entry;
 mod errand;
+mod flow;
 mod fold;
 mod fork;
+mod large;
 mod limits;
 mod message_end;
 mod messages;
@@ -98,11 +100,14 @@ pub struct Node {
     clients: BTreeMap<String, (Client, Flow, Purpose)>,
     /// INVITEs of ours, by branch.
     calling: BTreeMap<String, Calling>,
+    diverted: large::Diverted,
     /// Calls by SIP Call-ID.
     dialogs: BTreeMap<String, BTreeSet<(SessionId, String)>>,
     /// Subscriptions by SIP Call-ID.
     notified: BTreeMap<String, (SessionId, String)>,
     wakes: BTreeMap<u64, SessionId>,
+    /// The flow to the registrar, which all sessions share.
+    upstream: flow::Upstream,
     last_wake: u64,
     last_errand: u64,
     /// Messages dropped by this process before their app had them.
@@ -121,6 +126,7 @@ impl Node {
     #[must_use]
     pub fn new(config: Arc<Config>, seed: [u8; 32]) -> Self {
         Self {
+            upstream: flow::Upstream::new(&config),
             config,
             dice: Dice::new(seed),
             now: Timestamp::default(),
@@ -137,6 +143,7 @@ impl Node {
             servers: BTreeMap::new(),
             clients: BTreeMap::new(),
             calling: BTreeMap::new(),
+            diverted: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             notified: BTreeMap::new(),
             wakes: BTreeMap::new(),
@@ -179,6 +186,8 @@ impl Node {
             }
             Input::Sip { flow, message } => self.on_sip(flow, &message),
             Input::SipUnsent { flow } => self.on_unsent(&flow),
+            Input::Targets { flows } => self.upstream.aim(flows),
+            Input::FlowLost { flow } => self.on_flow_lost(&flow),
             Input::SocketOpened { socket, user, app } => self.on_opened(socket, user, app),
             Input::SocketText { socket, text } => self.on_text(socket, &text),
             Input::SocketBinary { socket } => self.on_binary(socket),

@@ -154,9 +154,12 @@ impl Node {
     }
 
     fn is_own_address(&self, host: &str, port: Option<u16>) -> bool {
-        let own = self.config.advertised.as_str();
-        let (own_host, own_port) = own.rsplit_once(':').unwrap_or((own, "5060"));
-        own_host.eq_ignore_ascii_case(host) && own_port == port.unwrap_or(5060).to_string()
+        let is = |own: &str, default: u16| {
+            let (own_host, own_port) = own.rsplit_once(':').unwrap_or((own, "5060"));
+            own_host.eq_ignore_ascii_case(host) && own_port == port.unwrap_or(default).to_string()
+        };
+        is(&self.config.advertised, 5060)
+            || self.config.advertised_by.iter().any(|(by, own)| is(own, by.default_port()))
     }
 
     /// A final response to an INVITE that is not taken: nothing is promised, so nothing is stored.
@@ -374,14 +377,14 @@ impl Node {
 
     /// The Contact URI of a session, as the network sees it.
     pub(super) fn contact_uri(&self, token: &str, transport: Transport) -> String {
-        let by_tcp = if transport == Transport::Tcp { ";transport=tcp" } else { "" };
-        format!("sip:{token}@{}{by_tcp}", self.config.advertised)
+        let own = self.config.advertised(transport);
+        format!("sip:{token}@{own}{}", transport.uri_param())
     }
 
     /// Our Via of a request.
     pub(super) fn via(&self, transport: Transport, branch: &str) -> String {
-        let name = transport.via_name();
-        format!("SIP/2.0/{name} {};rport;branch={branch}", self.config.advertised)
+        let (name, own) = (transport.via_name(), self.config.advertised(transport));
+        format!("SIP/2.0/{name} {own};rport;branch={branch}")
     }
 }
 

@@ -8,7 +8,7 @@ use super::entry::{Dirty, Entry, Joining, Promise, Purpose};
 use super::outgoing::authenticate;
 use crate::config::Registrar;
 use crate::digest::{self, Ask};
-use crate::io::{Change, Flow, Output, SocketId};
+use crate::io::{Change, Flow, Output, SocketId, Transport};
 use crate::record::{SessionId, SessionRecord, Standing, VERSION};
 use crate::registration::{Answer, Next, Registration};
 use crate::session::{Link, Session};
@@ -77,6 +77,7 @@ impl Node {
             self.on_registered(session, u32::MAX);
             return;
         };
+        let transport = self.upstream.target(self.now.mono_us).transport;
         let (call_id, from_tag) = (self.dice.hex(16), self.dice.hex(8));
         let (branch, cnonce) = (format!("z9hG4bK{}", self.dice.hex(8)), self.dice.hex(8));
         let Some(entry) = self.entries.get_mut(session) else { return };
@@ -85,10 +86,11 @@ impl Node {
             .get_or_insert_with(|| Registration::new(call_id, from_tag, registrar.expires_s));
         registration.cseq += 1;
         registration.nonce_count += 1;
-        let request = self.build_register(session, &registrar, &branch, &cnonce);
+        let request = self.build_register(session, &registrar, transport, (&branch, &cnonce));
         let purpose = Purpose::Register(session.clone());
         if let Some(request) = request {
-            self.start_client(&branch, registrar.flow, request.to_bytes(), purpose);
+            let flow = self.upstream.target(self.now.mono_us);
+            self.start_client(&branch, flow, request.to_bytes(), purpose);
         }
     }
 
@@ -96,13 +98,12 @@ impl Node {
         &self,
         session: &SessionId,
         registrar: &Registrar,
-        branch: &str,
-        cnonce: &str,
+        transport: Transport,
+        (branch, cnonce): (&str, &str),
     ) -> Option<Message> {
         let entry = self.entries.get(session)?;
         let (record, registration) = (&entry.session.record, entry.registration.as_ref()?);
         let expires_s = if registration.leaving { 0 } else { registration.expires_s };
-        let transport = registrar.flow.transport;
         let uri = self.contact_uri(&record.contact, transport);
         let contact = format!(
             "<{uri};ob>;+sip.instance=\"<{}>\";reg-id=1;expires={expires_s}",
@@ -117,7 +118,7 @@ impl Node {
             .with("CSeq", format!("{} REGISTER", registration.cseq))
             .with("Contact", contact)
             .with("Expires", expires_s.to_string())
-            .with("Supported", "path, outbound")
+            .with("Supported", "path, outbound, gruu")
             .with("Content-Length", "0");
         let given = entry.joining.as_ref().and_then(|joining| joining.credentials.as_deref());
         if let Some(given) = given.filter(|_| registration.ask.is_none()) {
@@ -324,7 +325,7 @@ impl Node {
         self.end_session(session);
     }
 
-    pub(super) fn start_client(
+    pub(super) fn begin_client(
         &mut self,
         branch: &str,
         flow: Flow,
@@ -351,6 +352,7 @@ impl Node {
                         self.timers.clear(name, &owner);
                     }
                     self.clients.remove(branch);
+                    self.diverted.remove(branch);
                 }
             }
         }
@@ -378,6 +380,12 @@ impl Node {
                 let joining = self.entries.get_mut(&session).filter(|e| e.joining.is_some());
                 if let Some(registration) = joining.and_then(|entry| entry.registration.as_mut()) {
                     registration.challenge = authenticate(response);
+                }
+                if (200..300).contains(&status) {
+                    self.on_granted(&session, flow.clone(), response);
+                }
+                if status == 503 && self.try_next(&session, &flow) {
+                    return;
                 }
                 self.on_register_answer(&session, answer);
             }
@@ -434,17 +442,27 @@ impl Node {
 
     pub(super) fn on_client_timer(&mut self, name: Name, branch: &str) {
         let mut acts = Vec::new();
-        let Some((client, _, purpose)) = self.clients.get_mut(branch) else { return };
+        let Some((client, way, purpose)) = self.clients.get_mut(branch) else { return };
+        let unheard = client.is_unheard().then(|| way.clone());
         let event = client.timer(name, &mut acts);
         let purpose = purpose.clone();
         self.act_client(branch, acts);
-        self.on_no_answer(event, purpose);
+        self.on_no_answer(event, purpose, unheard.as_ref());
     }
 
-    fn on_no_answer(&mut self, event: Option<ClientEvent>, purpose: Purpose) {
+    /// `unheard`: the way by which no response at all came.
+    fn on_no_answer(
+        &mut self,
+        event: Option<ClientEvent>,
+        purpose: Purpose,
+        unheard: Option<&Flow>,
+    ) {
         self.unfold_for(&purpose);
         match (event, purpose) {
             (Some(ClientEvent::NoAnswer), Purpose::Register(session)) => {
+                if unheard.is_some_and(|way| self.try_next(&session, way)) {
+                    return;
+                }
                 self.on_register_answer(&session, Answer::Failed(408, None));
             }
             (Some(ClientEvent::NoAnswer), Purpose::Within(within)) => {
@@ -468,12 +486,16 @@ impl Node {
             .map(|(branch, _)| branch.clone())
             .collect();
         for branch in hit {
+            if self.fall_back(&branch) {
+                continue;
+            }
             let mut acts = Vec::new();
             let Some((client, _, purpose)) = self.clients.get_mut(&branch) else { continue };
+            let unheard = client.is_unheard().then_some(flow);
             let event = client.unsent(&mut acts);
             let purpose = purpose.clone();
             self.act_client(&branch, acts);
-            self.on_no_answer(event, purpose);
+            self.on_no_answer(event, purpose, unheard);
         }
         self.on_calling_unsent(flow);
         if flow.connection.is_some() {

@@ -62,6 +62,11 @@ impl Client {
         Some(ClientEvent::Final)
     }
 
+    /// True until any response came.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.stage == Stage::Trying
+    }
+
     /// The request could not be sent.
     pub(crate) fn unsent(&mut self, acts: &mut Vec<Act>) -> Option<ClientEvent> {
         if self.stage == Stage::Completed {

@@ -267,7 +267,10 @@ impl World {
                     self.phone_says(said);
                 }
                 Output::Close { socket, .. } if Some(socket) == self.socket => self.socket = None,
-                Output::Text { .. } | Output::Close { .. } | Output::Trace(_) => {}
+                Output::Text { .. }
+                | Output::Close { .. }
+                | Output::KeepAlive { .. }
+                | Output::Trace(_) => {}
                 Output::Store(commit) => self.commits.push_back(commit),
                 Output::Notify(request) => {
                     if self.disk.messages.is_empty() {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::config::Settings;
 use crate::push::Application;
+use crate::tls::Identity;
 
 /// What came of reading the configuration anew. Keys are named as they are written:
 /// `section.key`, and `user` or `application` for whole tables.
@@ -47,6 +48,12 @@ const PLAIN: &[Key] = keys! {
     restart "node.advertised" core.advertised;
     restart "sip.udp" udp;
     restart "sip.tcp" tcp;
+    restart "sip.tls" tls;
+    restart "sip.ws" sip_ws;
+    restart "sip.wss" sip_wss;
+    restart "sip.origins" sip_origins;
+    restart "sip.client-ca-file" secure.client_ca;
+    restart "node.advertised-tls" core.advertised_by;
     restart "sip.t1" core.timers.t1_ms;
     restart "sip.t2" core.timers.t2_ms;
     restart "sip.t4" core.timers.t4_ms;
@@ -101,8 +108,50 @@ const OTHERS: &[Key] = &[
         is_live: false,
         differs: |old, new| {
             format!("{:?}", old.core.registrar) != format!("{:?}", new.core.registrar)
+                || old.core.registrar_others != new.core.registrar_others
+                || old.core.stun != new.core.stun
+                || old.registrar_domain != new.registrar_domain
+                || old.dns_server != new.dns_server
+                || old.secure.peer_ca != new.secure.peer_ca
+                || old.secure.peer_names != new.secure.peer_names
         },
-        keep: |new, old| new.core.registrar.clone_from(&old.core.registrar),
+        keep: |new, old| {
+            new.core.registrar.clone_from(&old.core.registrar);
+            new.core.registrar_others.clone_from(&old.core.registrar_others);
+            new.core.stun = old.core.stun;
+            new.registrar_domain.clone_from(&old.registrar_domain);
+            new.dns_server = old.dns_server;
+            new.secure.peer_ca.clone_from(&old.secure.peer_ca);
+            new.secure.peer_names.clone_from(&old.secure.peer_names);
+        },
+    },
+    Key {
+        name: "sip.key-file",
+        is_live: false,
+        differs: |old, new| key_of(old.secure.sip.as_ref()) != key_of(new.secure.sip.as_ref()),
+        keep: |new, old| keep_key(&mut new.secure.sip, old.secure.sip.as_ref()),
+    },
+    Key {
+        name: "sip.certificate-file",
+        is_live: false,
+        differs: |old, new| chain_of(old.secure.sip.as_ref()) != chain_of(new.secure.sip.as_ref()),
+        keep: |new, old| new.secure.sip.clone_from(&old.secure.sip),
+    },
+    Key {
+        name: "websocket.key-file",
+        is_live: false,
+        differs: |old, new| {
+            key_of(old.secure.websocket.as_ref()) != key_of(new.secure.websocket.as_ref())
+        },
+        keep: |new, old| keep_key(&mut new.secure.websocket, old.secure.websocket.as_ref()),
+    },
+    Key {
+        name: "websocket.certificate-file",
+        is_live: false,
+        differs: |old, new| {
+            chain_of(old.secure.websocket.as_ref()) != chain_of(new.secure.websocket.as_ref())
+        },
+        keep: |new, old| new.secure.websocket.clone_from(&old.secure.websocket),
     },
     Key {
         name: "user",
@@ -160,6 +209,21 @@ pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
 pub(crate) fn is_live(key: &str) -> bool {
     let name = table_of(key);
     keys().find(|key| key.name == name).expect(name).is_live
+}
+
+fn chain_of(identity: Option<&Identity>) -> Option<&str> {
+    identity.map(|identity| identity.chain.as_str())
+}
+
+fn key_of(identity: Option<&Identity>) -> Option<&str> {
+    identity.map(|identity| identity.key.0.as_str())
+}
+
+/// Only the key: the certificate, which stands behind it in the table, brings back the rest.
+fn keep_key(new: &mut Option<Identity>, old: Option<&Identity>) {
+    if let (Some(new), Some(old)) = (new, old) {
+        new.key.clone_from(&old.key);
+    }
 }
 
 /// What stands in the table above for a key.

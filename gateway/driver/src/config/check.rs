@@ -5,7 +5,7 @@ use reveille_gateway_core::headers::fault;
 use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
-use super::{ConfigError, Secrets, Settings, bearer, fabric, place, provider};
+use super::{ConfigError, Secrets, Settings, bearer, domain, fabric, place, provider, secure};
 use crate::push::{self, PROVIDERS, PushSettings};
 
 /// Gathers errors with their places.
@@ -88,13 +88,29 @@ pub(super) fn settings(
     let is_origin = |origin: &&String| {
         origin.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains('/'))
     };
-    if let Some(odd) = web.origins.iter().find(|origin| !is_origin(origin)) {
-        let what = format!("`{odd}` is no origin; write one like \"https://app.example.com\"");
-        review.fault("websocket", 0, "origins", what);
+    for (section, origins) in [("websocket", &web.origins), ("sip", &file.sip.origins)] {
+        if let Some(odd) = origins.iter().find(|origin| !is_origin(origin)) {
+            let what = format!("`{odd}` is no origin; write one like \"https://app.example.com\"");
+            review.fault(section, 0, "origins", what);
+        }
     }
+    let (secure, faults) = secure::settings(file, secrets);
+    for (section, key, what) in faults {
+        review.fault(section, 0, key, what);
+    }
+    let domain = file.registrar.as_ref().and_then(domain::of);
+    let dns_server = dns_server(&mut review, file, secrets);
     let settings = Settings {
         udp: review.address("sip", "udp", &file.sip.udp),
         tcp: review.address("sip", "tcp", &file.sip.tcp),
+        tls: review.address("sip", "tls", &file.sip.tls),
+        sip_ws: review.address("sip", "ws", &file.sip.ws),
+        sip_wss: review.address("sip", "wss", &file.sip.wss),
+        sip_origins: file.sip.origins.clone(),
+        registrar_domain: domain,
+        resolve: None,
+        dns_server,
+        secure,
         websocket: review.address("websocket", "listen", &web.listen).pop(),
         default_app: web.default_app.clone(),
         origins: web.origins.clone(),
@@ -115,6 +131,9 @@ pub(super) fn settings(
 fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> core::Config {
     let (call, session, web) = (&file.call, &file.session, &file.websocket);
     review.host_port("node", "advertised", &file.node.advertised);
+    if let Some(place) = &file.node.advertised_tls {
+        review.host_port("node", "advertised-tls", place);
+    }
     if file.node.name.is_empty() {
         review.fault("node", 0, "name", "a node needs a name; write one like \"node-1\"");
     }
@@ -136,6 +155,9 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         node: file.node.name.clone(),
         domains: file.node.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
         users: users(review, file, secrets),
+        advertised_by: secure::advertised(file),
+        registrar_others: fallbacks(review, file),
+        stun: file.registrar.as_ref().is_some_and(|registrar| registrar.stun),
         registrar: file.registrar.as_ref().map(|it| registrar(review, it)),
         wake_budget_ms: call.wake_budget.0,
         hold_code: hold_code(review, call),
@@ -253,29 +275,82 @@ fn hold_code(review: &mut Review<'_>, call: &file::Call) -> Option<u16> {
 }
 
 fn registrar(review: &mut Review<'_>, written: &file::Registrar) -> core::Registrar {
-    if !written.uri.starts_with("sip:") {
+    let by_sips = written.uri.starts_with("sips:");
+    if !written.uri.starts_with("sip:") && !by_sips {
         review.fault("registrar", 0, "uri", "no sip: URI; write one like \"sip:example.com\"");
     }
-    review.host_port("registrar", "address", &written.address);
+    if by_sips && transport_word(written) != "tls" {
+        let what = "sips: goes by TLS only (RFC 3261 26.2.2); write transport = \"tls\"";
+        review.fault("registrar", 0, "uri", what);
+    }
+    let is_domain = domain::is_domain(&written.address);
+    if !is_domain {
+        review.host_port("registrar", "address", &written.address);
+    }
+    if is_domain && !written.fallbacks.is_empty() {
+        let what = "a domain has its own fallbacks by SRV; write a port behind the host in address";
+        review.fault("registrar", 0, "fallbacks", what);
+    }
     review.within("registrar", "expires", written.expires, 60_000, 604_800_000);
-    let transport = match written.transport.as_str() {
-        "tcp" => Transport::Tcp,
-        "udp" => Transport::Udp,
-        _ => {
-            review.fault(
-                "registrar",
-                0,
-                "transport",
-                "no such transport; write \"udp\" or \"tcp\"",
-            );
-            Transport::Udp
-        }
-    };
-    let (local, peer) = (String::new(), written.address.clone());
+    let transport = transport_of(transport_word(written)).unwrap_or_else(|| {
+        let what = "no such transport; write \"udp\", \"tcp\" or \"tls\"";
+        review.fault("registrar", 0, "transport", what);
+        Transport::Udp
+    });
+    // A domain goes by this until DNS has answered.
+    let port = if is_domain { format!(":{}", transport.default_port()) } else { String::new() };
+    let (local, peer) = (String::new(), format!("{}{port}", written.address));
     core::Registrar {
         uri: written.uri.clone(),
         flow: Flow { transport, local, peer, connection: None },
         expires_s: u32::try_from(written.expires.seconds()).unwrap_or(u32::MAX),
+    }
+}
+
+/// The DNS server, if a domain or the operator needs one.
+fn dns_server(
+    review: &mut Review<'_>,
+    file: &File,
+    secrets: &Secrets<'_>,
+) -> Option<std::net::SocketAddr> {
+    let written = file.registrar.as_ref()?;
+    if written.resolver.is_none() && !domain::is_domain(&written.address) {
+        return None;
+    }
+    let server = domain::server(written, secrets);
+    server.map_err(|(key, what)| review.fault("registrar", 0, key, what)).ok()
+}
+
+/// The other ways to the registrar, by the transport of the first.
+fn fallbacks(review: &mut Review<'_>, file: &File) -> Vec<Flow> {
+    let Some(written) = &file.registrar else { return Vec::new() };
+    if written.fallbacks.len() > 16 {
+        review.fault("registrar", 0, "fallbacks", "more than 16 fallbacks; write fewer");
+    }
+    for address in &written.fallbacks {
+        review.host_port("registrar", "fallbacks", address);
+    }
+    let transport = transport_of(transport_word(written)).unwrap_or(Transport::Udp);
+    let flow = |peer: &String| {
+        let (local, peer) = (String::new(), peer.clone());
+        Flow { transport, local, peer, connection: None }
+    };
+    written.fallbacks.iter().map(flow).collect()
+}
+
+/// The transport before DNS has said more: sips: has no other.
+fn transport_word(written: &file::Registrar) -> &str {
+    let usual = if written.uri.starts_with("sips:") { "tls" } else { "udp" };
+    let is_open = domain::is_domain(&written.address);
+    written.transport.as_deref().unwrap_or(if is_open { usual } else { "udp" })
+}
+
+pub(super) fn transport_of(word: &str) -> Option<Transport> {
+    match word {
+        "tls" => Some(Transport::Tls),
+        "tcp" => Some(Transport::Tcp),
+        "udp" => Some(Transport::Udp),
+        _ => None,
     }
 }
 

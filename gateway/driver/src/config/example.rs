@@ -33,11 +33,24 @@ name = "node-1"
 domains = ["example.com"]
 # host:port that SIP peers reach this node at; it stands in Contact and Via.
 advertised = "127.0.0.1:5060"
+# The same for TLS, if it is not that host and the port of sip.tls.
+#advertised-tls = "127.0.0.1:5061"
 
 [sip]
 # Where SIP is received, address:port; "" for none.
 udp = "0.0.0.0:5060"
 tcp = "0.0.0.0:5060"
+tls = ""
+# SIP in WebSockets (RFC 7118), and inside TLS; and the origins that it may come from, empty: all.
+ws = ""
+wss = ""
+origins = []
+# PEM files for TLS: the certificate and those that lead to its root, and its key. Shown to peers that
+# we dial as well.
+#certificate-file = "/etc/reveille/sip.pem"
+#key-file = "/etc/reveille/sip.key"
+# Authorities of which whoever dials must show a certificate; without: nobody must.
+#client-ca-file = "/etc/reveille/peers-ca.pem"
 # Base times of RFC 3261, Appendix A.
 t1 = "500ms"
 t2 = "4s"
@@ -46,6 +59,9 @@ t4 = "5s"
 [websocket]
 # Where apps connect, address:port; "" for none. The path is /ws/webrtc/{application}.
 listen = "0.0.0.0:8080"
+# With these, in PEM, apps connect by wss://.
+#certificate-file = "/etc/reveille/web.pem"
+#key-file = "/etc/reveille/web.key"
 # The application of the path /chat.
 default-app = "phone"
 # Origins that may connect; empty: all.
@@ -142,10 +158,20 @@ acknowledge-after = "1s"
 #[registrar]
 # The domain, as a sip: URI.
 #uri = "sip:example.com"
-# host:port of the registrar or the proxy before it.
+# host:port of the registrar or the proxy before it; or its domain, without a port, and DNS says the
+# rest (NAPTR, SRV), which is asked of the first nameserver of /etc/resolv.conf, or of:
+#resolver = "127.0.0.53:53"
 #address = "registrar.example.com:5060"
-# "udp" or "tcp".
+# Others, tried in this order once that one refuses by 503, is out of reach or silent.
+#fallbacks = []
+# "udp", "tcp" or "tls"; for a domain it may be left out, and the domain decides.
 #transport = "udp"
+# For TLS: who the registrar is trusted by, in place of the public authorities, and the name that it
+# must prove, in place of the host of its address.
+#ca-file = "/etc/reveille/registrar-ca.pem"
+#server-name = "example.com"
+# Keep the flow alive by STUN over UDP, where the registrar grants outbound (RFC 5626).
+#stun = false
 # How long a binding shall live.
 #expires = "1h"
 

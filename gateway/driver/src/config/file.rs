@@ -84,10 +84,10 @@ pub(super) enum HoldCode {
 }
 
 macro_rules! section {
-    ($name:ident { $($field:ident: $type:ty = $default:expr),+ $(,)? }) => {
+    ($name:ident { $($(#[$doc:meta])* $field:ident: $type:ty = $default:expr),+ $(,)? }) => {
         #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
         #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-        pub(super) struct $name { $(pub(super) $field: $type,)+ }
+        pub(super) struct $name { $($(#[$doc])* pub(super) $field: $type,)+ }
 
         impl Default for $name {
             fn default() -> Self {
@@ -106,16 +106,40 @@ section!(Node {
     name: String = core().node,
     domains: Vec<String> = core().domains,
     advertised: String = core().advertised,
+    /// `host:port` at which peers reach the TLS port; without it the host of `advertised` and the
+    /// port of `sip.tls`.
+    advertised_tls: Option<String> = None,
 });
 section!(Sip {
     udp: String = "0.0.0.0:5060".to_owned(),
     tcp: String = "0.0.0.0:5060".to_owned(),
+    /// `address:port` for SIP over TLS; `""`, the default, for none. Needs `certificate-file`.
+    tls: String = String::new(),
+    /// `address:port` for SIP in WebSockets (RFC 7118, subprotocol `sip`, any path); `""`, the
+    /// default, for none. Only peers connect; the gateway opens no such WebSocket itself.
+    ws: String = String::new(),
+    /// The same inside TLS. Needs `certificate-file`.
+    wss: String = String::new(),
+    /// Origins that SIP in WebSockets may come from; empty, the default: all, and none.
+    origins: Vec<String> = Vec::new(),
+    /// PEM file of the certificate of the SIP ports, then those that lead to its root. It is shown
+    /// to peers that we dial as well, if they ask for one.
+    certificate_file: Option<String> = None,
+    /// PEM file of its private key.
+    key_file: Option<String> = None,
+    /// PEM file of authorities; whoever dials a TLS port of SIP must show a certificate of one of
+    /// them. Without it nobody needs one.
+    client_ca_file: Option<String> = None,
     t1: Span = Span(SipTimers::default().t1_ms),
     t2: Span = Span(SipTimers::default().t2_ms),
     t4: Span = Span(SipTimers::default().t4_ms),
 });
 section!(WebSocket {
     listen: String = "0.0.0.0:8080".to_owned(),
+    /// PEM file of the certificate of `listen`, which then speaks TLS: apps connect by `wss://`.
+    certificate_file: Option<String> = None,
+    /// PEM file of its private key.
+    key_file: Option<String> = None,
     default_app: String = "phone".to_owned(),
     origins: Vec<String> = Vec::new(),
     most_sockets: usize = 100_000,
@@ -179,11 +203,30 @@ section!(Session {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Registrar {
     pub(super) uri: String,
+    /// `host:port`; or a domain without a port, whose NAPTR, SRV and address records say where the
+    /// registrar is, asked for again as their TTL says (RFC 3263).
     pub(super) address: String,
-    #[serde(default = "udp")]
-    pub(super) transport: String,
+    /// `address:port` of the DNS server that is asked for a domain; without it the first nameserver
+    /// of `/etc/resolv.conf`.
+    pub(super) resolver: Option<String>,
+    /// Other `host:port`s of it, tried in this order once `address` refuses by 503, is out of reach,
+    /// or says nothing for 64 × T1; after ten minutes `address` is tried first again.
+    #[serde(default)]
+    pub(super) fallbacks: Vec<String>,
+    /// `"udp"`, `"tcp"` or `"tls"`; without it what the domain prefers, and `"udp"` where `address`
+    /// has a port.
+    pub(super) transport: Option<String>,
     #[serde(default = "an_hour")]
     pub(super) expires: Span,
+    /// PEM file of the authorities that SIP peers which we dial over TLS are trusted by, the
+    /// registrar among them; without it the public ones.
+    pub(super) ca_file: Option<String>,
+    /// The name that the registrar's certificate must have, if it is not the host of `address`.
+    pub(super) server_name: Option<String>,
+    /// Over UDP the flow to the registrar is kept alive by STUN, where the registrar grants
+    /// `outbound` (RFC 5626). Streams are kept alive by CRLF without being asked.
+    #[serde(default)]
+    pub(super) stun: bool,
 }
 
 section!(Limits {
@@ -221,10 +264,6 @@ pub(super) struct Bearer {
     pub(super) key_file: Option<String>,
     pub(super) secret_file: Option<String>,
     pub(super) secret_env: Option<String>,
-}
-
-fn udp() -> String {
-    "udp".to_owned()
 }
 
 const fn an_hour() -> Span {

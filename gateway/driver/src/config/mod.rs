@@ -3,6 +3,7 @@
 mod admin;
 mod bearer;
 mod check;
+mod domain;
 mod example;
 mod fabric;
 mod file;
@@ -11,12 +12,15 @@ mod place;
 mod provider;
 #[cfg(test)]
 mod reference;
+mod secure;
 mod source;
 mod tenancy;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use reveille_gateway_core::config::Config;
 
@@ -26,8 +30,10 @@ pub use source::Source;
 
 use crate::admin::AdminSettings;
 use crate::bearer::Bearer;
+use crate::dns::{Domain, Resolve};
 use crate::fabric::FabricSettings;
 use crate::push::PushSettings;
+use crate::tls::TlsSettings;
 
 /// Everything a gateway is told.
 #[derive(Debug, Clone)]
@@ -38,6 +44,22 @@ pub struct Settings {
     pub udp: Vec<String>,
     /// `address:port` of each TCP listener for SIP.
     pub tcp: Vec<String>,
+    /// `address:port` of each listener for SIP over TLS.
+    pub tls: Vec<String>,
+    /// `address:port` of each listener for SIP in WebSockets.
+    pub sip_ws: Vec<String>,
+    /// The same inside TLS.
+    pub sip_wss: Vec<String>,
+    /// Origins that SIP in WebSockets may come from; empty: all, and none.
+    pub sip_origins: Vec<String>,
+    /// The domain whose DNS says where the registrar is; `None`: the core's settings say it.
+    pub registrar_domain: Option<Domain>,
+    /// Who knows DNS; `None`: `dns_server` is asked.
+    pub resolve: Option<Arc<dyn Resolve>>,
+    /// The DNS server that resolves for us.
+    pub dns_server: Option<SocketAddr>,
+    /// Certificates and authorities.
+    pub secure: TlsSettings,
     /// `address:port` where apps connect.
     pub websocket: Option<String>,
     /// The application of the path `/chat`.
@@ -70,6 +92,14 @@ impl Settings {
             core,
             udp: vec![any()],
             tcp: vec![any()],
+            tls: Vec::new(),
+            sip_ws: Vec::new(),
+            sip_wss: Vec::new(),
+            sip_origins: Vec::new(),
+            registrar_domain: None,
+            resolve: None,
+            dns_server: None,
+            secure: TlsSettings::default(),
             websocket: Some(any()),
             default_app: "phone".to_owned(),
             origins: Vec::new(),

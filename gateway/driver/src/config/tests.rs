@@ -5,12 +5,27 @@ use super::*;
 use crate::push::PushType;
 use crate::push::test_keys as keys;
 
+/// A certificate and its key.
+fn pair() -> &'static (String, String) {
+    static PAIR: std::sync::OnceLock<(String, String)> = std::sync::OnceLock::new();
+    PAIR.get_or_init(|| {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a key");
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    })
+}
+
 pub(crate) fn load(text: &str) -> Result<Settings, Vec<ConfigError>> {
     let environment = |name: &str| (name != "UNSET").then(|| "from-env".to_owned());
     let file = |path: &str| match path {
         "/missing" => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
         "/etc/reveille/2026-11.key" => Ok(format!("{}=\n", "E".repeat(43))),
-        "/etc/reveille/push-ca.pem" | "/etc/reveille/admin.crt" => Ok(keys::CERTIFICATE.to_owned()),
+        "/etc/reveille/push-ca.pem"
+        | "/etc/reveille/admin.crt"
+        | "/etc/reveille/peers-ca.pem"
+        | "/etc/reveille/registrar-ca.pem" => Ok(keys::CERTIFICATE.to_owned()),
+        "/etc/reveille/sip.pem" | "/etc/reveille/web.pem" => Ok(pair().0.clone()),
+        "/etc/reveille/sip.key" | "/etc/reveille/web.key" => Ok(pair().1.clone()),
+        "/other.key" => Ok(keys::P256.to_owned()),
         "/etc/reveille/bearer.pem" => Ok(keys::P256_PUBLIC.to_owned()),
         "/etc/reveille/apns.p8" | "/etc/reveille/vapid.pem" | "/etc/reveille/admin.key" => {
             Ok(keys::P256.to_owned())
@@ -145,6 +160,72 @@ fn every_error_names_line_key_and_remedy() {
     each_is_refused(table);
     let twice = load(&format!("{user}{user}")).expect_err("one name twice");
     assert_eq!((twice[0].line, twice[0].key.as_str()), (7, "user.username"));
+}
+
+#[test]
+fn what_tls_lacks_is_said_with_its_line_and_remedy() {
+    each_is_refused(&[
+        (
+            "[sip]\ntls = \"0.0.0.0:5061\"",
+            "gateway.toml:2: sip.tls: TLS needs a certificate; write certificate-file",
+        ),
+        ("[sip]\nwss = \"0.0.0.0:443\"", "gateway.toml:2: sip.wss: TLS needs a certificate; write"),
+        ("[sip]\norigins = [\"here\"]", "gateway.toml:2: sip.origins: `here` is no origin; write"),
+        (
+            "[sip]\ncertificate-file = \"/etc/reveille/sip.pem\"",
+            "gateway.toml:2: sip.certificate-file: a certificate needs its key; write key-file",
+        ),
+        (
+            "[websocket]\nkey-file = \"/etc/reveille/sip.key\"",
+            "gateway.toml:2: websocket.key-file: a key needs its certificate; write certificate-file",
+        ),
+        (
+            "[sip]\ncertificate-file = \"/missing\"\nkey-file = \"/etc/reveille/sip.key\"",
+            "gateway.toml:2: sip.certificate-file: `/missing`: entity not found; write the path",
+        ),
+        (
+            "[sip]\ncertificate-file = \"/text\"\nkey-file = \"/etc/reveille/sip.key\"",
+            "gateway.toml:2: sip.certificate-file: no certificate in PEM; write a PEM file that",
+        ),
+        (
+            "[sip]\ncertificate-file = \"/etc/reveille/sip.pem\"\nkey-file = \"/text\"",
+            "gateway.toml:3: sip.key-file: no private key in PEM (PKCS#8, SEC1 or PKCS#1); write",
+        ),
+        (
+            "[sip]\ncertificate-file = \"/etc/reveille/sip.pem\"\nkey-file = \"/other.key\"",
+            "gateway.toml:3: sip.key-file: certificate and key do not go together: ",
+        ),
+        (
+            "[sip]\nclient-ca-file = \"/text\"",
+            "gateway.toml:2: sip.client-ca-file: no certificate in PEM; write a PEM file",
+        ),
+        (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"a:1\"\nfallbacks = [\"b:1\", \"c\"]",
+            "gateway.toml:4: registrar.fallbacks: `c` is no host:port; write one",
+        ),
+        (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"192.0.2.1\"",
+            "gateway.toml:3: registrar.address: `192.0.2.1` is no host:port; write one",
+        ),
+        (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"a.b\"\nresolver = \"here\"",
+            "gateway.toml:4: registrar.resolver: `here` is no address:port; write one like",
+        ),
+        (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"a.b\"",
+            "gateway.toml:3: registrar.address: a domain needs a DNS server, and /etc/resolv.conf \
+                names none: no line `nameserver` with an address; write a port behind",
+        ),
+        (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"a.b\"\nresolver = \"127.0.0.1:53\"\n\
+                fallbacks = [\"b:1\"]",
+            "gateway.toml:5: registrar.fallbacks: a domain has its own fallbacks by SRV; write",
+        ),
+        (
+            "[registrar]\nuri = \"sips:a\"\naddress = \"a:1\"",
+            "gateway.toml:2: registrar.uri: sips: goes by TLS only",
+        ),
+    ]);
 }
 
 /// Two applications at one webhook; `PAD` is where a test changes the second.

@@ -4,7 +4,8 @@ use hyper::Uri;
 use reveille_gateway_core::config::Secret;
 use reveille_gateway_core::io::PushOutcome;
 
-use super::{PushSettings, tls};
+use super::PushSettings;
+use crate::tls;
 
 /// An application that can be woken.
 #[derive(Debug, Clone, Default)]

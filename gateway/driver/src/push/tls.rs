@@ -1,56 +1,19 @@
 //! TLS towards push services: rustls with ring, on the host's clock.
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use reveille_host::{BoxStream, Clock, Host};
-use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use reveille_host::{BoxStream, Host};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
+
+use crate::tls::{HostTime, roots};
 
 /// HTTP/2 over TLS (RFC 9113 section 3.2).
 const ALPN: &[u8] = b"h2";
-/// Certificates that are read of one file.
-const MOST_CERTIFICATES: usize = 1_000;
-
-/// Certificates are judged by the host's wall clock.
-struct HostTime(Arc<dyn Clock>);
-
-impl fmt::Debug for HostTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HostTime")
-    }
-}
-
-impl TimeProvider for HostTime {
-    fn current_time(&self) -> Option<UnixTime> {
-        let wall: Duration = self.0.now().wall;
-        Some(UnixTime::since_unix_epoch(wall))
-    }
-}
-
 /// The host's wall clock, as TLS reads it.
-pub(crate) fn host_time(host: &Host) -> Arc<dyn TimeProvider> {
+pub(crate) fn host_time(host: &Host) -> Arc<dyn rustls::time_provider::TimeProvider> {
     Arc::new(HostTime(Arc::clone(&host.clock)))
-}
-
-/// The authorities of a PEM text, or the public ones.
-///
-/// # Errors
-/// The text holds no certificate that can be one.
-pub(super) fn roots(ca: Option<&str>) -> Result<RootCertStore, String> {
-    let Some(pem) = ca else {
-        return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
-    };
-    let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()).take(MOST_CERTIFICATES) {
-        let certificate = certificate.map_err(|error| format!("no certificate in PEM: {error}"))?;
-        store.add(certificate).map_err(|error| format!("a certificate is unsound: {error}"))?;
-    }
-    if store.is_empty() { Err("no certificate in PEM".to_owned()) } else { Ok(store) }
 }
 
 /// How a client of these authorities connects.

@@ -1,10 +1,14 @@
-//! SIP over UDP and TCP: bytes in, judged messages to the loop; queued messages out.
+//! SIP over UDP, TCP, TLS and WebSocket: bytes in, judged messages to the loop; queued messages out.
 
 mod arrival;
+pub(crate) mod keep;
 mod pace;
+pub(crate) mod probe;
 mod refuse;
+mod stun;
 pub(crate) mod tcp;
 pub(crate) mod udp;
+pub(crate) mod ws;
 
 use reveille_gateway_core::io::Flow;
 use reveille_trace::{Draft, Kind};
@@ -22,6 +26,11 @@ pub(crate) struct SipOut {
 }
 
 impl SipOut {
+    /// False for what keeps flows alive: CRLF and STUN.
+    pub(crate) fn is_sip(&self) -> bool {
+        self.bytes.first().is_some_and(u8::is_ascii_graphic)
+    }
+
     /// Records that the message leaves.
     fn note(&self, world: &World) {
         world.metrics.sip_sent(self.flow.transport, &self.bytes);

@@ -1,94 +1,140 @@
-//! SIP over TCP (RFC 3261 section 18): numbered connections, accepted or dialled, each with a task
-//! that reads and a task that writes.
+//! SIP over TCP and TLS (RFC 3261 section 18): numbered connections, accepted or dialled, each with a
+//! task that reads and a task that writes.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reveille_gateway_core::io::{Flow, Input, Transport};
 use reveille_host::{BoxStream, Listener, within};
 use reveille_wire::sip::{Bounds, Frame, Framer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::arrival::{Arrival, judge, note_broken};
 use super::{SIP_QUEUE, SipOut, refuse};
+use crate::accept;
 use crate::door::{Door, Pass};
 use crate::linger::linger;
+use crate::tls::Acceptor;
 use crate::world::{Event, World};
 
 /// How long a dial may take before the message counts as unsent.
 const DIAL_LIMIT: Duration = Duration::from_secs(3);
+/// The same with a TLS handshake.
+const TLS_LIMIT: Duration = Duration::from_secs(8);
 /// How long one write may take.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// A connection that says nothing for this long is closed; keep-alives count (RFC 5626 4.4.1).
 const IDLE_LIMIT: Duration = Duration::from_secs(600);
-/// Pause after a failed accept, such as for want of file descriptors.
-const ERROR_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes read at once.
 const CHUNK: usize = 8 * 1_024;
 
+/// A port where streams come in.
+#[derive(Clone)]
+pub(crate) struct Port {
+    pub(crate) local: SocketAddr,
+    pub(crate) door: Door,
+    /// Set where the port speaks TLS.
+    pub(crate) acceptor: Option<Acceptor>,
+}
+
 /// Accepts connections until the gateway ends.
-pub(crate) async fn accept(
-    world: World,
-    mut listener: Box<dyn Listener>,
-    local: SocketAddr,
-    door: Door,
-) {
-    loop {
-        let Some(got) = world.unless_stopped(listener.accept()).await else { return };
-        let (stream, source) = match got {
-            Ok(got) => got,
-            Err(error) => {
-                tracing::warn!(%error, "TCP accept failed");
-                world.host.sleep(ERROR_PAUSE).await;
-                continue;
-            }
-        };
-        let Some(pass) = door.enter(source.ip()) else {
+pub(crate) async fn accept(world: World, mut listener: Box<dyn Listener>, port: Port) {
+    while let Some((stream, source)) = accept::next(&world, &mut *listener, "SIP").await {
+        let Some(pass) = port.door.enter(source.ip()) else {
             tracing::warn!(%source, "too many SIP connections: one is refused");
             world.metrics.connection_refused("sip");
             continue;
         };
-        let (queue, queued) = mpsc::channel(SIP_QUEUE);
-        let connection = world.next_number();
-        let opened =
-            Event::TcpOpened { connection, peer: source.to_string(), queue: queue.clone() };
-        if !world.tell(opened).await {
-            return;
+        match &port.acceptor {
+            None => open(&world, &port, stream, source, pass).await,
+            // A handshake takes as long as the peer likes; others must not wait for it.
+            Some(acceptor) => {
+                let task =
+                    shake(world.clone(), acceptor.clone(), port.clone(), stream, source, pass);
+                world.host.tasks.spawn("sip-tls-accept", Box::pin(task));
+            }
         }
-        let line = Line { connection, local: local.to_string(), peer: source.to_string(), source };
-        carry(&world, stream, line, queue.downgrade(), queued, Some(pass));
     }
+}
+
+async fn shake(
+    world: World,
+    acceptor: Acceptor,
+    port: Port,
+    stream: BoxStream,
+    source: SocketAddr,
+    pass: Pass,
+) {
+    if let Some(stream) = acceptor.shake(&world, stream, source).await {
+        open(&world, &port, stream, source, pass).await;
+    }
+}
+
+async fn open(world: &World, port: &Port, stream: BoxStream, source: SocketAddr, pass: Pass) {
+    let transport = if port.acceptor.is_some() { Transport::Tls } else { Transport::Tcp };
+    let (queue, queued) = mpsc::channel(SIP_QUEUE);
+    let connection = world.next_number();
+    let (peer, answers) = (source.to_string(), queue.downgrade());
+    if world.tell(Event::SipOpened { connection, transport, peer, queue }).await {
+        let (local, peer) = (port.local.to_string(), source.to_string());
+        let line = Line { connection, transport, local, peer, source, pongs: None };
+        carry(world, stream, line, answers, queued, Some(pass));
+    }
+}
+
+/// A connection that is being made.
+pub(crate) struct Dialled {
+    pub(crate) connection: u64,
+    pub(crate) queue: mpsc::Sender<SipOut>,
+    /// Counts what the peer answered to pings.
+    pub(crate) pongs: watch::Receiver<u64>,
 }
 
 /// Begins a connection to `peer`; what is queued meanwhile is sent once it stands, or comes back
 /// as unsent.
-pub(crate) fn dial(world: &World, peer: &str) -> (u64, mpsc::Sender<SipOut>) {
+pub(crate) fn dial(world: &World, transport: Transport, peer: &str) -> Dialled {
     let (queue, queued) = mpsc::channel(SIP_QUEUE);
+    let (heard, pongs) = watch::channel(0);
     let connection = world.next_number();
-    let task = connect(world.clone(), connection, peer.to_owned(), queue.downgrade(), queued);
+    let line = Line {
+        connection,
+        transport,
+        local: String::new(),
+        peer: peer.to_owned(),
+        // A name dialled has no address to stamp; responses, which is what comes back on a
+        // connection of ours, are not stamped.
+        source: peer.parse().unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
+        pongs: Some(Arc::new(heard)),
+    };
+    let task = connect(world.clone(), line, queue.downgrade(), queued);
     world.host.tasks.spawn("sip-tcp-dial", Box::pin(task));
-    (connection, queue)
+    Dialled { connection, queue, pongs }
 }
 
 async fn connect(
     world: World,
-    connection: u64,
-    peer: String,
+    line: Line,
     answers: mpsc::WeakSender<SipOut>,
     queued: mpsc::Receiver<SipOut>,
 ) {
-    match within(&*world.host.clock, DIAL_LIMIT, world.host.net.dial(&peer)).await {
-        Some(Ok(stream)) => {
-            // A name dialled has no address to stamp; responses, which is what comes back on a
-            // connection of ours, are not stamped.
-            let nowhere = SocketAddr::from((IpAddr::from(Ipv4Addr::UNSPECIFIED), 0));
-            let source = peer.parse().unwrap_or(nowhere);
-            let line = Line { connection, local: String::new(), peer, source };
-            carry(&world, stream, line, answers, queued, None);
-        }
-        Some(Err(error)) => give_up(&world, connection, queued, &error.to_string()).await,
-        None => give_up(&world, connection, queued, "no connection in time").await,
+    let limit = if line.transport.is_secure() { TLS_LIMIT } else { DIAL_LIMIT };
+    match within(&*world.host.clock, limit, reach(&world, &line)).await {
+        Some(Ok(stream)) => carry(&world, stream, line, answers, queued, None),
+        Some(Err(why)) => give_up(&world, line.connection, queued, &why).await,
+        None => give_up(&world, line.connection, queued, "no connection in time").await,
+    }
+}
+
+async fn reach(world: &World, line: &Line) -> Result<BoxStream, String> {
+    let stream = world.host.net.dial(&line.peer).await.map_err(|error| error.to_string())?;
+    match (&world.connector, line.transport.is_secure()) {
+        (_, false) => Ok(stream),
+        (Some(connector), true) => connector.wrap(&line.peer, stream).await,
+        (None, true) => Err("TLS is not configured; write sip.certificate-file, or \
+            registrar.transport = \"tls\""
+            .to_owned()),
     }
 }
 
@@ -96,9 +142,20 @@ async fn connect(
 #[derive(Clone)]
 struct Line {
     connection: u64,
+    transport: Transport,
     local: String,
     peer: String,
     source: SocketAddr,
+    /// Set where we dialled: then a lone CRLF answers a ping of ours (RFC 5626 section 4.4.1).
+    pongs: Option<Arc<watch::Sender<u64>>>,
+}
+
+impl Line {
+    fn hear_pong(&self) {
+        if let Some(pongs) = &self.pongs {
+            pongs.send_modify(|count| *count += 1);
+        }
+    }
 }
 
 fn carry(
@@ -133,14 +190,14 @@ async fn read(
         if !take_frames(&world, &line, &mut framer, &answers).await {
             // Once the loop has forgotten the connection, the last answer leaves and the stream is
             // shut; until then it is kept, with what the peer still sends.
-            if world.tell(Event::TcpClosed { connection: line.connection }).await {
+            if world.tell(Event::SipClosed { connection: line.connection }).await {
                 linger(&world, &mut stream).await;
             }
             return;
         }
     }
     // False only once the loop is gone.
-    let _told: bool = world.tell(Event::TcpClosed { connection: line.connection }).await;
+    let _told: bool = world.tell(Event::SipClosed { connection: line.connection }).await;
 }
 
 /// Everything whole that has come; false if the stream has lost its frames (RFC 3261 section 18.3),
@@ -152,7 +209,7 @@ async fn take_frames(
     answers: &mpsc::WeakSender<SipOut>,
 ) -> bool {
     let flow = Flow {
-        transport: Transport::Tcp,
+        transport: line.transport,
         local: line.local.clone(),
         peer: line.peer.clone(),
         connection: Some(line.connection),
@@ -160,8 +217,16 @@ async fn take_frames(
     let mut whole = true;
     while whole {
         let answer = match framer.next() {
-            Ok(None) => return true,
-            Ok(Some(Frame::Pong)) => continue,
+            Ok(None) => {
+                if line.pongs.is_some() && framer.take_pong() {
+                    line.hear_pong();
+                }
+                return true;
+            }
+            Ok(Some(Frame::Pong)) => {
+                line.hear_pong();
+                continue;
+            }
             Ok(Some(Frame::Ping)) => b"\r\n".to_vec(),
             Ok(Some(Frame::Message { message, raw })) => {
                 match judge(world, flow.clone(), line.source, &raw, Ok(*message)) {
@@ -197,7 +262,7 @@ async fn write(
     mut queued: mpsc::Receiver<SipOut>,
 ) {
     while let Some(message) = queued.recv().await {
-        if message.bytes != b"\r\n" {
+        if message.is_sip() {
             message.note(&world);
         }
         let work = async {
@@ -220,7 +285,7 @@ async fn write(
 
 /// The connection is no more: everything queued comes back.
 async fn give_up(world: &World, connection: u64, mut queued: mpsc::Receiver<SipOut>, why: &str) {
-    if !world.tell(Event::TcpClosed { connection }).await {
+    if !world.tell(Event::SipClosed { connection }).await {
         return;
     }
     queued.close();
@@ -238,7 +303,6 @@ async fn unsent(world: &World, message: SipOut, why: &str) {
 #[cfg(test)]
 mod tests {
     use reveille_trace::{Recorder, Scribe};
-    use tokio::sync::watch;
 
     use super::*;
 
@@ -252,7 +316,7 @@ mod tests {
         let (_stop, stopping) = watch::channel(false);
         let scribe = Scribe::new(Recorder::passing(), "gateway");
         let world = World::new(host, scribe, inbox, stopping);
-        let (connection, queue) = dial(&world, &peer);
+        let Dialled { connection, queue, .. } = dial(&world, Transport::Tcp, &peer);
         let flow = Flow {
             transport: Transport::Tcp,
             local: String::new(),
@@ -263,7 +327,7 @@ mod tests {
             queue.try_send(SipOut { flow: flow.clone(), bytes: vec![1] }).expect("room");
         }
         let closed = events.recv().await;
-        assert!(matches!(closed, Some(Event::TcpClosed { connection: n }) if n == connection));
+        assert!(matches!(closed, Some(Event::SipClosed { connection: n }) if n == connection));
         for _ in 0..2 {
             let event = events.recv().await;
             let Some(Event::Input(Input::SipUnsent { flow: unsent })) = event else {

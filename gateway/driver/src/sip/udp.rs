@@ -1,4 +1,5 @@
-//! SIP over UDP (RFC 3261 section 18): one socket, a task that reads and a task that writes.
+//! SIP over UDP (RFC 3261 section 18): one socket, a task that reads and a task that writes. STUN
+//! comes by the same socket (RFC 5626 section 8).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use tokio::sync::mpsc;
 
 use super::arrival::{Arrival, judge};
 use super::pace::Pace;
-use super::{SIP_QUEUE, SipOut};
+use super::probe::Asked;
+use super::{SIP_QUEUE, SipOut, stun};
 use crate::world::{Event, World};
 
 /// Largest datagram.
@@ -21,17 +23,29 @@ const RESOLVE_LIMIT: Duration = Duration::from_secs(3);
 /// Pause after an error of the socket itself, so that a broken one does not spin.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
-/// Starts the tasks of a socket; returns the queue to it.
-pub(crate) fn start(
-    world: &World,
-    socket: Arc<dyn Udp>,
-    local: SocketAddr,
-) -> mpsc::Sender<SipOut> {
+/// Answers in one second: to malformed requests, and to STUN, which keeps many flows alive and
+/// costs little.
+const MOST_REFUSALS: u32 = 200;
+const MOST_STUN: u32 = 1_000;
+
+/// A socket that is served.
+#[derive(Clone)]
+pub(crate) struct Port {
+    pub(crate) local: String,
+    pub(crate) queue: mpsc::Sender<SipOut>,
+    /// STUN requests of ours that wait for an answer.
+    pub(crate) asked: Asked,
+}
+
+/// Starts the tasks of a socket.
+pub(crate) fn start(world: &World, socket: Arc<dyn Udp>, local: SocketAddr) -> Port {
     let (queue, queued) = mpsc::channel(SIP_QUEUE);
-    let reader = read(world.clone(), Arc::clone(&socket), local.to_string(), queue.downgrade());
+    let port = Port { local: local.to_string(), queue, asked: Asked::default() };
+    let (answers, asked) = (port.queue.downgrade(), port.asked.clone());
+    let reader = read(world.clone(), Arc::clone(&socket), port.local.clone(), answers, asked);
     world.host.tasks.spawn("sip-udp-read", Box::pin(reader));
     world.host.tasks.spawn("sip-udp-write", Box::pin(write(world.clone(), socket, queued)));
-    queue
+    port
 }
 
 async fn read(
@@ -39,9 +53,10 @@ async fn read(
     socket: Arc<dyn Udp>,
     local: String,
     answers: mpsc::WeakSender<SipOut>,
+    asked: Asked,
 ) {
     let mut buffer = vec![0; DATAGRAM];
-    let mut pace = Pace::default();
+    let (mut pace, mut stun_pace) = (Pace::new(MOST_REFUSALS), Pace::new(MOST_STUN));
     loop {
         let Some(got) = world.unless_stopped(socket.recv_from(&mut buffer)).await else { return };
         let (length, source) = match got {
@@ -65,6 +80,16 @@ async fn read(
             peer: source.to_string(),
             connection: None,
         };
+        if stun::is_stun(raw) {
+            match stun::answer(raw, source) {
+                Some(bytes) if stun_pace.allows(world.now().mono_us) => {
+                    reply(&answers, SipOut { flow, bytes });
+                }
+                Some(_) => {}
+                None => asked.hear(raw),
+            }
+            continue;
+        }
         match judge(&world, flow.clone(), source, raw, Message::parse(raw)) {
             Arrival::Input(input) => {
                 if !world.tell(Event::Input(input)).await {
@@ -72,15 +97,19 @@ async fn read(
                 }
             }
             Arrival::Answer(bytes) if pace.allows(world.now().mono_us) => {
-                // A full queue loses the answer, as the network might.
-                if let Some(queue) = answers.upgrade()
-                    && queue.try_send(SipOut { flow, bytes }).is_err()
-                {
-                    tracing::debug!("no room to answer a malformed request");
-                }
+                reply(&answers, SipOut { flow, bytes });
             }
             Arrival::Answer(_) | Arrival::Nothing => {}
         }
+    }
+}
+
+/// Answers without the loop. A full queue loses the answer, as the network might.
+fn reply(answers: &mpsc::WeakSender<SipOut>, answer: SipOut) {
+    if let Some(queue) = answers.upgrade()
+        && queue.try_send(answer).is_err()
+    {
+        tracing::debug!("no room for an answer over UDP");
     }
 }
 
@@ -107,7 +136,9 @@ async fn resolve_and_send(world: World, socket: Arc<dyn Udp>, message: SipOut) {
 }
 
 async fn send(world: &World, socket: &dyn Udp, message: SipOut, to: SocketAddr) {
-    message.note(world);
+    if message.is_sip() {
+        message.note(world);
+    }
     if let Err(error) = socket.send_to(&message.bytes, to).await {
         unsent(world, message, &error.to_string()).await;
     }

@@ -3,6 +3,7 @@
 
 mod hostile;
 mod message;
+mod secure;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use reveille_trace::{Kind, Recorder};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -69,6 +71,8 @@ struct Rig {
     recorder: Recorder,
     pushes: mpsc::Receiver<Value>,
     caller: Arc<dyn Udp>,
+    /// Set where apps connect by wss.
+    secure: Option<TlsConnector>,
 }
 
 impl Rig {
@@ -92,7 +96,7 @@ impl Rig {
             ..Application::default()
         });
         let caller = host.net.udp("127.0.0.1:0").await.expect("a socket");
-        Self { host, settings, recorder: Recorder::keeping(), pushes, caller }
+        Self { host, settings, recorder: Recorder::keeping(), pushes, caller, secure: None }
     }
 
     async fn start(&self) -> Running {
@@ -110,7 +114,10 @@ impl Rig {
 
     async fn app_of(&self, running: &Running, user: &str) -> App {
         let at = running.ws.expect("a port").to_string();
-        let stream = self.host.net.dial(&at).await.expect("it listens");
+        let mut stream = self.host.net.dial(&at).await.expect("it listens");
+        if let Some(secure) = &self.secure {
+            stream = secure::wrap(secure, stream).await;
+        }
         let mut request = format!("ws://{at}/chat").into_client_request().expect("a request");
         let basic = format!("Basic {}", STANDARD.encode(format!("{user}:sesame")));
         let headers = request.headers_mut();
@@ -141,6 +148,12 @@ impl Rig {
 
     /// Resumes, takes the call and answers it.
     async fn answer(&self, running: &Running, session: &str) {
+        let _app = self.take_call(running, session).await;
+        let text = self.in_time("the caller is answered", self.status("200")).await;
+        assert!(text.ends_with("v=0\r\n"), "with the app's SDP: {text}");
+    }
+
+    async fn take_call(&self, running: &Running, session: &str) -> App {
         let mut app = self.app(running).await;
         app.say(&json!({"control": {"type": "request", "session_id": session},
             "header": {"action": "connect", "cslr": 2, "subsessions": []}}))
@@ -154,8 +167,7 @@ impl Rig {
             "correlation_id": control["correlation_id"], "message_state": "final"},
             "header": {"action": "start"}, "payload": {"sdp": "v=0\r\n"}}))
             .await;
-        let text = self.in_time("the caller is answered", self.status("200")).await;
-        assert!(text.ends_with("v=0\r\n"), "with the app's SDP: {text}");
+        app
     }
 
     async fn invite(&self, running: &Running) {
