@@ -4,6 +4,7 @@ use reveille_wire::sip::Message;
 
 use super::Node;
 use super::entry::Purpose;
+use super::large::leave_udp;
 use crate::call::Call;
 use crate::io::{Flow, Output};
 use crate::record::{Exchange, Phase, SessionId};
@@ -16,6 +17,8 @@ pub(super) struct Calling {
     pub(super) machine: InviteClient,
     pub(super) flow: Flow,
     pub(super) place: (SessionId, String),
+    /// What left UDP for its size only: the way it would have gone, and how it read.
+    before: Option<(Flow, Message)>,
 }
 
 impl Node {
@@ -45,11 +48,25 @@ impl Node {
         flow: Flow,
         invite: Message,
     ) {
+        let (mut diverted, before) = (invite.clone(), (flow.clone(), invite.clone()));
+        match leave_udp(&flow, &mut diverted) {
+            Some(by_tcp) => self.start_calling(place, by_tcp, diverted, Some(before)),
+            None => self.start_calling(place, flow, invite, None),
+        }
+    }
+
+    fn start_calling(
+        &mut self,
+        place: (SessionId, String),
+        flow: Flow,
+        invite: Message,
+        before: Option<(Flow, Message)>,
+    ) {
         let Some(branch) = branch_of(&invite) else { return };
         let mut acts = Vec::new();
         let reliable = flow.transport.is_reliable();
         let machine = InviteClient::start(invite, reliable, self.config.timers, &mut acts);
-        self.calling.insert(branch.clone(), Calling { machine, flow, place });
+        self.calling.insert(branch.clone(), Calling { machine, flow, place, before });
         self.act_calling(&branch, acts);
     }
 
@@ -119,8 +136,15 @@ impl Node {
             let (mut acts, place) = (Vec::new(), calling.place.clone());
             let event = calling.machine.unsent(&mut acts);
             let invite = calling.machine.invite().clone();
+            let before = calling.before.take();
             self.act_calling(&branch, acts);
-            if event == Some(InviteEvent::Unsent) {
+            if event != Some(InviteEvent::Unsent) {
+                continue;
+            }
+            if let Some((flow, invite)) = before {
+                // Nobody takes TCP there: it goes by UDP, however large.
+                self.start_calling(place, flow, invite, None);
+            } else {
                 self.on_unanswered(&place, &invite, 503, "no way to the network");
             }
         }

@@ -81,9 +81,13 @@ impl Node {
 
     /// One attempt.
     pub(super) fn send_errand(&mut self, session: &SessionId, id: u64) {
-        let Some(registrar) = self.config.registrar.clone() else { return };
+        if self.config.registrar.is_none() {
+            return;
+        }
+        let flow = self.upstream.target(self.now.mono_us);
         let (branch, cnonce) = (format!("z9hG4bK{}", self.dice.hex(8)), self.dice.hex(8));
-        let via = self.via(registrar.flow.transport, &branch);
+        let via = self.via(flow.transport, &branch);
+        let routes = self.service_route(session).to_vec();
         let Some(entry) = self.entries.get_mut(session) else { return };
         let user = entry.session.record.user.clone();
         let Some(errand) = entry.errands.get_mut(&id) else { return };
@@ -91,6 +95,11 @@ impl Node {
         let method = errand.request.method().map_or("OPTIONS", Method::as_str).to_owned();
         let mut request = errand.request.clone().with("CSeq", format!("{} {method}", errand.cseq));
         request.prepend("Via", via);
+        // Within a subscription's dialog the dialog's own routes stand (RFC 3608 section 6.1).
+        let is_within = request.to().is_ok_and(|to| to.tag().is_some());
+        for route in routes.into_iter().filter(|_| !is_within) {
+            request.push("Route", route);
+        }
         let uri = request.uri().unwrap_or_default().to_owned();
         let count = errand.nonce_count;
         if let Some(ask) = errand.ask.clone()
@@ -100,7 +109,7 @@ impl Node {
             request.push(name, value);
         }
         let purpose = Purpose::Errand(session.clone(), id);
-        self.start_client(&branch, registrar.flow, request.to_bytes(), purpose);
+        self.start_client(&branch, flow, request.to_bytes(), purpose);
     }
 
     /// A final response, or none within 64*T1 (then 408 without a message).

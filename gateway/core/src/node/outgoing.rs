@@ -45,7 +45,11 @@ impl Node {
         let call_id = self.dice.hex(16);
         let contact = self.contact_uri(&contact, flow.transport);
         let mut invite = Message::request(Method::INVITE, target.to_string())
-            .with("Via", self.via(flow.transport, &branch))
+            .with("Via", self.via(flow.transport, &branch));
+        for route in self.service_route(session) {
+            invite.push("Route", route);
+        }
+        let mut invite = invite
             .with("Max-Forwards", "70")
             .with("From", format!("<sip:{aor}>;tag={local_tag}"))
             .with("To", format!("<{target}>"))
@@ -97,7 +101,9 @@ impl Node {
         let calls = self.entries.get(session)?.calls.len();
         let target = target(frame, &self.config.domains);
         let has_sdp = frame.sdp().is_some_and(|sdp| !sdp.is_empty());
-        let flow = self.config.registrar.as_ref().map(|registrar| registrar.flow.clone());
+        let now_us = self.now.mono_us;
+        let has_way = self.config.registrar.is_some();
+        let flow = has_way.then(|| self.upstream.target(now_us));
         let refusal = match (target, flow) {
             (Err(what), _) => (400, what),
             (Ok(_), _) if !has_sdp => (400, "start needs payload.sdp, your offer".to_owned()),

@@ -1,7 +1,7 @@
 //! Calls that the app places, and what either side asks for within a call.
 
 use reveille_gateway_core::config::Registrar;
-use reveille_gateway_core::io::{Input, SocketId};
+use reveille_gateway_core::io::{Flow, Input, SocketId, Transport};
 use reveille_wire::sip::Message;
 use serde_json::{Value, json};
 
@@ -30,7 +30,8 @@ impl Caller {
         );
         let register = rig.sip.last().expect("a REGISTER").clone();
         let mut caller = Self { rig, session: String::new(), sequence: 1 };
-        caller.respond(&register, 200, "", &[("Expires", "3600")], "");
+        let route = ("Service-Route", "<sip:edge.example.com;lr>");
+        caller.respond(&register, 200, "", &[("Expires", "3600"), route], "");
         let answer = caller.rig.last_text(1);
         caller.session = answer["control"]["session_id"].as_str().expect("an id").to_owned();
         caller
@@ -775,4 +776,26 @@ fn a_reinvite_of_the_app_outlives_a_crash() {
     come_back(&mut caller);
     caller.say("message", "complete", "c5", &json!({}));
     assert_eq!(caller.sent("ACK").expect("an ACK").header("CSeq"), Some("2 ACK"));
+}
+
+#[test]
+fn a_call_takes_the_service_route_and_a_large_one_leaves_udp_if_it_can() {
+    let mut caller = Caller::new();
+    caller.start("c2", "alice@example.com");
+    let invite = caller.sent("INVITE").expect("an INVITE");
+    assert_eq!(invite.values("Route"), ["<sip:edge.example.com;lr>"], "RFC 3608 section 6.1");
+    assert_eq!(invite.via().expect("a Via").transport, "UDP");
+    let mut caller = Caller::new();
+    let sdp = format!("v=0\r\n{}", "a=candidate:1 1 UDP 1 192.0.2.1 9 typ host\r\n".repeat(30));
+    let rest = json!({"header": {"target": "alice@example.com"}, "payload": {"sdp": sdp}});
+    caller.say("request", "start", "c2", &rest);
+    let large = caller.sent("INVITE").expect("an INVITE");
+    assert_eq!(large.via().expect("a Via").transport, "TCP", "RFC 3261 section 18.1.1");
+    let (transport, local, peer) = (Transport::Tcp, String::new(), udp().peer);
+    let before = caller.rig.texts.len();
+    caller.rig.feed(Input::SipUnsent { flow: Flow { transport, local, peer, connection: None } });
+    let again = caller.sent("INVITE").expect("an INVITE");
+    let vias = [&large, &again].map(|invite| invite.via().expect("a Via"));
+    assert_eq!((vias[1].transport.as_str(), &vias[1].branch), ("UDP", &vias[0].branch));
+    assert!(caller.told(before).is_empty(), "the app hears nothing of the detour");
 }
