@@ -187,6 +187,7 @@ impl Session {
         match (frame.control.package.as_str(), frame.header.action.as_deref()) {
             ("register", Some("connect")) => self.on_connect(&frame, &mut heard),
             ("register", Some("hibernate")) => self.on_hibernate(&frame, &mut heard),
+            ("register", Some("complete")) => refused_after_all(&frame, &mut heard),
             ("call", Some("start")) if frame.control.kind == FrameType::Request => {
                 self.on_start(&frame, &mut heard);
             }
@@ -265,7 +266,22 @@ impl Session {
         } else if frame.control.kind == FrameType::Response {
             self.saved.ttl_s = frame.header.ttl.unwrap_or_default();
             heard.close = Some(jsonrtc::close::HIBERNATE);
+        } else if frame.control.kind == FrameType::Request {
+            heard.say.push(self.answer_hibernate(frame));
         }
+    }
+
+    /// The gateway asks us to sleep: not in a call. It says `complete` and closes.
+    fn answer_hibernate(&mut self, asked: &Frame) -> String {
+        let mut answer = if self.calls.is_empty() {
+            let mut granted = Frame::response("register", "hibernate", MessageState::Final);
+            granted.header.ttl = self.settings.ttl_s;
+            granted
+        } else {
+            Frame::error("register", "hibernate", 491, "in a call")
+        };
+        answer.control.correlation_id.clone_from(&asked.control.correlation_id);
+        self.number(answer)
     }
 
     fn on_start(&mut self, frame: &Frame, heard: &mut Heard) {
@@ -289,6 +305,14 @@ impl Session {
         if self.calls.remove(&subsession_id).is_some() {
             heard.events.push(Event::CallEnded { subsession_id, why: why.to_owned() });
         }
+    }
+}
+
+/// A sleep that we granted did not come about.
+fn refused_after_all(complete: &Frame, heard: &mut Heard) {
+    if let Some(code) = complete.header.response_code.filter(|code| *code >= 300) {
+        let reason = complete.header.reason.clone().unwrap_or_default();
+        heard.events.push(Event::HibernateRefused { code, reason });
     }
 }
 

@@ -760,3 +760,14 @@ fn a_reinvite_of_the_app_outlives_a_crash() {
     caller.say("message", "complete", "c5", &json!({}));
     assert_eq!(caller.sent("ACK").expect("an ACK").header("CSeq"), Some("2 ACK"));
 }
+
+#[test]
+fn an_offer_in_the_answer_is_answered_in_the_ack() {
+    let mut caller = Caller::new();
+    caller.start("c2", "alice@example.com");
+    let invite = caller.sent("INVITE").expect("an INVITE");
+    caller.respond(&invite, 200, "a", &[("Contact", "<sip:alice@192.0.2.7>")], "v=0\r\ns=o\r\n");
+    caller.say("message", "complete", "c2", &json!({"payload": {"sdp": "v=0\r\ns=late\r\n"}}));
+    let ack = caller.sent("ACK").expect("an ACK");
+    assert_eq!(ack.body, b"v=0\r\ns=late\r\n");
+}
