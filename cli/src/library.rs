@@ -165,6 +165,8 @@ mod tests {
         assert_eq!(names(&["wake/two-phones", "wake/two-ph*"]), ["wake/two-phones"]);
         let found = names(&["push.common.refused-push-ends-hold"]);
         assert_eq!(found, ["push/refused"]);
+        let held = names(&["session.hibernate.two-calls-one-wake"]);
+        assert_eq!(held, ["wake/two-calls-at-once"], "a scenario may hold what no check decides");
     }
 
     #[test]

@@ -93,10 +93,13 @@ pub(crate) fn held(row: &Requirement) -> String {
     all.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
+/// A way to hold a requirement, and how to tell it.
+type Way = (&'static str, fn(&Requirement) -> bool);
+
 /// Each requirement counts once, by the strongest that holds it.
 fn totals() -> String {
     let all = requirement::all();
-    let ways: [(&str, fn(&Requirement) -> bool); 5] = [
+    let ways: [Way; 5] = [
         ("decided by a check of their own in every run", |row| row.check().is_some()),
         ("decided by checks of other requirements", |row| !row.checks.is_empty()),
         ("held by what scenarios expect", |row| !row.scenarios.is_empty()),
