@@ -67,7 +67,9 @@ fn the_answer_to_a_connect_names_session_user_and_correlation() {
 
 #[test]
 fn a_registrar_that_refuses_ends_the_session() {
-    let mut rig = Rig::new(registering());
+    let mut config = registering();
+    config.most_sessions = 1;
+    let mut rig = Rig::new(config);
     rig.open(1, "bob");
     rig.say(1, &connect(&json!({})));
     answer(&mut rig, 403);
@@ -76,6 +78,9 @@ fn a_registrar_that_refuses_ends_the_session() {
     assert_eq!(error["header"]["error_code"], 403);
     rig.request("INVITE", "one", "");
     assert_eq!(rig.statuses("one"), [480], "nobody is there");
+    rig.say(1, &connect(&json!({"sequence": 2})));
+    answer(&mut rig, 200);
+    assert_eq!(rig.last_text(1)["header"]["response_code"], 200, "there is room for another");
 }
 
 #[test]
