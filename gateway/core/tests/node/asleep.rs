@@ -244,6 +244,7 @@ fn a_woken_call_goes_on_as_an_awake_one() {
     let mut awake = Rig::new(config());
     awake.connect(1, "bob", "tok");
     awake.request("INVITE", "one", "");
+    assert!(awake.pushes.is_empty(), "it is here");
     let mut woken = Rig::new(config());
     let session = woken.asleep();
     woken.request("INVITE", "one", "");

@@ -771,3 +771,15 @@ fn an_offer_in_the_answer_is_answered_in_the_ack() {
     let ack = caller.sent("ACK").expect("an ACK");
     assert_eq!(ack.body, b"v=0\r\ns=late\r\n");
 }
+
+#[test]
+fn an_app_that_comes_back_renegotiates_its_call() {
+    let mut caller = Caller::new();
+    caller.up();
+    caller.rig.feed(Input::SocketClosed { socket: SocketId(1), code: None });
+    come_back(&mut caller);
+    caller.start("c9", "alice@example.com");
+    let invite = caller.sent("INVITE").expect("a re-INVITE");
+    assert_eq!(invite.header("CSeq"), Some("2 INVITE"));
+    assert!(invite.to().expect("a To").tag().is_some(), "within the dialog");
+}
