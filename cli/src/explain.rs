@@ -1,7 +1,6 @@
 //! `reveille explain`: what a name in a report, a list or an error means.
 
 use clap::Args;
-use reveille_conformance::checks::CHECKS;
 use reveille_conformance::requirement;
 use reveille_scenarios::{CODES, shipped};
 
@@ -11,7 +10,7 @@ use crate::{library, list};
 
 #[derive(Args)]
 pub(crate) struct Explain {
-    /// A requirement, a scenario, the code of an error, a verdict, an exit code, or `exit`
+    /// A requirement, a decision (D-24), a scenario, the code of an error, a verdict, an exit code, or `exit`
     #[arg(value_name = "ID")]
     id: String,
 }
@@ -40,13 +39,13 @@ const VERDICTS: &[(&str, &str)] = &[
 
 pub(crate) fn run(explain: &Explain) -> Result<u8, Stop> {
     let id = explain.id.as_str();
-    let ways = [of_requirement, of_scenario, of_code, of_verdict, of_exit];
+    let ways = [of_requirement, of_decision, of_scenario, of_code, of_verdict, of_exit];
     match ways.iter().find_map(|way| way(id)) {
         Some(text) => print(&text),
         None => Err(Stop::new(
             NOTHING,
             format!(
-                "`{id}` is no requirement, scenario, error code, verdict or exit code; \
+                "`{id}` is no requirement, decision, scenario, error code, verdict or exit code; \
                  `reveille list` and `reveille list requirements` name them"
             ),
         )),
@@ -55,20 +54,46 @@ pub(crate) fn run(explain: &Explain) -> Result<u8, Stop> {
 
 fn of_requirement(id: &str) -> Option<String> {
     let row = requirement::find(id)?;
-    let sim = CHECKS.iter().any(|check| check.requirement == id && check.sim);
-    let seen =
-        if sim { "only with the gateway's own events, in simulation" } else { "by a stranger" };
     let (level, severity) = (list::level(row.level), &row.severity);
-    let rows = [("rule", row.text.as_str()), ("source", &row.source), ("seen", seen)];
     let mut text = format!("{id}  {level}, {severity}\n");
-    rows.iter().for_each(|(head, what)| text.push_str(&under(head, what)));
-    let covering = library::all().ok()?;
-    let covering = covering.iter().filter(|piece| piece.scenario.covers.iter().any(|of| of == id));
-    for (index, piece) in covering.enumerate() {
-        let head = if index == 0 { "shown by" } else { "" };
-        text.push_str(&under(head, &piece.scenario.id));
+    text.push_str(&under("rule", &row.text));
+    text.push_str(&under("source", &row.source));
+    for number in &row.decision {
+        let decided = requirement::decisions().iter().find(|it| it.id == *number)?;
+        let what = format!("{number} (JsonRTC {}): {}", decided.section, decided.text);
+        text.push_str(&under("decided", &what));
+    }
+    if let Some(check) = row.check() {
+        let sim = "its check, only with the gateway's own events, in simulation";
+        let seen = if check.sim { sim } else { "its check, by a stranger" };
+        text.push_str(&under("seen", seen));
+    }
+    text.push_str(&listed("checks of", row.checks.iter()));
+    let pieces = library::all().ok()?;
+    let ids = pieces.iter().filter(|piece| piece.scenario.covers.iter().any(|of| of == id));
+    let covering: Vec<_> = ids.map(|piece| piece.scenario.id.clone()).collect();
+    text.push_str(&listed("shown by", covering.iter().chain(&row.scenarios)));
+    text.push_str(&listed("tests", row.tests.iter()));
+    if let Some(why) = &row.open {
+        text.push_str(&under("OPEN", why));
     }
     Some(text)
+}
+
+/// Lines of which the first has the head.
+fn listed<'a>(head: &str, all: impl Iterator<Item = &'a String>) -> String {
+    let row = |(index, what): (usize, &String)| under(if index == 0 { head } else { "" }, what);
+    all.enumerate().map(row).collect()
+}
+
+fn of_decision(id: &str) -> Option<String> {
+    let decided = requirement::decisions().iter().find(|it| it.id.eq_ignore_ascii_case(id))?;
+    let mut text =
+        format!("{}  a decision of this project, JsonRTC {}\n", decided.id, decided.section);
+    text.push_str(&under("rule", &decided.text));
+    let rows = requirement::all().iter().filter(|row| row.decision.contains(&decided.id));
+    let rows: Vec<_> = rows.map(|row| format!("{} ({})", row.id, list::held(row))).collect();
+    Some(text + &listed("stated by", rows.iter()))
 }
 
 fn of_scenario(id: &str) -> Option<String> {

@@ -36,6 +36,8 @@
 mod app;
 mod connection;
 mod session;
+#[cfg(test)]
+mod sleep_tests;
 mod state;
 
 pub use app::{App, Events, Settings};

@@ -5,7 +5,7 @@ mod calls;
 
 use std::collections::BTreeMap;
 
-use reveille_wire::jsonrtc::{self, Frame, FrameType, Inbound};
+use reveille_wire::jsonrtc::{self, Frame, FrameType, Inbound, MessageState};
 
 use crate::app::Settings;
 use crate::state::{Event, SavedState, State};
@@ -145,6 +145,7 @@ impl Session {
         match (frame.control.package.as_str(), frame.header.action.as_deref()) {
             ("register", Some("connect")) => self.on_connect(&frame, &mut heard),
             ("register", Some("hibernate")) => self.on_hibernate(&frame, &mut heard),
+            ("register", Some("complete")) => refused_after_all(&frame, &mut heard),
             ("call", Some(action)) => self.on_call(action, &frame, &mut heard),
             _ => {}
         }
@@ -219,7 +220,30 @@ impl Session {
         } else if frame.control.kind == FrameType::Response {
             self.saved.ttl_s = frame.header.ttl.unwrap_or_default();
             heard.close = Some(jsonrtc::close::HIBERNATE);
+        } else if frame.control.kind == FrameType::Request {
+            heard.say.push(self.answer_hibernate(frame));
         }
+    }
+
+    /// The gateway asks us to sleep: not in a call. It says `complete` and closes.
+    fn answer_hibernate(&mut self, asked: &Frame) -> String {
+        let mut answer = if self.calls.is_empty() {
+            let mut granted = Frame::response("register", "hibernate", MessageState::Final);
+            granted.header.ttl = self.settings.ttl_s;
+            granted
+        } else {
+            Frame::error("register", "hibernate", 491, "in a call")
+        };
+        answer.control.correlation_id.clone_from(&asked.control.correlation_id);
+        self.number(answer)
+    }
+}
+
+/// A sleep that we granted did not come about.
+fn refused_after_all(complete: &Frame, heard: &mut Heard) {
+    if let Some(code) = complete.header.response_code.filter(|code| *code >= 300) {
+        let reason = complete.header.reason.clone().unwrap_or_default();
+        heard.events.push(Event::HibernateRefused { code, reason });
     }
 }
 

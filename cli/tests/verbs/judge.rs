@@ -51,6 +51,13 @@ fn explain_knows_every_kind_of_name() {
     let here = Path::new(TORTURE);
     for (id, part) in [
         ("sip.hold.concurrent-callers-all-kept", "wake/two-calls-at-once"),
+        ("sip.hold.concurrent-callers-all-kept", "its check, by a stranger"),
+        ("session.hibernate.loss", "decided   D-27 (JsonRTC 4.5)"),
+        ("session.hibernate.loss", "a_lost_connection_has_its_grace_and_then_sleeps"),
+        ("patent.flow.start-sent", "checks of jsonrtc.session.held-call-is-start"),
+        ("patent.text.any-node-right-node", "OPEN      there is one node"),
+        ("D-24", "sip.end.hold-expiry-480-once (check)"),
+        ("d-24", "a decision of this project"),
         ("wake/plain", "reveille run wake/plain"),
         ("scenario.unknown-key", "sleep"),
         ("inconclusive", "never took effect"),
@@ -73,7 +80,21 @@ fn list_names_every_scenario_and_every_requirement() {
         assert!(said.out.lines().any(|line| line.starts_with(id)), "{id} is not listed");
     }
     let said = reveille(here, &["list", "requirements"]);
-    for row in reveille_conformance::requirement::all() {
-        assert!(said.out.lines().any(|line| line.starts_with(&row.id)), "{} is missing", row.id);
+    let all = reveille_conformance::requirement::all();
+    for row in all {
+        let line = said.out.lines().find(|line| line.split(' ').next() == Some(row.id.as_str()));
+        let line = line.unwrap_or_else(|| panic!("{} is missing", row.id));
+        assert!(line.contains(" check") || row.check().is_none(), "{line}");
+        assert_eq!(line.ends_with(" open"), row.open.is_some(), "{line}");
+        assert!(line.contains(row.level.name()), "{line}");
     }
+    let long = said.out.lines().find(|line| line.chars().count() > 100);
+    assert_eq!(long, None, "it fits 100 columns");
+    assert!(said.out.contains(&format!("\n{} requirements\n", all.len())), "the totals");
+    let counts = said.out.lines().filter_map(|line| {
+        let (count, what) = line.trim_start().split_once("  ")?;
+        ["decided", "held", "open"].iter().any(|way| what.starts_with(way)).then_some(count)
+    });
+    let sum: usize = counts.filter_map(|count| count.parse::<usize>().ok()).sum();
+    assert_eq!(sum, all.len(), "each counts once");
 }

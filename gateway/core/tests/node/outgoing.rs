@@ -799,3 +799,26 @@ fn a_call_takes_the_service_route_and_a_large_one_leaves_udp_if_it_can() {
     assert_eq!((vias[1].transport.as_str(), &vias[1].branch), ("UDP", &vias[0].branch));
     assert!(caller.told(before).is_empty(), "the app hears nothing of the detour");
 }
+
+#[test]
+fn an_offer_in_the_answer_is_answered_in_the_ack() {
+    let mut caller = Caller::new();
+    caller.start("c2", "alice@example.com");
+    let invite = caller.sent("INVITE").expect("an INVITE");
+    caller.respond(&invite, 200, "a", &[("Contact", "<sip:alice@192.0.2.7>")], "v=0\r\ns=o\r\n");
+    caller.say("message", "complete", "c2", &json!({"payload": {"sdp": "v=0\r\ns=late\r\n"}}));
+    let ack = caller.sent("ACK").expect("an ACK");
+    assert_eq!(ack.body, b"v=0\r\ns=late\r\n");
+}
+
+#[test]
+fn an_app_that_comes_back_renegotiates_its_call() {
+    let mut caller = Caller::new();
+    caller.up();
+    caller.rig.feed(Input::SocketClosed { socket: SocketId(1), code: None });
+    come_back(&mut caller);
+    caller.start("c9", "alice@example.com");
+    let invite = caller.sent("INVITE").expect("a re-INVITE");
+    assert_eq!(invite.header("CSeq"), Some("2 INVITE"));
+    assert!(invite.to().expect("a To").tag().is_some(), "within the dialog");
+}
