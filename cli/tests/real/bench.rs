@@ -64,6 +64,11 @@ impl Process {
         }
     }
 
+    /// What came and was not waited for.
+    pub(crate) fn so_far(&self) -> Vec<Event> {
+        self.events.try_iter().collect()
+    }
+
     pub(crate) fn wait_for_state(&self, state: &str) -> Vec<Event> {
         self.wait_for(state, |e| e.kind == Kind::AppState && e.text("state") == Some(state))
     }

@@ -4,4 +4,5 @@ mod bench;
 mod kill;
 mod reload;
 mod sipp;
+mod storms;
 mod wake;

@@ -54,3 +54,65 @@ fn invite_statuses(log: &str) -> Vec<u16> {
     }
     statuses
 }
+
+/// What SIPp counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) successful: u64,
+    pub(crate) failed: u64,
+}
+
+/// So many calls of a scenario in `storms/`, at most so many a second; gives SIPp's own statistics.
+pub(crate) fn storm(bench: &Bench, transport: &str, name: &str, calls: u32, rate: u32) -> Count {
+    let scenario = format!("{}/tests/real/storms/{name}.xml", env!("CARGO_MANIFEST_DIR"));
+    play(bench, transport, &scenario, calls, rate)
+}
+
+/// One call that is cancelled once these steps have come after its 100.
+pub(crate) fn cancel(bench: &Bench, transport: &str, until: &[&str]) -> Count {
+    // A branch is named by how many messages of the scenario lie between.
+    let (cancel, ack) = (until.len() + 2, until.len() + 7);
+    let text = include_str!("storms/cancel.xml")
+        .replace("<!-- UNTIL -->", &until.join("\n"))
+        .replace("[branch-CANCEL]", &format!("[branch-{cancel}]"))
+        .replace("[branch-ACK]", &format!("[branch-{ack}]"));
+    let scenario = bench.folder.path().join("cancel.xml");
+    std::fs::write(&scenario, text).expect("written");
+    play(bench, transport, &scenario.to_string_lossy(), 1, 1)
+}
+
+fn play(bench: &Bench, transport: &str, scenario: &str, calls: u32, rate: u32) -> Count {
+    let folder = bench.folder.path();
+    let statistics = folder.join("statistics.csv");
+    drop(std::fs::remove_file(&statistics));
+    let output = Command::new("sipp")
+        .args(["-sf", scenario, "-s", "bob", "-i", "127.0.0.1", "-nostdin", "-t", transport])
+        .args(["-m", &calls.to_string(), "-r", &rate.to_string(), "-timeout", "50"])
+        .args(["-p", &free_port().to_string(), "-trace_stat", "-fd", "1"])
+        .args(["-trace_err", "-error_file"])
+        .arg(folder.join("errors.log"))
+        .arg("-stf")
+        .arg(&statistics)
+        .arg(format!("127.0.0.1:{}", bench.sip))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .expect("sipp is installed: scripts/test does that");
+    let table = std::fs::read_to_string(&statistics).unwrap_or_default();
+    let mut lines = table.lines().filter(|line| !line.is_empty());
+    let names: Vec<_> = lines.next().unwrap_or_default().split(';').collect();
+    let last: Vec<_> = lines.next_back().unwrap_or_default().split(';').collect();
+    let cell = |name: &str| {
+        let at = names.iter().position(|other| *other == name);
+        at.and_then(|at| last.get(at)?.parse().ok()).unwrap_or_else(|| {
+            let screen = String::from_utf8_lossy(&output.stdout);
+            panic!("SIPp wrote no {name}:\n{screen}\n{}", String::from_utf8_lossy(&output.stderr))
+        })
+    };
+    let count = Count { successful: cell("SuccessfulCall(C)"), failed: cell("FailedCall(C)") };
+    if count.failed > 0 {
+        // Shown by the harness where the assertion that follows fails.
+        eprintln!("{}", std::fs::read_to_string(folder.join("errors.log")).unwrap_or_default());
+    }
+    count
+}
