@@ -1,10 +1,13 @@
 //! The node, one situation at a time: what goes in, what must come out, and what must not.
 
 mod asleep;
+mod caller;
 mod calls;
+mod crashes;
 mod forks;
 mod frames;
 mod outgoing;
 mod register;
 mod rig;
 mod sessions;
+mod within;

@@ -1,0 +1,275 @@
+//! Sections that say who is who and who may what: certificates, tenants, headers, the operator, keys,
+//! tokens.
+
+use super::{assert_faults, each_is_refused, load};
+
+#[test]
+fn what_tls_lacks_is_said_with_its_line_and_remedy() {
+    each_is_refused(&[
+        (
+            "[sip]\ntls = \"0.0.0.0:5061\"",
+            "gateway.toml:2: sip.tls: TLS needs a certificate; write certificate-file",
+        ),
+        ("[sip]\nwss = \"0.0.0.0:443\"", "gateway.toml:2: sip.wss: TLS needs a certificate; write"),
+        ("[sip]\norigins = [\"here\"]", "gateway.toml:2: sip.origins: `here` is no origin; write"),
+        (
+            "[sip]\ncertificate-file = \"/etc/reveille/sip.pem\"",
+            "gateway.toml:2: sip.certificate-file: a certificate needs its key; write key-file",
+        ),
+        (
+            "[websocket]\nkey-file = \"/etc/reveille/sip.key\"",
+            "gateway.toml:2: websocket.key-file: a key needs its certificate; write certificate-file",
+        ),
+        (
+            "[sip]\ncertificate-file = \"/missing\"\nkey-file = \"/etc/reveille/sip.key\"",
+            "gateway.toml:2: sip.certificate-file: `/missing`: entity not found; write the path",
+        ),
+        (
+            "[sip]\ncertificate-file = \"/text\"\nkey-file = \"/etc/reveille/sip.key\"",
+            "gateway.toml:2: sip.certificate-file: no certificate in PEM; write a PEM file that",
+        ),
+        (
+            "[sip]\ncertificate-file = \"/etc/reveille/sip.pem\"\nkey-file = \"/text\"",
+            "gateway.toml:3: sip.key-file: no private key in PEM (PKCS#8, SEC1 or PKCS#1); write",
+        ),
+        (
+            "[sip]\ncertificate-file = \"/etc/reveille/sip.pem\"\nkey-file = \"/other.key\"",
+            "gateway.toml:3: sip.key-file: certificate and key do not go together: ",
+        ),
+        (
+            "[sip]\nclient-ca-file = \"/text\"",
+            "gateway.toml:2: sip.client-ca-file: no certificate in PEM; write a PEM file",
+        ),
+        (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"a:1\"\nfallbacks = [\"b:1\", \"c\"]",
+            "gateway.toml:4: registrar.fallbacks: `c` is no host:port; write one",
+        ),
+        (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"192.0.2.1\"",
+            "gateway.toml:3: registrar.address: `192.0.2.1` is no host:port; write one",
+        ),
+        (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"a.b\"\nresolver = \"here\"",
+            "gateway.toml:4: registrar.resolver: `here` is no address:port; write one like",
+        ),
+        (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"a.b\"",
+            "gateway.toml:3: registrar.address: a domain needs a DNS server, and /etc/resolv.conf \
+                names none: no line `nameserver` with an address; write a port behind",
+        ),
+        (
+            "[registrar]\nuri = \"sip:a\"\naddress = \"a.b\"\nresolver = \"127.0.0.1:53\"\n\
+                fallbacks = [\"b:1\"]",
+            "gateway.toml:5: registrar.fallbacks: a domain has its own fallbacks by SRV; write",
+        ),
+        (
+            "[registrar]\nuri = \"sips:a\"\naddress = \"a:1\"",
+            "gateway.toml:2: registrar.uri: sips: goes by TLS only",
+        ),
+    ]);
+}
+
+/// Two applications at one webhook; `PAD` is where a test changes the second.
+const TWO: &str = "[[tenant]]\nname = \"acme\"\n[[application]]\napp = \"phone\"\n\
+    provider = \"webhook\"\nid = \"com.example.phone\"\nurl = \"http://p/\"\n\
+    tenant = \"acme\"\n[application.limits]\nsessions = 5\n[[application]]\napp = \"pad\"\n\
+    provider = \"webhook\"\nid = \"com.example.pad\"\nurl = \"http://p/\"\n";
+
+#[test]
+fn tenants_and_limits_are_read() {
+    let text = format!(
+        "[limits]\npushes-per-second = 9\n{TWO}[[user]]\naor = \"a@example.com\"\n\
+        username = \"a\"\nsecret = \"x\"\ntenant = \"acme\"\n[[tenant]]\nname = \"other\"\n\
+        [tenant.limits]\nsleepers = 3\n"
+    );
+    let tenancy = load(&text).expect("sound").core.tenancy;
+    assert_eq!(tenancy.limits.pushes_per_second, Some(9));
+    assert_eq!(tenancy.tenants["other"].sleepers, Some(3));
+    assert_eq!(tenancy.apps["phone"].limits.sessions, Some(5));
+    assert_eq!((tenancy.tenant_of("phone"), tenancy.tenant_of("pad")), (Some("acme"), None));
+    assert!(tenancy.may_use("a", "phone") && !tenancy.may_use("a", "pad"));
+}
+
+#[test]
+fn applications_that_cannot_be_told_apart_and_unknown_tenants_are_refused() {
+    let more = |text: &str| format!("{TWO}{text}");
+    let changed = |from: &str, to: &str| TWO.replacen(from, to, 1);
+    let fcm = "[[application]]\napp = \"phone\"\nprovider = \"fcm\"\nid = \"i\"\n\
+        credential-file = \"/etc/reveille/fcm.json\"\n";
+    for (text, fault) in [
+        (
+            changed("\"pad\"", "\"phone\""),
+            "12: application.app: this application stands above with the",
+        ),
+        (
+            changed("com.example.pad", "com.example.phone"),
+            "14: application.id: application `phone` has this id with the same provider; write",
+        ),
+        (
+            changed("com.example.pad", "phone"),
+            "14: application.id: application `phone` is named like",
+        ),
+        (
+            changed("tenant = \"acme\"", "tenant = \"x\""),
+            "8: application.tenant: there is no tenant `x`",
+        ),
+        (more("tenant = \"y\"\n"), "16: application.tenant: there is no tenant `y`; write it as"),
+        (more(fcm), "16: application.tenant: this application stands above with another tenant"),
+        (more("[[tenant]]\nname = \"acme\"\n"), "17: tenant.name: this tenant stands twice"),
+        (more("[[tenant]]\nname = \"a b\"\n"), "17: tenant.name: no name; write 1 to 64 letters"),
+        (
+            changed("sessions = 5", "sessions = 0"),
+            "10: application.limits.sessions: 0 is out of range",
+        ),
+        (
+            more("[application.limits]\nsleepers = 0\n"),
+            "17: application.limits.sleepers: 0 is out of range; write 1 to 10000000, or leave",
+        ),
+        (
+            more("[application.limits]\nsleeper = 1\n"),
+            "17: application.limits.sleeper: there is no `sleeper`; did you mean `sleepers`?",
+        ),
+        (more("[limits]\nconnections = \"x\"\n"), "17: limits.connections: invalid type: string"),
+        (
+            changed("tenant = \"acme\"\n", "") + fcm + "[application.limits]\nsessions = 6\n",
+            "15: application.limits: this application stands above with other limits",
+        ),
+    ] {
+        assert_faults(&text, &[fault]);
+    }
+    let several =
+        more("[application.limits]\nsleeper = 1\nconnectons = \"x\"\n[[tenant]]\nname = 3\n");
+    assert_faults(
+        &several,
+        &[
+            "17: application.limits.sleeper: there is no `sleeper`",
+            "18: application.limits.connectons: there is no `connectons`",
+            "20: tenant.name: invalid type: integer `3`, expected a string",
+        ],
+    );
+    let twice = format!("{TWO}{fcm}tenant = \"acme\"\n");
+    assert_eq!(load(&twice).expect("two ways to wake one").core.tenancy.apps["phone"].ids.len(), 2);
+}
+
+#[test]
+fn a_header_rule_that_routes_or_goes_nowhere_is_refused() {
+    for (text, begins) in [
+        (
+            "[[header]]\nmember = \"a\"\nsip = \"Route\"",
+            "gateway.toml:3: header.sip: `Route` is the gateway's own; choose a header that routes",
+        ),
+        (
+            "[[header]]\nmember = \"a\"\nsip = \"X-A\"\ndirection = \"up\"",
+            "gateway.toml:4: header.direction: `up` is no direction; write both, to-sip or to-app",
+        ),
+    ] {
+        let errors = load(text).expect_err(text);
+        assert!(errors[0].to_string().starts_with(begins), "{}", errors[0]);
+    }
+}
+
+#[test]
+fn the_operators_port_is_judged() {
+    let table: &[(&str, &str)] = &[
+        ("listen = \"8090\"", "2: admin.listen: `8090` is no address:port; write one like \"127."),
+        ("token = \"x\"", "1: admin: missing field `listen`; write it like: listen = \"127.0.0."),
+        ("listen = \"0.0.0.0:8090\"", "2: admin.listen: others reach this address, so it needs a"),
+        (
+            "listen = \"127.0.0.1:8090\"\ntoken = \"sesame\"",
+            "3: admin.token: no token; write at least 16 visible ASCII characters",
+        ),
+        (
+            "listen = \"127.0.0.1:8090\"\ntoken-env = \"UNSET\"",
+            "3: admin.token-env: the environment variable `UNSET` is not set",
+        ),
+        (
+            "listen = \"0.0.0.0:8090\"\ntoken-file = \"/missing\"",
+            "3: admin.token-file: `/missing`: entity not found",
+        ),
+        (
+            "listen = \"127.0.0.1:8090\"\nkey-file = \"/etc/reveille/admin.key\"",
+            "3: admin.key-file: TLS needs both; write certificate-file as well",
+        ),
+        (
+            "listen = \"[::1]:8090\"\ncertificate-file = \"/etc/reveille/admin.key\"\n\
+                key-file = \"/etc/reveille/admin.key\"",
+            "3: admin.certificate-file: no certificate in PEM; write a file that begins",
+        ),
+        (
+            "listen = \"127.0.0.1:8090\"\ncertificate-file = \"/etc/reveille/admin.crt\"\n\
+                key-file = \"/etc/reveille/admin.crt\"",
+            "4: admin.key-file: no private key in PEM; write a file that begins",
+        ),
+    ];
+    for (text, begin) in table {
+        assert_faults(&format!("[admin]\n{text}\n"), &[begin]);
+    }
+    let open = "[admin]\nlisten = \"0.0.0.0:8090\"\ntoken-file = \"/etc/reveille/admin.token\"\n";
+    let settings = load(open).expect("sound");
+    assert!(!format!("{settings:?}").contains("a-token"), "the token is never shown");
+}
+
+#[test]
+fn keys_of_the_fabric_are_read_in_order_and_refused_by_id() {
+    let fabric = |keys: &str| load(&format!("[fabric]\npath = \"f\"\nkeys = [{keys}]\n"));
+    let key = |id: &str| format!("{{ id = \"{id}\", file = \"/etc/reveille/2026-11.key\" }}");
+    let sound = fabric(&format!("{}, {}", key("new"), key("old"))).expect("two keys");
+    let ids: Vec<_> = sound.fabric.sealing.keys.iter().map(crate::fabric::SealKey::id).collect();
+    assert_eq!(ids, ["new", "old"]);
+    assert!(!format!("{sound:?}").contains("[16, "), "no key is shown");
+    for (keys, begin) in [
+        (format!("{}, {}", key("a"), key("a")), "`a` stands twice; give each key an id of its"),
+        (key("a b"), "`a b`: no id of a key; write 1 to 32 letters"),
+        ("{ id = \"a\" }".to_owned(), "`a`: a key stands elsewhere; write file, the path"),
+        ("{ id = \"a\", file = \"/missing\" }".to_owned(), "`a`: `/missing`: entity not found"),
+        ("{ id = \"a\", env = \"UNSET\" }".to_owned(), "`a`: the environment variable `UNSET`"),
+        ("{ id = \"a\", env = \"KEY\" }".to_owned(), "`a`: no key; write 32 bytes in base64"),
+        (vec![key("a"); 17].join(", "), "more than 16 keys; take out those that seal nothing"),
+    ] {
+        let said = fabric(&keys).expect_err(&keys)[0].to_string();
+        assert!(said.starts_with(&format!("gateway.toml:3: fabric.keys: {begin}")), "{said}");
+    }
+}
+
+#[test]
+fn whose_tokens_are_taken_is_read_and_refused_by_key() {
+    let text = |more: &str| format!("[bearer]\nissuer = \"i\"\naudience = \"a\"\n{more}\n");
+    let es256 = "algorithm = \"ES256\"\nkey-file = \"/etc/reveille/bearer.pem\"";
+    let bearer = load(&text(es256)).expect("sound").bearer.expect("tokens are taken");
+    assert_eq!((bearer.issuer.as_str(), bearer.audience.as_str()), ("i", "a"));
+    for (more, wanted) in [
+        ("algorithm = \"none\"", "4: bearer.algorithm: `none` is no algorithm here; write"),
+        ("algorithm = \"ES256\"", "1: bearer.key-file: ES256 needs it; write the path"),
+        (
+            "algorithm = \"ES256\"\nkey-file = \"/etc/reveille/vapid.pem\"",
+            "5: bearer.key-file: no public key of P-256; write one in PEM",
+        ),
+        (
+            "algorithm = \"ES256\"\nkey-file = \"/missing\"",
+            "5: bearer.key-file: `/missing`: entity not found; write the path",
+        ),
+        (
+            "algorithm = \"ES256\"\nsecret-env = \"X\"",
+            "4: bearer.algorithm: ES256 has a public key and no secret; leave",
+        ),
+        ("algorithm = \"HS256\"", "1: bearer.secret-file: HS256 needs it; write the path"),
+        (
+            "algorithm = \"HS256\"\nsecret-env = \"X\"",
+            "5: bearer.secret-env: the secret is too short (RFC 7518 3.2); write at least 32",
+        ),
+        (
+            "algorithm = \"HS256\"\nsecret-env = \"UNSET\"",
+            "5: bearer.secret-env: the environment variable `UNSET` is not set",
+        ),
+        (
+            "algorithm = \"HS256\"\nkey-file = \"/etc/reveille/bearer.pem\"",
+            "5: bearer.key-file: HS256 has a secret and no public key; write",
+        ),
+    ] {
+        assert_faults(&text(more), &[wanted]);
+    }
+    assert_faults(
+        &text(es256).replace("\"i\"", "\"\"").replace("\"a\"", "\"\""),
+        &["2: bearer.issuer: it is empty; write", "3: bearer.audience: it is empty; write"],
+    );
+}
