@@ -15,6 +15,7 @@ pub const TARGETS: &[Target] = &[
     ("sip_datagram", sip_datagram, &[INVITE, OK, ROUTED]),
     ("sip_stream", sip_stream, &[INVITE, b"\r\n\r\n", OK]),
     ("sip_values", sip_values, &[
+        b"SIP/2.0/UDP h;branch;received=\"a b\"",
         b"\"A\" <sip:a@[2001:db8::1]:5061;lr?x=y>;tag=1",
         b"SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1;rport",
         b"tel:+1-555-0100;phone-context=+1",

@@ -79,6 +79,12 @@ impl Via {
         }
         let rport = params.remove("rport").map(|value| read_rport(&value, at)).transpose()?;
         let (branch, received) = (params.remove("branch"), params.remove("received"));
+        for (name, value) in [("branch", &branch), ("received", &received)] {
+            if value.as_deref().is_some_and(|value| !is_bare(value)) {
+                let what = format!("{name} is no token (RFC 3261 25.1); write one without quotes");
+                return Err(Malformed::new(RULE, at, what));
+            }
+        }
         Ok(Self { transport, host, port, branch, received, rport, params })
     }
 
@@ -109,6 +115,12 @@ impl Via {
         self.received = (self.rport.is_some() || !named).then(|| ip.to_string());
         self.rport = self.rport.map(|_| Some(source.port()));
     }
+}
+
+/// True for what reads the same when it is written without quotes.
+fn is_bare(value: &str) -> bool {
+    let splits = |c: char| c.is_whitespace() || c.is_control() || "\";,<>\\".contains(c);
+    !value.is_empty() && !value.contains(splits)
 }
 
 fn sent_protocol<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Malformed> {
