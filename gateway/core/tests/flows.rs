@@ -1,7 +1,7 @@
 //! The flow to the registrar: what its 200 grants, what its end means for those who share it, and what
 //! is too large for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use reveille_gateway_core::config::{Config, Registrar, Secret, User};
@@ -232,6 +232,22 @@ fn a_flow_that_stood_is_replaced_at_once_by_all_who_shared_it_but_not_in_one_ins
     assert_eq!(rig.registers.len(), 200, "all who shared it, and nobody else");
     assert!(instants.values().all(|count| *count < 10), "{instants:?}");
     assert!(instants.keys().all(|at| at - before <= 2 * SECOND_US));
+}
+
+#[test]
+fn who_is_awake_and_who_sleeps_come_back_over_a_new_flow_alike() {
+    let mut rig = Rig::new(Transport::Tcp, |_| {});
+    let sleeper = rig.join(1, &[OUTBOUND]);
+    let sleep = json!({"control": {"type": "request", "sequence": 2, "session_id": sleeper.0},
+        "header": {"action": "hibernate"}});
+    rig.feed(Input::SocketText { socket: SocketId(1), text: sleep.to_string() });
+    rig.feed(Input::SocketClosed { socket: SocketId(1), code: Some(4001) });
+    rig.join(2, &[OUTBOUND]);
+    rig.lose(upstream(Transport::Tcp));
+    rig.pass(62);
+    let from = |(_, register): &(u64, Message)| register.header("From").map(ToOwned::to_owned);
+    let froms: BTreeSet<_> = rig.registers.iter().map(from).collect();
+    assert_eq!((rig.registers.len(), froms.len()), (2, 2));
 }
 
 #[test]

@@ -143,7 +143,8 @@ impl Node {
             }
             if let Some((flow, invite)) = before {
                 // Nobody takes TCP there: it goes by UDP, however large.
-                self.start_calling(place, flow, invite, None);
+                self.start_calling(place.clone(), flow, invite, None);
+                self.keep_wish(&place, &branch);
             } else {
                 self.on_unanswered(&place, &invite, 503, "no way to the network");
             }
@@ -189,13 +190,21 @@ impl Node {
             call.record.flow.clone(),
             call.invite.clone(),
         );
-        let cancelled = matches!(call.record.phase, Phase::Placed { cancelled: true, .. });
         let at_us = self.mono_of_wall(call.record.deadline_wall_us, self.config.no_answer_ms);
         let owner = Owner::Call(session.clone(), subsession.to_owned());
         self.timers.set(Name::CallDeadline, owner, at_us);
         let branch = branch_of(&invite).unwrap_or_default();
-        self.begin_calling(place, flow, invite);
-        if cancelled && let Some(calling) = self.calling.get_mut(&branch) {
+        self.begin_calling(place.clone(), flow, invite);
+        self.keep_wish(&place, &branch);
+    }
+
+    /// The INVITE of a call that the app hung up went again, since it may have arrived before: it
+    /// is to be cancelled all the same.
+    fn keep_wish(&mut self, (session, subsession): &(SessionId, String), branch: &str) {
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        let is_over = call
+            .is_some_and(|call| matches!(call.record.phase, Phase::Placed { cancelled: true, .. }));
+        if is_over && let Some(calling) = self.calling.get_mut(branch) {
             // Before a provisional it is a wish, kept by the transaction.
             let _early = calling.machine.cancel();
         }

@@ -1,6 +1,7 @@
 //! Calls that the app places.
 
 use reveille_gateway_core::io::{Flow, Input, SocketId, Transport};
+use reveille_wire::sip::Message;
 use serde_json::json;
 
 use super::caller::{Caller, OFFER, line};
@@ -276,19 +277,45 @@ fn a_call_takes_the_service_route_and_a_large_one_leaves_udp_if_it_can() {
     let invite = caller.sent("INVITE").expect("an INVITE");
     assert_eq!(invite.values("Route"), ["<sip:edge.example.com;lr>"], "RFC 3608 section 6.1");
     assert_eq!(invite.via().expect("a Via").transport, "UDP");
-    let mut caller = Caller::new();
-    let sdp = format!("v=0\r\n{}", "a=candidate:1 1 UDP 1 192.0.2.1 9 typ host\r\n".repeat(30));
-    let rest = json!({"header": {"target": "alice@example.com"}, "payload": {"sdp": sdp}});
-    caller.say("request", "start", "c2", &rest);
-    let large = caller.sent("INVITE").expect("an INVITE");
-    assert_eq!(large.via().expect("a Via").transport, "TCP", "RFC 3261 section 18.1.1");
-    let (transport, local, peer) = (Transport::Tcp, String::new(), udp().peer);
+    let (mut caller, large, flow) = large();
     let before = caller.rig.texts.len();
-    caller.rig.feed(Input::SipUnsent { flow: Flow { transport, local, peer, connection: None } });
+    caller.rig.feed(Input::SipUnsent { flow });
     let again = caller.sent("INVITE").expect("an INVITE");
     let vias = [&large, &again].map(|invite| invite.via().expect("a Via"));
     assert_eq!((vias[1].transport.as_str(), &vias[1].branch), ("UDP", &vias[0].branch));
     assert!(caller.told(before).is_empty(), "the app hears nothing of the detour");
+}
+
+/// An INVITE that left UDP for its size, and the way that it went.
+fn large() -> (Caller, Message, Flow) {
+    let mut caller = Caller::new();
+    let sdp = format!("v=0\r\n{}", "a=candidate:1 1 UDP 1 192.0.2.1 9 typ host\r\n".repeat(30));
+    let rest = json!({"header": {"target": "alice@example.com"}, "payload": {"sdp": sdp}});
+    caller.say("request", "start", "c2", &rest);
+    let invite = caller.sent("INVITE").expect("an INVITE");
+    assert_eq!(invite.via().expect("a Via").transport, "TCP", "RFC 3261 section 18.1.1");
+    let (transport, local, peer) = (Transport::Tcp, String::new(), udp().peer);
+    (caller, invite, Flow { transport, local, peer, connection: None })
+}
+
+#[test]
+fn a_hang_up_is_remembered_when_a_large_invite_comes_back_to_udp() {
+    let (mut caller, _, flow) = large();
+    caller.say("message", "shutdown", "c2", &json!({}));
+    caller.rig.feed(Input::SipUnsent { flow });
+    let invite = caller.sent("INVITE").expect("an INVITE");
+    assert_eq!(
+        (caller.count("INVITE"), caller.count("CANCEL")),
+        (2, 0),
+        "not before a provisional"
+    );
+    caller.respond(&invite, 180, "a", &[], "");
+    let cancel = caller.sent("CANCEL").expect("a CANCEL");
+    assert_eq!(cancel.via().expect("a Via"), invite.via().expect("a Via"));
+    let before = caller.rig.texts.len();
+    caller.respond(&cancel, 200, "", &[], "");
+    caller.respond(&invite, 487, "a", &[], "");
+    assert_eq!(caller.told(before), [line("error", "start", 487)]);
 }
 
 #[test]
