@@ -86,12 +86,15 @@ pub(crate) async fn accept(world: World, mut listener: Box<dyn Listener>, port: 
                 let task = serve(world.clone(), stream, source, port.clone(), pass);
                 world.host.tasks.spawn("sip-websocket", Box::pin(task));
             }
-            None if port.acceptor.is_none() => {
+            None => {
                 world.metrics.connection_refused("sip");
-                turn_away(&world, stream, source).await;
+                // Over TLS no word could be said without a handshake.
+                if port.acceptor.is_none() {
+                    turn_away(&world, stream, source).await;
+                } else {
+                    tracing::warn!(%source, "too many SIP connections: one is refused");
+                }
             }
-            // Over TLS no word could be said without a handshake.
-            None => tracing::warn!(%source, "too many SIP connections: one is refused"),
         }
     }
 }

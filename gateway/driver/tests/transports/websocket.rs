@@ -1,6 +1,7 @@
 //! SIP in WebSockets (RFC 7118), as a peer sees it that connects.
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use reveille_gateway_driver::AdminSettings;
 use reveille_host::BoxStream;
 use reveille_trace::Kind;
 use serde_json::json;
@@ -181,6 +182,51 @@ async fn inside_tls_it_is_wss() {
     let mut got = Vec::new();
     let _reset: bool = rig.in_time(plain.read_to_end(&mut got)).await.is_err();
     assert!(!got.starts_with(b"HTTP"), "{got:?}");
+}
+
+/// SIP connections that one address may have.
+const MOST: usize = 1_024;
+
+#[tokio::test]
+async fn who_is_one_too_many_is_counted_at_every_port_of_sip() {
+    let authority = Authority::new();
+    let rig = Rig::new(|it| {
+        speak_tls(it, authority.sign("localhost"));
+        it.tcp = vec!["127.0.0.1:0".to_owned()];
+        it.sip_ws = vec!["127.0.0.1:0".to_owned()];
+        it.sip_wss = vec!["127.0.0.1:0".to_owned()];
+        let listen = "127.0.0.1:0".to_owned();
+        it.admin = Some(AdminSettings { listen, token: None, identity: None });
+    })
+    .await;
+    let running = &rig.running;
+    let mut held = Vec::new();
+    for _ in 0..MOST {
+        held.push(rig.dial(&running.tcp[0]).await);
+    }
+    let ports = [running.tcp[0], running.tls[0], running.sip_ws[0], running.sip_wss[0]];
+    for (at, before) in ports.iter().zip(0..) {
+        assert_eq!(refused(&rig).await, before);
+        // Connections at one port are accepted in order: all that are held are inside by now.
+        let mut stream = rig.dial(at).await;
+        let _reset: bool = rig.in_time(stream.read_to_end(&mut Vec::new())).await.is_err();
+        assert_eq!(refused(&rig).await, before + 1, "{at}");
+    }
+}
+
+/// SIP connections that were refused so far, as the operator sees it.
+async fn refused(rig: &Rig) -> u32 {
+    let mut stream = rig.dial(&rig.running.admin.expect("a port")).await;
+    let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.expect("sent");
+    let mut page = String::new();
+    rig.in_time(stream.read_to_string(&mut page)).await.expect("a page");
+    let name = "reveille_connections_refused_total{port=\"sip\"} ";
+    let value = page
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap_or_else(|| panic!("no {name} in {page}"));
+    value.parse().expect("a number")
 }
 
 #[tokio::test]
