@@ -135,7 +135,8 @@ fn owned(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| (*value).to_owned()).collect()
 }
 
-fn contact(message: &Message) -> Option<String> {
+/// Where the sender of a message wants what follows (RFC 3261 section 8.1.1.8).
+pub(crate) fn contact(message: &Message) -> Option<String> {
     let contacts = message.contacts().ok()?;
     let uri: Uri = contacts.iter().find_map(|contact| Some(contact.addr()?.uri.clone()))?;
     Some(uri.to_string())

@@ -4,7 +4,7 @@ use reveille_trace::{Draft, Kind};
 use reveille_wire::jsonrtc::{self, Bad, BadKind, Frame, FrameType, Inbound, MessageState, close};
 
 use super::entry::{Dirty, Promise};
-use super::outgoing::credentials;
+use super::outgoing::app_credentials;
 use super::{Node, Socket};
 use crate::headers;
 use crate::io::{Output, SocketId};
@@ -283,7 +283,7 @@ impl Node {
             entry.joining = Some(super::entry::Joining {
                 socket,
                 correlation: frame.control.correlation_id.clone(),
-                credentials: frame.header.authorization.as_ref().and_then(credentials),
+                credentials: frame.header.authorization.as_ref().and_then(app_credentials),
             });
         }
         self.take_device(&session, frame);

@@ -6,6 +6,7 @@ use reveille_wire::sip::{Message, Method};
 use super::Node;
 use super::entry::{Promise, Purpose};
 use super::subscriptions::Dialog;
+use super::within::told_code;
 use crate::digest::Ask;
 use crate::record::SessionId;
 
@@ -149,23 +150,12 @@ impl Node {
     }
 }
 
-/// A failure as the app is told it. 401 and 407 would make it ask its user for what the gateway
-/// knows, 408 and 500 would end its session (D-13).
+/// A failure as the app is told it. Here it is not asked for credentials as for a call: what
+/// 401 and 407 would make it ask its user, the gateway knows.
 pub(super) fn failure_for_app(status: u16) -> (u16, String) {
-    let reason = Message::reason_phrase(status);
     match status {
         401 | 407 => (403, "the network refuses the user's credentials".to_owned()),
-        408 => (480, "no answer from the network within 64*T1".to_owned()),
-        500 => (480, format!("the network answered 500 {reason}")),
-        _ => (status, reason.to_owned()),
+        408 => (408, "no answer from the network within 64*T1".to_owned()),
+        _ => (told_code(status), Message::reason_phrase(status).to_owned()),
     }
-}
-
-/// The target of an app's request as a SIP or tel URI; `user@host` stands for one.
-pub(super) fn target_uri(target: &str) -> Option<String> {
-    let has_scheme = ["sip:", "sips:", "tel:"].iter().any(|scheme| target.starts_with(scheme));
-    let text = if has_scheme { target.to_owned() } else { format!("sip:{target}") };
-    let is_sound = text.len() <= 512 && text.chars().all(|c| c.is_ascii_graphic() && c != '>');
-    let uri = reveille_wire::sip::Uri::parse(&text).ok().filter(|_| is_sound)?;
-    (uri.headers.is_none() && (uri.host.is_empty() != uri.is_sip())).then_some(text)
 }

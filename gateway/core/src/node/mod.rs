@@ -26,6 +26,7 @@ mod sip;
 mod sleep;
 mod subscriptions;
 mod survey;
+mod target;
 mod trickle;
 mod update;
 mod upstream;

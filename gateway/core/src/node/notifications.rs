@@ -6,7 +6,8 @@ use reveille_wire::sip::Message;
 
 use super::Node;
 use super::entry::{Dirty, Promise};
-use super::subscriptions::{PACKAGE, contact_of};
+use super::subscriptions::PACKAGE;
+use crate::dialog::contact;
 use crate::record::{Notified, Raw, SessionId};
 use crate::summary;
 use crate::transaction::TransactionKey;
@@ -66,7 +67,7 @@ impl Node {
         if dialog.remote_tag.is_none() {
             // It may come before the 200 to the SUBSCRIBE (RFC 6665 section 4.1.2.4).
             dialog.remote_tag = Some(from_tag);
-            dialog.remote_target = contact_of(request);
+            dialog.remote_target = contact(request);
             dialog.routes = request.values("Record-Route").into_iter().map(str::to_owned).collect();
         }
         Ok(())

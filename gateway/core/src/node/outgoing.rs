@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::Node;
 use super::calling::branch_of;
 use super::entry::{Dirty, Promise, Purpose};
+use super::target;
 use super::within::{put_sdp, told_code};
 use crate::call::{ALLOW, Call};
 use crate::dialog::TRICKLE;
@@ -16,7 +17,7 @@ use crate::record::{CallRecord, Exchange, Phase, Raw, SessionId, Side, VERSION};
 use crate::session_timer;
 
 /// Longest subsession id that an app may choose, in bytes.
-const MOST_SUBSESSION: usize = 128;
+pub(super) const MOST_SUBSESSION: usize = 128;
 
 impl Node {
     /// The app's `start`: a new call, or a renegotiation of one that stands.
@@ -61,7 +62,7 @@ impl Node {
             .with("Session-Expires", format!("{};refresher=uas", self.config.session_timer_s))
             .with("Min-SE", session_timer::LEAST_S.to_string())
             .with("Recv-Info", TRICKLE);
-        if let Some(credentials) = frame.header.authorization.as_ref().and_then(credentials) {
+        if let Some(credentials) = frame.header.authorization.as_ref().and_then(app_credentials) {
             invite.push("Authorization", &credentials);
             invite.push("Proxy-Authorization", &credentials);
         }
@@ -99,7 +100,7 @@ impl Node {
     /// Where a call may go; an app that cannot place it is told why.
     fn way_out(&mut self, session: &SessionId, frame: &Frame) -> Option<(Flow, Uri)> {
         let calls = self.entries.get(session)?.calls.len();
-        let target = target(frame, &self.config.domains);
+        let target = target::read(frame.header.target.as_deref(), &self.config.domains);
         let has_sdp = frame.sdp().is_some_and(|sdp| !sdp.is_empty());
         let now_us = self.now.mono_us;
         let has_way = self.config.registrar.is_some();
@@ -305,32 +306,8 @@ impl Node {
     }
 }
 
-/// Whom the app calls: a URI, a telephone number, `user@host`, or a user of our first domain.
-fn target(frame: &Frame, domains: &[String]) -> Result<Uri, String> {
-    let named = frame.header.target.as_deref().unwrap_or_default().trim();
-    let domain = domains.first().map(String::as_str).unwrap_or_default();
-    let phone = named.strip_prefix("tel:").or_else(|| named.starts_with('+').then_some(named));
-    let written = match phone {
-        Some(number) => {
-            let digits: String = number.chars().filter(|c| !"-.()".contains(*c)).collect();
-            format!("sip:{digits}@{domain};user=phone")
-        }
-        None if named.starts_with("sip:") || named.starts_with("sips:") => named.to_owned(),
-        None if named.contains('@') => format!("sip:{named}"),
-        None => format!("sip:{named}@{domain}"),
-    };
-    let bad = |why: &str| {
-        format!("header.target names nobody ({why}); write user@host, a sip: URI or a tel: number")
-    };
-    let uri = Uri::parse(&written).map_err(|malformed| bad(&malformed.what))?;
-    if uri.user.as_deref().unwrap_or_default().is_empty() || uri.headers.is_some() {
-        return Err(bad("no user"));
-    }
-    Ok(uri)
-}
-
 /// The app's answer to a challenge, member by member, as a Digest.
-pub(super) fn credentials(value: &Value) -> Option<String> {
+pub(super) fn app_credentials(value: &Value) -> Option<String> {
     const NAMES: [&str; 9] =
         ["username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "opaque", "qop"];
     let map = value.as_object()?;

@@ -7,7 +7,8 @@ use reveille_wire::sip::{Message, Method};
 
 use super::Node;
 use super::entry::Dirty;
-use super::errand::{Cause, Errand, failure_for_app, target_uri};
+use super::errand::{Cause, Errand, failure_for_app};
+use super::target;
 use crate::record::{Sending, SessionId};
 
 /// RFC 3428 section 8: a MESSAGE on a path without congestion control is no longer than this.
@@ -37,16 +38,15 @@ impl Node {
         frame: &Frame,
     ) -> Result<Message, (u16, String)> {
         let wrong = |what: &str| (400, what.to_owned());
-        let Some(registrar) = self.config.registrar.clone() else {
+        if self.config.registrar.is_none() {
             return Err((480, "this gateway has no [registrar] to send messages by".to_owned()));
-        };
+        }
         if self.draining || self.is_busy(session) {
             return Err((480, "too many requests under way: try again later".to_owned()));
         }
-        let target = frame.header.target.as_deref().and_then(target_uri);
-        let target = target.ok_or_else(|| {
-            wrong("header.target is no address; write \"user@host\", a sip: or a tel: URI")
-        })?;
+        let target = target::read(frame.header.target.as_deref(), &self.config.domains)
+            .map_err(|what| (400, what))?
+            .to_string();
         let kind = frame.header.extra.get("content_type").map(|kind| kind.as_str());
         let kind = kind.unwrap_or(Some("text/plain;charset=UTF-8")).filter(|kind| is_media(kind));
         let kind = kind.ok_or_else(|| {
@@ -66,7 +66,8 @@ impl Node {
         request.set_body(kind, body);
         // Via, CSeq and credentials come on top.
         let room = MOST_DATAGRAM - 450;
-        if !registrar.flow.transport.is_reliable() && request.to_bytes().len() > room {
+        let flow = self.upstream.target(self.now.mono_us);
+        if !flow.transport.is_reliable() && request.to_bytes().len() > room {
             let what =
                 "too long for a datagram of 1300 bytes; give [registrar] transport = \"tcp\"";
             return Err((413, what.to_owned()));

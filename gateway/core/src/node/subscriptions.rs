@@ -6,7 +6,10 @@ use reveille_wire::sip::{Message, Method};
 
 use super::Node;
 use super::entry::{Dirty, Entry};
-use super::errand::{Cause, Errand, failure_for_app, target_uri};
+use super::errand::{Cause, Errand, failure_for_app};
+use super::outgoing::MOST_SUBSESSION;
+use super::target;
+use crate::dialog::contact;
 use crate::record::{SessionId, SubscriptionRecord};
 use crate::registration::refresh_after_ms;
 use crate::timer::{Name, Owner};
@@ -44,7 +47,7 @@ impl Node {
                 self.touch(session, Dirty::Urgent);
                 self.subscribe(session, &subsession);
             }
-            Err((code, what)) => self.refuse_frame(session, frame, code, what),
+            Err((code, what)) => self.refuse_frame(session, frame, code, &what),
         }
     }
 
@@ -52,34 +55,45 @@ impl Node {
         &self,
         session: &SessionId,
         frame: &Frame,
-    ) -> Result<SubscriptionRecord, (u16, &'static str)> {
-        let record = &self.entries.get(session).ok_or((404, "no such session"))?.session.record;
-        let subsession = frame.control.subsession_id.clone().filter(|id| id.len() <= 128);
-        let subsession = subsession.ok_or((400, "a subscription needs control.subsession_id"))?;
+    ) -> Result<SubscriptionRecord, (u16, String)> {
+        let refuse = |code: u16, what: &str| (code, what.to_owned());
+        let record = &self
+            .entries
+            .get(session)
+            .ok_or_else(|| refuse(404, "no such session"))?
+            .session
+            .record;
+        let subsession =
+            frame.control.subsession_id.clone().filter(|id| id.len() <= MOST_SUBSESSION);
+        let subsession =
+            subsession.ok_or_else(|| refuse(400, "a subscription needs control.subsession_id"))?;
         if record.subscriptions.iter().any(|it| it.subsession == subsession) {
-            return Err((491, "this subscription stands already: shut it down first"));
+            return Err(refuse(491, "this subscription stands already: shut it down first"));
         }
         let is_full = record.subscriptions.len() >= MOST_SUBSCRIPTIONS;
         if self.config.registrar.is_none() || is_full || self.draining || self.is_busy(session) {
-            return Err((480, "no room for a subscription, or no [registrar] to subscribe by"));
+            return Err(refuse(
+                480,
+                "no room for a subscription, or no [registrar] to subscribe by",
+            ));
         }
-        let target = target_uri(frame.header.target.as_deref().unwrap_or(&record.aor));
-        let target = target.ok_or((400, "header.target is no address; write \"user@host\""))?;
+        let named = frame.header.target.as_deref().unwrap_or(&record.aor);
+        let target = target::read(Some(named), &self.config.domains).map_err(|what| (400, what))?;
         let event =
             frame.header.extra.get("event").map_or(Some("message-summary"), |it| it.as_str());
         let is_token = |text: &&str| {
             let sound = |c: char| c.is_ascii_alphanumeric() || "-.!%*_+`'~".contains(c);
             (1..=64).contains(&text.len()) && text.chars().all(sound)
         };
-        let event = event
-            .filter(is_token)
-            .ok_or((400, "header.event is no event package; write one like \"message-summary\""))?;
+        let event = event.filter(is_token).ok_or_else(|| {
+            refuse(400, "header.event is no event package; write one like \"message-summary\"")
+        })?;
         let (usual_s, least_s, most_s) = EXPIRES_S;
         let expires_s = frame.header.expiry.unwrap_or(usual_s).clamp(least_s, most_s);
         Ok(SubscriptionRecord {
             subsession,
             correlation: frame.control.correlation_id.clone(),
-            target,
+            target: target.to_string(),
             event: event.to_owned(),
             expires_s: u32::try_from(expires_s).unwrap_or(u32::MAX),
             told: false,
@@ -92,9 +106,9 @@ impl Node {
     pub(super) fn subscribe(&mut self, session: &SessionId, subsession: &str) {
         let (call_id, from_tag) = (self.dice.hex(16), self.dice.hex(8));
         let contact = self.entries.get(session).map(|it| it.session.record.contact.clone());
-        let transport = self.config.registrar.as_ref().map(|registrar| registrar.flow.transport);
-        let (Some(contact), Some(transport)) = (contact, transport) else { return };
-        let contact = self.contact_uri(&contact, transport);
+        let Some(contact) = contact.filter(|_| self.config.registrar.is_some()) else { return };
+        let flow = self.upstream.target(self.now.mono_us);
+        let contact = self.contact_uri(&contact, flow.transport);
         let Some(entry) = self.entries.get_mut(session) else { return };
         let Some(record) = entry.subscription(subsession).cloned() else { return };
         let dialog = entry.subscriptions.entry(subsession.to_owned()).or_insert_with(|| Dialog {
@@ -326,17 +340,12 @@ impl Dialog {
     /// Learns from a 2xx who the notifier is (RFC 3261 section 12.1.2).
     fn meet(&mut self, response: &Message) {
         self.remote_tag = response.to().ok().and_then(|to| to.tag().map(ToOwned::to_owned));
-        if let Some(target) = contact_of(response) {
+        if let Some(target) = contact(response) {
             self.remote_target = Some(target);
         }
         let routes = response.values("Record-Route");
         self.routes = routes.into_iter().rev().map(str::to_owned).collect();
     }
-}
-
-pub(super) fn contact_of(message: &Message) -> Option<String> {
-    let contacts = message.contacts().ok()?;
-    contacts.into_iter().find_map(|contact| contact.addr().map(|it| it.uri.to_string()))
 }
 
 impl Entry {

@@ -20,6 +20,18 @@ impl Node {
         request: Message,
         asked: Asked,
     ) {
+        let promise = self.asking(session, subsession, flow, request, asked);
+        self.promise(session, promise);
+    }
+
+    fn asking(
+        &self,
+        session: &SessionId,
+        subsession: &str,
+        flow: Flow,
+        request: Message,
+        asked: Asked,
+    ) -> Promise {
         let user = self.entries.get(session).map(|entry| entry.session.record.user.clone());
         let within = Within {
             place: (session.clone(), subsession.to_owned()),
@@ -28,7 +40,7 @@ impl Node {
             asked,
             authorised: false,
         };
-        self.promise(session, Promise::Ask { flow, within: Box::new(within) });
+        Promise::Ask { flow, within: Box::new(within) }
     }
 
     /// The answer to a request of ours within a dialog.
@@ -120,15 +132,8 @@ impl Node {
         bye: &Raw,
     ) {
         let Ok(request) = Message::parse(&bye.0) else { return };
-        let Some(entry) = self.entries.get(session) else { return };
-        let within = Within {
-            place: (session.clone(), subsession.to_owned()),
-            user: entry.session.record.user.clone(),
-            request,
-            asked: Asked::Bye,
-            authorised: false,
-        };
-        self.repeat(session, Promise::Ask { flow, within: Box::new(within) });
+        let promise = self.asking(session, subsession, flow, request, Asked::Bye);
+        self.repeat(session, promise);
     }
 
     /// Sends the PRACK that is owed (RFC 3262 section 4). False if none is.

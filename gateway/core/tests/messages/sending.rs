@@ -45,7 +45,7 @@ fn a_message_of_the_app_goes_out_and_its_final_code_comes_back() {
         (404, "error", 404),
         (486, "error", 486),
         (603, "error", 603),
-        (408, "error", 480),
+        (408, "error", 408),
         (500, "error", 480),
         (401, "error", 403),
     ] {
@@ -102,7 +102,7 @@ fn a_silent_network_is_an_error_after_32_seconds() {
     }
     assert!(heard(&rig).is_empty());
     rig.wait_ms(500);
-    assert_eq!(heard(&rig), one("error", 480, 2));
+    assert_eq!(heard(&rig), one("error", 408, 2));
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn what_cannot_be_sent_is_refused_with_what_to_write() {
 }
 
 #[test]
-fn bytes_go_out_as_bytes_and_a_tel_uri_is_an_address() {
+fn bytes_go_out_as_bytes_and_a_telephone_number_is_a_target() {
     let mut rig = Rig::new(with_registrar());
     rig.connect(1);
     let header = json!({"content_transfer_encoding": "base64", "target": "tel:+15551234",
@@ -169,7 +169,7 @@ fn bytes_go_out_as_bytes_and_a_tel_uri_is_an_address() {
     rig.say(1, &send(2, &header, &json!({"content": "//4="})));
     let asked = rig.asked("MESSAGE").remove(0);
     assert_eq!(asked.body, [0xff, 0xfe]);
-    assert_eq!(asked.uri(), Some("tel:+15551234"));
+    assert_eq!(asked.uri(), Some("sip:+15551234@example.com;user=phone"));
     assert_eq!(asked.header("Content-Type"), Some("application/octet-stream"));
 }
 

@@ -253,6 +253,7 @@ fn a_start_that_names_nobody_or_brings_no_offer_says_what_is_missing() {
     for (target, sdp, what) in [
         ("", OFFER, "header.target names nobody"),
         ("al ice@example.com", OFFER, "header.target names nobody"),
+        ("jürgen@example.com", OFFER, "header.target names nobody"),
         ("sip:alice@example.com?Subject=x", OFFER, "header.target names nobody"),
         ("alice@example.com", "", "start needs payload.sdp"),
     ] {
