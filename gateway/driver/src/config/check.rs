@@ -5,7 +5,9 @@ use reveille_gateway_core::headers::fault;
 use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
-use super::{ConfigError, Secrets, Settings, bearer, domain, fabric, place, provider, secure};
+use super::{
+    ConfigError, Secrets, Settings, bearer, domain, fabric, place, provider, secure, template,
+};
 use crate::push::{self, PROVIDERS, PushSettings};
 
 /// Gathers errors with their places.
@@ -447,12 +449,17 @@ fn push(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> PushSett
     review.within("push", "request-limit", written.request_limit, 100, 60_000);
     review.count("push", "most-in-flight", written.most_in_flight, 10_000);
     let applications = file.application.iter().enumerate();
+    let mut tables = 0;
     PushSettings {
         connect_limit: std::time::Duration::from_millis(written.connect_limit.0),
         request_limit: std::time::Duration::from_millis(written.request_limit.0),
         most_in_flight: written.most_in_flight.clamp(1, 10_000),
         applications: applications
-            .map(|(nth, app)| application(review, nth, app, secrets))
+            .map(|(nth, app)| {
+                let mut read = application(review, nth, app, secrets);
+                template::fill(review, &mut tables, &mut read, &app.template);
+                read
+            })
             .collect(),
     }
 }

@@ -236,6 +236,13 @@ acknowledge-after = "1s"
 #ca-file = "/etc/reveille/push-ca.pem"
 # Whose application it is; without it, nobody's in particular.
 #tenant = "acme"
+# What is sent in place of the provider's own form, once for each event ("call", "message"), or for all;
+# docs/configuration.md names the variables. Only webhook has url and headers.
+#[[application.template]]
+#event = "call"
+#body = '{"to": "${token}", "app": "${application}", "wake": {"session": "${session_id}", "seconds": "${ttl}"}}'
+#url = "http://push.example.com:9000/wake/${event}"
+#headers = { "X-Api-Key" = "${credential}" }
 
 # The other providers; each credential may come by credential-env as well.
 #

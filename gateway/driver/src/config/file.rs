@@ -300,6 +300,19 @@ pub(super) struct Application {
     pub(super) private_endpoints: Option<bool>,
     pub(super) tenant: Option<String>,
     pub(super) limits: Option<Limits>,
+    #[serde(default)]
+    pub(super) template: Vec<Template>,
+}
+
+/// A message format of an application, in `[[application.template]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Template {
+    pub(super) event: Option<String>,
+    pub(super) body: Option<String>,
+    pub(super) url: Option<String>,
+    #[serde(default)]
+    pub(super) headers: std::collections::BTreeMap<String, String>,
 }
 
 macro_rules! discreet {

@@ -17,13 +17,11 @@ use http_body_util::Full;
 use hyper::{Method, Request, Uri};
 use reveille_gateway_core::io::{PushOutcome, PushRequest};
 use reveille_host::{BoxFuture, Host};
-use reveille_wire::push::WakePayload;
-use serde::Serialize;
-use serde_json::{Value, json};
 
 use self::answer::{Verdict, judge};
 use self::token::Team;
 use super::http2::{Post, Room, Silence, authorization};
+use super::template::{self, Form, Node};
 use super::{Application, Lack, Push, PushSettings, PushType, Roster};
 use super::{lack_of_ca, lack_of_url, left_of, mark_of};
 
@@ -32,6 +30,8 @@ const SERVICE: &str = "https://api.push.apple.com";
 /// Longest body: of a VoIP push, and of all others.
 const MOST_VOIP: usize = 5_120;
 const MOST_OTHER: usize = 4_096;
+/// What templates may be.
+pub(super) const FORM: Form = Form { most: MOST_OTHER, is_request: false, fault: fault_of_payload };
 /// Apple says not to rely on a length; nobody has seen a third of this.
 const MOST_TOKEN: usize = 200;
 
@@ -48,7 +48,51 @@ pub(super) fn make(host: &Host, settings: &PushSettings) -> Arc<dyn Push> {
         let room = Room::new(host, settings.connect_limit, app.ca.as_deref())?;
         Ok(Line { team, room })
     });
-    Arc::new(Apns { host: host.clone(), limit: settings.request_limit, roster })
+    let own = OWN.map(template::own);
+    Arc::new(Apns { host: host.clone(), limit: settings.request_limit, roster, own })
+}
+
+macro_rules! payload {
+    ($aps:literal) => {
+        concat!(
+            "{\"aps\": ",
+            $aps,
+            r#", "session_id": "${session_id}", "event": "${event}", "call_id": "${call_id}",
+            "subsession_id": "${subsession_id}", "initiator": "${initiator}",
+            "target": "${target}", "ttl_s": "${ttl}"}"#
+        )
+    };
+}
+
+/// What is sent if no template says otherwise: what rings, an alert of a call and of anything else,
+/// and what shows nothing.
+const OWN: [&str; 4] = [
+    payload!("{}"),
+    payload!(
+        r#"{"alert": {"body": "${initiator|Unknown}", "title": "Incoming call"},
+        "sound": "default"}"#
+    ),
+    payload!(
+        r#"{"alert": {"body": "${initiator|Unknown}", "title": "New message"},
+        "sound": "default"}"#
+    ),
+    payload!(r#"{"content-available": 1}"#),
+];
+
+/// The place of the gateway's own template.
+fn own_of(kind: PushType, event: &str) -> usize {
+    match kind {
+        PushType::Voip => 0,
+        PushType::Alert => 1 + usize::from(event != "call"),
+        PushType::Background => 3,
+    }
+}
+
+/// Apple refuses a payload without `aps`.
+fn fault_of_payload(node: &Node) -> Option<String> {
+    let is_there = node.member("aps").is_some_and(Node::is_object);
+    let what = "there is no object `aps`; write a member \"aps\": {\"content-available\": 1}";
+    (!is_there).then(|| what.to_owned())
 }
 
 /// What an application lacks.
@@ -82,13 +126,7 @@ struct Apns {
     host: Host,
     limit: Duration,
     roster: Roster<Line>,
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    aps: Value,
-    #[serde(flatten)]
-    wake: &'a WakePayload,
+    own: [Node; 4],
 }
 
 /// A VoIP push must ring: only a call is one. What shows nothing must not claim to.
@@ -97,16 +135,6 @@ fn push_type(app: Option<&Application>, event: &str) -> PushType {
         "call" => app.map_or(PushType::Voip, |app| app.apple.push_type),
         "message" => PushType::Alert,
         _ => PushType::Background,
-    }
-}
-
-fn aps(kind: PushType, wake: &WakePayload) -> Value {
-    let title = if wake.event == "call" { "Incoming call" } else { "New message" };
-    let body = wake.initiator.as_deref().unwrap_or("Unknown");
-    match kind {
-        PushType::Voip => json!({}),
-        PushType::Alert => json!({"alert": {"title": title, "body": body}, "sound": "default"}),
-        PushType::Background => json!({"content-available": 1}),
     }
 }
 
@@ -220,12 +248,13 @@ impl Push for Apns {
     fn body(&self, request: &PushRequest) -> Vec<u8> {
         let app = self.roster.find(&request.application).ok().map(|(app, _)| app);
         let kind = push_type(app, &request.payload.event);
-        let most = if kind == PushType::Voip { MOST_VOIP } else { MOST_OTHER };
-        let write = |wake: &WakePayload| {
-            let body = Body { aps: aps(kind, wake), wake };
-            serde_json::to_vec(&body).expect("a body is plain data with text keys")
+        let event = &request.payload.event;
+        let (node, most) = match self.roster.template(&request.application, event) {
+            Some(written) => (written, FORM.most),
+            None if kind == PushType::Voip => (&self.own[own_of(kind, event)], MOST_VOIP),
+            None => (&self.own[own_of(kind, event)], MOST_OTHER),
         };
-        write(&request.payload.fitted(|wake| write(wake).len() <= most))
+        template::body(node, request, |_, length| length <= most)
     }
 
     fn send<'a>(&'a self, request: &'a PushRequest, body: Vec<u8>) -> BoxFuture<'a, PushOutcome> {

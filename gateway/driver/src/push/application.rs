@@ -5,6 +5,7 @@ use reveille_gateway_core::config::Secret;
 use reveille_gateway_core::io::PushOutcome;
 
 use super::PushSettings;
+use super::template::{Node, Templates};
 use crate::tls;
 
 /// An application that can be woken.
@@ -27,6 +28,8 @@ pub struct Application {
     pub apple: Apple,
     /// What only `webpush` needs.
     pub web: Web,
+    /// Message formats in place of the provider's own.
+    pub templates: Templates,
 }
 
 /// An application at Apple's push service.
@@ -79,10 +82,20 @@ impl<T> Roster<T> {
     }
 
     /// By what identifies it at the push service, else by the name that its apps connect with.
-    pub(super) fn find(&self, id: &str) -> Result<(&Application, &T), PushOutcome> {
+    fn entry(&self, id: &str) -> Option<&(Application, Result<T, String>)> {
         let by_id = self.0.iter().find(|(app, _)| app.id == id);
-        let found = by_id.or_else(|| self.0.iter().find(|(app, _)| app.app == id));
-        let (app, made) = found
+        by_id.or_else(|| self.0.iter().find(|(app, _)| app.app == id))
+    }
+
+    /// The body that an application's templates have for an event.
+    pub(super) fn template(&self, id: &str, event: &str) -> Option<&Node> {
+        self.entry(id)?.0.templates.body_of(event)
+    }
+
+    /// An application, and what the provider made of it.
+    pub(super) fn find(&self, id: &str) -> Result<(&Application, &T), PushOutcome> {
+        let (app, made) = self
+            .entry(id)
             .ok_or_else(|| PushOutcome::refused(format!("no application `{id}` is configured")))?;
         let made = made.as_ref().map_err(|why| {
             let why = format!("application `{id}`: {why}");

@@ -7,6 +7,7 @@ mod fcm;
 mod http2;
 mod keys;
 mod public;
+mod template;
 #[cfg(test)]
 pub(crate) mod test_keys;
 mod tls;
@@ -26,6 +27,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 pub use application::{Apple, Application, Lack, PushType, Web};
 use application::{Roster, lack_of_ca, lack_of_url};
+pub use template::{Form, Template, Templates, Written};
 
 pub(crate) use tls::host_time;
 
@@ -74,14 +76,16 @@ pub struct Provider {
     pub make: fn(&Host, &PushSettings) -> Arc<dyn Push>,
     /// Everything that an application lacks to be woken by it.
     pub lacks: fn(&Application) -> Vec<Lack>,
+    /// What its templates may be.
+    pub form: Form,
 }
 
 /// Every provider.
 pub const PROVIDERS: &[(&str, Provider)] = &[
-    ("apns", Provider { make: apns::make, lacks: apns::lacks }),
-    ("fcm", Provider { make: fcm::make, lacks: fcm::lacks }),
-    ("webhook", Provider { make: webhook::make, lacks: webhook::lacks }),
-    ("webpush", Provider { make: webpush::make, lacks: webpush::lacks }),
+    ("apns", Provider { make: apns::make, lacks: apns::lacks, form: apns::FORM }),
+    ("fcm", Provider { make: fcm::make, lacks: fcm::lacks, form: fcm::FORM }),
+    ("webhook", Provider { make: webhook::make, lacks: webhook::lacks, form: webhook::FORM }),
+    ("webpush", Provider { make: webpush::make, lacks: webpush::lacks, form: webpush::FORM }),
 ];
 
 /// Starts every provider that an application uses; the queues to them, by name.

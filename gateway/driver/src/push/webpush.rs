@@ -17,17 +17,19 @@ use http_body_util::Full;
 use hyper::{Method, Request, Uri};
 use reveille_gateway_core::io::{PushOutcome, PushRequest};
 use reveille_host::{BoxFuture, Host};
-use reveille_wire::push::WakePayload;
 use serde::{Deserialize, Serialize};
 
 use self::encrypt::{Receiver, encrypt};
 use super::answer::Answer;
 use super::http2::{Post, Room, Silence, authorization};
 use super::keys::Key;
+use super::template::{self, Form, Node};
 use super::{Application, Lack, Push, PushSettings, Roster, lack_of_ca, left_of, mark_of};
 
 /// Longest payload whose encrypted form every service takes: RFC 8291 section 4.
 const MOST_PAYLOAD: usize = 3_993;
+/// What templates may be.
+pub(super) const FORM: Form = Form { most: MOST_PAYLOAD, is_request: false, fault: |_| None };
 /// How long a VAPID token holds, in seconds; RFC 8292 section 2 allows a day.
 const VAPID_S: u64 = 12 * 3_600;
 /// Longest URL that is taken of a client.
@@ -40,7 +42,8 @@ pub(super) fn make(host: &Host, settings: &PushSettings) -> Arc<dyn Push> {
         let room = if app.web.private_endpoints { room } else { room.public_only() };
         Ok(Line { key: key(app)?, room })
     });
-    Arc::new(WebPush { host: host.clone(), limit: settings.request_limit, roster })
+    let own = template::own("\"${payload}\"");
+    Arc::new(WebPush { host: host.clone(), limit: settings.request_limit, roster, own })
 }
 
 /// What an application lacks.
@@ -74,6 +77,8 @@ struct WebPush {
     host: Host,
     limit: Duration,
     roster: Roster<Line>,
+    /// What is sent if no template says otherwise.
+    own: Node,
 }
 
 /// A subscription, as browsers write it.
@@ -221,10 +226,8 @@ fn classify(answer: &Answer) -> PushOutcome {
 impl Push for WebPush {
     /// What is encrypted, and in its clear form recorded.
     fn body(&self, request: &PushRequest) -> Vec<u8> {
-        let write = |wake: &WakePayload| {
-            serde_json::to_vec(wake).expect("a payload is plain data with text keys")
-        };
-        write(&request.payload.fitted(|wake| write(wake).len() <= MOST_PAYLOAD))
+        let written = self.roster.template(&request.application, &request.payload.event);
+        template::body(written.unwrap_or(&self.own), request, |_, length| length <= MOST_PAYLOAD)
     }
 
     fn send<'a>(&'a self, request: &'a PushRequest, body: Vec<u8>) -> BoxFuture<'a, PushOutcome> {

@@ -5,6 +5,7 @@ mod apns;
 mod connection;
 mod fcm;
 mod server;
+mod templates;
 mod webpush;
 
 use std::sync::{Arc, Mutex};

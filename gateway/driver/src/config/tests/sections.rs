@@ -273,3 +273,36 @@ fn whose_tokens_are_taken_is_read_and_refused_by_key() {
         &["2: bearer.issuer: it is empty; write", "3: bearer.audience: it is empty; write"],
     );
 }
+
+#[test]
+fn a_template_that_is_none_is_refused_by_its_table_and_key() {
+    let app = "[[application]]\napp = \"phone\"\nprovider = \"webpush\"\nid = \"i\"\n\
+        credential-file = \"/etc/reveille/vapid.pem\"\ncontact = \"mailto:a@example.com\"\n";
+    let other = app.replace("phone", "pad").replace("\"i\"", "\"j\"");
+    // What looks like a table and a key inside of the text is none.
+    let odd = "[[application.template]]\nbody = '''\n{\"s\": \"${session_id}\", \"a\":\n[1]\n,\n\
+        \"b\": \"event = 1\"}'''\nevent = \"ring\"\n";
+    assert_faults(
+        &format!(
+            "{app}{odd}[[application.template]]\nbody = '{{\"s\": ${{ttl}}}}'\n{other}\
+            [[application.template]]\nurl = \"http://p/\"\nbody = '\"${{payload}}\"'\n"
+        ),
+        &[
+            "13: application.template.event: there is no event `ring`; write \"call\" or",
+            "15: application.template.body: no JSON: expected value at line 1 column 7; write like",
+            "23: application.template.url: only webhook has it, not webpush; leave it out",
+        ],
+    );
+    let twice = "[[application.template]]\nbody = '\"${payload}\"'\n".repeat(2);
+    assert_faults(
+        &format!("{app}{twice}"),
+        &["9: application.template.event: this application has a template for it above; write"],
+    );
+    let stray = "[[application.template]]\nbody = '\"${payload}\"'\nbdy = \"x\"\n";
+    assert_faults(
+        &format!("{app}{stray}"),
+        &[
+            "9: application.template.bdy: there is no `bdy`; did you mean `body`? write one of: event",
+        ],
+    );
+}

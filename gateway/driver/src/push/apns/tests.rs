@@ -1,7 +1,7 @@
 use reveille_gateway_core::config::Secret;
 use reveille_host::Reading;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::test_keys;
 use super::*;

@@ -1,0 +1,39 @@
+//! Message formats of applications, `[[application.template]]`.
+
+use super::check::Review;
+use super::file;
+use crate::push::{Application, PROVIDERS, Template, Written};
+
+const SECTION: &str = "application.template";
+
+/// Reads the templates of an application, whose tables are the `tables`-th and following of the file.
+pub(super) fn fill(
+    review: &mut Review<'_>,
+    tables: &mut usize,
+    application: &mut Application,
+    written: &[file::Template],
+) {
+    let first = *tables;
+    *tables += written.len();
+    let provider = PROVIDERS.iter().find(|(name, _)| *name == application.provider);
+    // A provider that there is not was complained of already.
+    let Some((_, provider)) = provider else { return };
+    for (nth, one) in written.iter().enumerate() {
+        let at = first + nth;
+        let (event, body, url) = (one.event.clone(), one.body.clone(), one.url.clone());
+        let one = Written { event, body, url, headers: one.headers.clone() };
+        match Template::read(&one, &provider.form, application) {
+            Ok(template) => {
+                if !application.templates.add(template) {
+                    let what = "this application has a template for it above; write each once";
+                    review.fault(SECTION, at, "event", what);
+                }
+            }
+            Err(lacks) => {
+                for (key, what) in lacks {
+                    review.fault(SECTION, at, key, what);
+                }
+            }
+        }
+    }
+}
