@@ -328,7 +328,7 @@ impl Ports {
             (Ok(()), None) => {
                 PushOutcome::refused(format!("no push provider `{provider}` is configured"))
             }
-            (Ok(()), Some(queue)) if queue.try_send(request).is_ok() => return,
+            (Ok(()), Some(queue)) if queue.put(request) => return,
             (Ok(()), Some(_)) => PushOutcome::Transient {
                 why: "the queue to the push provider is full".to_owned(),
                 retry_after_ms: None,
@@ -381,11 +381,12 @@ mod tests {
     use reveille_trace::{Recorder, Scribe};
 
     use super::*;
+    use crate::push::Queue;
 
-    /// Ports whose queues hold one each, and the ends that nobody reads.
+    /// Ports whose queues nobody reads; those of SIP and commits hold one each.
     struct Stuck {
         ports: Ports,
-        ends: (mpsc::Receiver<Event>, mpsc::Receiver<SipOut>, mpsc::Receiver<PushRequest>),
+        ends: (mpsc::Receiver<Event>, mpsc::Receiver<SipOut>),
         _stop: watch::Sender<bool>,
         commits: mpsc::Receiver<Commit>,
     }
@@ -396,13 +397,12 @@ mod tests {
         let scribe = Scribe::new(Recorder::passing(), "gateway");
         let world = World::new(reveille_host::real::host(), scribe, inbox, stopping);
         let (udp, sip) = mpsc::channel(1);
-        let (push, requests) = mpsc::channel(1);
         let (commit, commits) = mpsc::channel(1);
         let local = "192.0.2.9:5060".to_owned();
         let udp = vec![udp::Port { local, queue: udp, asked: probe::Asked::default() }];
-        let pushes = BTreeMap::from([("webhook".to_owned(), push)]);
+        let pushes = BTreeMap::from([("webhook".to_owned(), Queue::stuck(&world))]);
         let ports = Ports::new(world, udp, commit, pushes);
-        Stuck { ports, ends: (events, sip, requests), _stop: stop, commits }
+        Stuck { ports, ends: (events, sip), _stop: stop, commits }
     }
 
     fn flow() -> Flow {
@@ -489,15 +489,17 @@ mod tests {
     #[test]
     fn a_full_push_queue_is_transient_and_an_unknown_provider_refused() {
         let mut stuck = stuck();
-        stuck.ports.put(push(1, "webhook"));
-        assert!(stuck.ports.next_feedback().is_none(), "the first has room");
-        stuck.ports.put(push(2, "webhook"));
+        for attempt in 0..1_024 {
+            stuck.ports.put(push(attempt, "webhook"));
+            assert!(stuck.ports.next_feedback().is_none(), "{attempt} has room");
+        }
+        stuck.ports.put(push(1_024, "webhook"));
         let Some(Input::Pushed { push: id, outcome }) = stuck.ports.next_feedback() else {
-            panic!("the second has no room and says so");
+            panic!("one more has no room and says so");
         };
-        assert_eq!(id.attempt, 2);
+        assert_eq!(id.attempt, 1_024);
         assert!(matches!(outcome, PushOutcome::Transient { .. }));
-        stuck.ports.put(push(3, "pigeon"));
+        stuck.ports.put(push(1, "pigeon"));
         let back = stuck.ports.next_feedback();
         let refused = PushOutcome::refused("no push provider `pigeon` is configured".to_owned());
         assert!(matches!(back, Some(Input::Pushed { outcome, .. }) if outcome == refused));

@@ -73,6 +73,8 @@ const PLAIN: &[Key] = keys! {
     live "push.connect-limit" push.connect_limit;
     live "push.request-limit" push.request_limit;
     live "push.most-in-flight" push.most_in_flight;
+    live "push.circuit-failures" push.circuit.failures;
+    live "push.circuit-open" push.circuit.open;
     live "push.attempts" core.push_attempts_ms;
     live "limits" core.tenancy.limits;
     live "tenant" core.tenancy.tenants;

@@ -91,8 +91,12 @@ clear = false
 # How long connecting to a push service, and a request to it, may take.
 connect-limit = "3s"
 request-limit = "5s"
-# Requests under way at once, for each provider.
+# Requests under way at once, for each provider; a quarter of them is kept for calls.
 most-in-flight = 64
+# A push service that fails so often in a row (0: whatever it does) is left alone for so long: pushes to
+# it fail at once, until one that is let through finds it back.
+circuit-failures = 5
+circuit-open = "5s"
 # Earliest times of the attempts after the call came; one follows only if the one before failed.
 attempts = ["0s", "1s", "3s"]
 

@@ -168,6 +168,9 @@ section!(Push {
     connect_limit: Span = Span(3_000),
     request_limit: Span = Span(5_000),
     most_in_flight: usize = 64,
+    /// Failures in a row after which a push service is left alone; 0: never.
+    circuit_failures: u32 = 5,
+    circuit_open: Span = Span(5_000),
     attempts: Vec<Span> = core().push_attempts_ms.into_iter().map(Span).collect(),
 });
 section!(Call {

@@ -5,6 +5,7 @@ use reveille_gateway_core::config::Secret;
 use reveille_gateway_core::io::PushOutcome;
 
 use super::PushSettings;
+use super::lanes::Batch;
 use super::template::{Node, Templates};
 use crate::tls;
 
@@ -28,6 +29,8 @@ pub struct Application {
     pub apple: Apple,
     /// What only `webpush` needs.
     pub web: Web,
+    /// How many of its pushes leave together.
+    pub batch: Batch,
     /// Message formats in place of the provider's own.
     pub templates: Templates,
 }

@@ -235,4 +235,11 @@ impl Push for WebPush {
             async move { self.deliver(request, &body).await.unwrap_or_else(|outcome| outcome) },
         )
     }
+
+    /// A subscription names its push service: one that is away closes no way to another.
+    fn service(&self, request: &PushRequest) -> String {
+        let uri = subscription(&request.token, true).map(|(uri, _)| uri);
+        let authority = uri.ok().and_then(|uri| Some(uri.authority()?.as_str().to_lowercase()));
+        authority.unwrap_or_default()
+    }
 }
