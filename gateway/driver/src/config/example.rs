@@ -240,6 +240,10 @@ acknowledge-after = "1s"
 #ca-file = "/etc/reveille/push-ca.pem"
 # Whose application it is; without it, nobody's in particular.
 #tenant = "acme"
+# Pushes of one event that may leave as one request, and how long the first waits for others; only
+# webhook, and only where the service reads lists.
+#batch-size = 1
+#batch-linger = "0ms"
 # What is sent in place of the provider's own form, once for each event ("call", "message"), or for all;
 # docs/configuration.md names the variables. Only webhook has url and headers.
 #[[application.template]]

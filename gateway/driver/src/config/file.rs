@@ -303,6 +303,8 @@ pub(super) struct Application {
     pub(super) private_endpoints: Option<bool>,
     pub(super) tenant: Option<String>,
     pub(super) limits: Option<Limits>,
+    pub(super) batch_size: Option<usize>,
+    pub(super) batch_linger: Option<Span>,
     #[serde(default)]
     pub(super) template: Vec<Template>,
 }

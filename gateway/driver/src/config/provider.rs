@@ -1,7 +1,7 @@
 //! What an application is given for its push provider, and what it lacks.
 
 use super::{Secrets, file};
-use crate::push::{Application, Lack, PROVIDERS, PushType};
+use crate::push::{Application, Batch, Lack, PROVIDERS, PushType};
 
 /// Fills in the keys of the provider; everything that is wrong with them.
 pub(super) fn fill(
@@ -31,6 +31,10 @@ pub(super) fn fill(
     };
     application.web.contact = written.contact.clone().unwrap_or_default();
     application.web.private_endpoints = written.private_endpoints.unwrap_or(false);
+    application.batch = Batch {
+        size: written.batch_size.unwrap_or(1),
+        linger_us: written.batch_linger.map_or(0, |linger| linger.0.saturating_mul(1_000)),
+    };
     let provider = PROVIDERS.iter().find(|(name, _)| *name == application.provider);
     let found = provider.map_or_else(Vec::new, |(_, provider)| (provider.lacks)(application));
     // A credential that is written but could not be had was complained of where it was looked for.
@@ -60,6 +64,8 @@ fn strays(written: &file::Application) -> Vec<Lack> {
         ("push-type", written.push_type.is_some(), "apns"),
         ("contact", written.contact.is_some(), "webpush"),
         ("private-endpoints", written.private_endpoints.is_some(), "webpush"),
+        ("batch-size", written.batch_size.is_some(), "webhook"),
+        ("batch-linger", written.batch_linger.is_some(), "webhook"),
     ];
     let known = PROVIDERS.iter().any(|(name, _)| *name == written.provider);
     let stray = of.into_iter().filter(|(_, is, owner)| known && *is && *owner != written.provider);

@@ -22,7 +22,7 @@ use self::answer::{Verdict, judge};
 use self::token::Team;
 use super::http2::{Post, Room, Silence, authorization};
 use super::template::{self, Form, Node};
-use super::{Application, Lack, Push, PushSettings, PushType, Roster};
+use super::{Application, Class, Lack, Push, PushSettings, PushType, Roster};
 use super::{lack_of_ca, lack_of_url, left_of, mark_of};
 
 /// Where an application is pushed to if it says nothing else.
@@ -205,6 +205,7 @@ impl Apns {
             return Err(PushOutcome::refused(why));
         }
         let post = self.post(app, request, body).map_err(|why| PushOutcome::Failed { why })?;
+        let class = Class::of(&request.payload.event);
         let mut shown = line.team.token(self.host.clock.now());
         for last in [false, true] {
             let mut signed = post.clone();
@@ -212,18 +213,19 @@ impl Apns {
             let value = value.expect("a token is base64url and full stops");
             signed.headers_mut().insert("authorization", value);
             let limit = self.limit.min(left_of(&self.host, request));
-            let answer = line.room.send(signed, limit).await.map_err(|silence| match silence {
-                Silence::Hopeless(why) => PushOutcome::Failed { why },
-                Silence::Passing(why) => PushOutcome::Transient { why, retry_after_ms: None },
-            })?;
+            let answer =
+                line.room.send(class, signed, limit).await.map_err(|silence| match silence {
+                    Silence::Hopeless(why) => PushOutcome::Failed { why },
+                    Silence::Passing(why) => PushOutcome::Transient { why, retry_after_ms: None },
+                })?;
             match judge(&answer) {
                 Verdict::Outcome(outcome) => return Ok(outcome),
                 Verdict::Closing(outcome) => {
-                    line.room.renew(post.uri()).await;
+                    line.room.renew(class, post.uri()).await;
                     return Ok(outcome);
                 }
                 Verdict::NewConnection(why) => {
-                    line.room.renew(post.uri()).await;
+                    line.room.renew(class, post.uri()).await;
                     if last {
                         return Ok(PushOutcome::Transient { why, retry_after_ms: None });
                     }

@@ -21,7 +21,8 @@ use self::answer::{Verdict, judge};
 use super::answer::Answer;
 use super::http2::{Post, Room, Silence, authorization};
 use super::template::{self, Form, Node};
-use super::{Application, Lack, Push, PushSettings, Roster, lack_of_ca, lack_of_url, left_of};
+use super::{Application, Class, Lack, Push, PushSettings, Roster};
+use super::{lack_of_ca, lack_of_url, left_of};
 
 /// Where an application is pushed to if it says nothing else.
 const SERVICE: &str = "https://fcm.googleapis.com";
@@ -103,7 +104,7 @@ impl Fcm {
             let post = post(&line.uri, &token.text, body.clone())
                 .map_err(|why| PushOutcome::Failed { why })?;
             let limit = self.limit.min(left_of(&self.host, request));
-            let answer = line.room.send(post, limit).await;
+            let answer = line.room.send(Class::of(&request.payload.event), post, limit).await;
             match answer.map_or_else(of_silence, |answer| judge(&answer)) {
                 // Once: a second bearer that is refused is no stale one.
                 Verdict::Stale(_) if refused.is_none() => refused = Some(token.number),

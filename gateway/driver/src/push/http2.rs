@@ -1,5 +1,8 @@
 //! The room from which requests to push services leave: HTTP/2 (RFC 9113), one kept connection for
-//! each authority, over TLS for `https` and with prior knowledge for `http`.
+//! each authority, over TLS for `https` and with prior knowledge for `http`; and one more for calls.
+//!
+//! A service may allow few streams at once, and they share the window of their connection: on one of
+//! their own, calls wait for no other push.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -17,12 +20,12 @@ use reveille_host::{BoxStream, Host, Tasks, within};
 use rustls::ClientConfig;
 
 use super::answer::Answer;
-use super::{public, tls};
+use super::{Class, public, tls};
 
 /// Longest answer that is read.
 const MOST_ANSWER: usize = 16_384;
-/// Authorities that connections are kept to: Web Push endpoints are chosen by clients.
-const MOST_AUTHORITIES: usize = 256;
+/// Connections that are kept: Web Push endpoints are chosen by clients.
+const MOST_CONNECTIONS: usize = 512;
 /// Connections that one request may be put on, where the service surely did not see it before.
 const MOST_TRIES: usize = 3;
 
@@ -61,10 +64,11 @@ pub(super) struct Room {
     tls: Arc<ClientConfig>,
     /// Only addresses of the public internet are dialled.
     public_only: bool,
-    places: Mutex<BTreeMap<String, Place>>,
+    /// By authority, and whether for calls.
+    places: Mutex<BTreeMap<(String, bool), Place>>,
 }
 
-/// One authority. Who dials holds the lock; whoever comes meanwhile waits for that connection.
+/// One connection. Who dials holds the lock; whoever comes meanwhile waits for that connection.
 type Place = Arc<tokio::sync::Mutex<Slot>>;
 
 #[derive(Default)]
@@ -112,11 +116,17 @@ impl Room {
 
     /// Sends a request and reads the answer, which may take so long once there is a connection.
     /// What the service surely did not process is sent again at once on another connection.
-    pub(super) async fn send(&self, post: Post, limit: Duration) -> Result<Answer, Silence> {
+    pub(super) async fn send(
+        &self,
+        class: Class,
+        post: Post,
+        limit: Duration,
+    ) -> Result<Answer, Silence> {
         let target = Target::of(post.uri()).map_err(Silence::Hopeless)?;
         let mut last = String::new();
         for _ in 0..MOST_TRIES {
-            match self.try_once(&target, post.clone(), limit).await {
+            let place = self.place(class, &target.authority);
+            match self.try_once(&target, &place, post.clone(), limit).await {
                 Ok(answer) => return Ok(answer),
                 Err(Miss::Final(silence)) => return Err(silence),
                 Err(Miss::Unprocessed(why)) => {
@@ -128,11 +138,16 @@ impl Room {
         Err(Silence::Passing(format!("the connection broke: {last}")))
     }
 
-    async fn try_once(&self, target: &Target, post: Post, limit: Duration) -> Result<Answer, Miss> {
+    async fn try_once(
+        &self,
+        target: &Target,
+        place: &Place,
+        post: Post,
+        limit: Duration,
+    ) -> Result<Answer, Miss> {
         let passing = |why: String| Miss::Final(Silence::Passing(why));
-        let place = self.place(&target.authority);
         let connected =
-            within(&*self.host.clock, self.connect_limit, self.connected(&place, target));
+            within(&*self.host.clock, self.connect_limit, self.connected(place, target));
         let (mut sender, number) = match connected.await {
             Some(made) => made.map_err(Miss::Final)?,
             None => return Err(passing("no connection in time".to_owned())),
@@ -144,29 +159,32 @@ impl Room {
             })?;
             let (head, body) = response.into_parts();
             let (status, headers) = (head.status.as_u16(), head.headers);
-            Ok(Answer { status, headers, body: read(body).await })
+            let body = read(body).await;
+            let is_whole = body.is_some();
+            Ok(Answer { status, headers, body: body.unwrap_or_default(), is_whole })
         };
         match within(&*self.host.clock, limit, work).await {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(miss)) => {
-                forget(&place, number).await;
+                forget(place, number).await;
                 Err(miss)
             }
             None => {
                 // A connection that answers nothing may be a dead path: the next attempt dials.
-                forget(&place, number).await;
+                forget(place, number).await;
                 Err(passing("no answer in time".to_owned()))
             }
         }
     }
 
-    fn place(&self, authority: &str) -> Place {
+    fn place(&self, class: Class, authority: &str) -> Place {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if !places.contains_key(authority) && places.len() >= MOST_AUTHORITIES {
+        let name = (authority.to_owned(), class == Class::Call);
+        if !places.contains_key(&name) && places.len() >= MOST_CONNECTIONS {
             // Requests under way keep the connection that they are on.
             places.pop_first();
         }
-        Arc::clone(places.entry(authority.to_owned()).or_default())
+        Arc::clone(places.entry(name).or_default())
     }
 
     /// The kept connection, or a new one.
@@ -220,9 +238,9 @@ impl Room {
     }
 
     /// Lets go of the connection to this URL's service: the next request looks it up anew.
-    pub(super) async fn renew(&self, uri: &Uri) {
+    pub(super) async fn renew(&self, class: Class, uri: &Uri) {
         if let Ok(target) = Target::of(uri) {
-            self.place(&target.authority).lock().await.kept = None;
+            self.place(class, &target.authority).lock().await.kept = None;
         }
     }
 }
@@ -250,10 +268,10 @@ fn told(error: &hyper::Error, unsent: bool) -> Miss {
     }
 }
 
-/// The beginning of the answer.
-async fn read(body: Incoming) -> String {
-    let Ok(read) = Limited::new(body, MOST_ANSWER).collect().await else { return String::new() };
-    String::from_utf8_lossy(&read.to_bytes()).into_owned()
+/// The text of the answer; `None` if it is too long or breaks off.
+async fn read(body: Incoming) -> Option<String> {
+    let read = Limited::new(body, MOST_ANSWER).collect().await.ok()?;
+    Some(String::from_utf8_lossy(&read.to_bytes()).into_owned())
 }
 
 /// Hyper's tasks run where all others do.

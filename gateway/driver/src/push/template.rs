@@ -146,6 +146,15 @@ impl Template {
         };
         self.headers.iter().map(one).collect()
     }
+
+    /// True if every request of an event goes to the same place with the same headers.
+    fn is_shared(&self) -> bool {
+        let varies = |text: &Text| {
+            let fixed = [Variable::Credential, Variable::Application, Variable::Event];
+            text.variables().any(|variable| !fixed.contains(&variable))
+        };
+        !self.url.iter().chain(self.headers.values()).any(varies)
+    }
 }
 
 /// The templates of an application.

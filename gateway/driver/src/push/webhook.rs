@@ -1,6 +1,8 @@
 //! The provider `webhook`: JSON by POST to a URL, with a bearer token if there is one; or whatever
 //! the application's templates make of URL, headers and JSON.
 
+mod batch;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use reveille_wire::push::{MAX_PAYLOAD, WakePayload};
 use super::answer::Answer;
 use super::http2::{Post, Room, Silence, authorization};
 use super::template::{self, Form, Node};
-use super::{Application, Lack, Push, PushSettings, Roster, lack_of_ca, lack_of_url};
+use super::{Application, Class, Lack, Push, PushSettings, Roster, lack_of_ca, lack_of_url};
 
 /// What is sent if no template says otherwise.
 const OWN: &str = r#"{"session_id": "${session_id}", "application": "${application}",
@@ -39,7 +41,8 @@ pub(super) fn lacks(app: &Application) -> Vec<Lack> {
         let what = "webhook needs it; write one like \"https://push.example.com/wake\"";
         ("url", what.to_owned())
     });
-    none.into_iter().chain(lack_of_url(app)).chain(lack_of_ca(app)).collect()
+    let own = none.into_iter().chain(lack_of_url(app)).chain(lack_of_ca(app));
+    own.chain(batch::lack(app)).collect()
 }
 
 struct Webhook {
@@ -63,19 +66,43 @@ impl Push for Webhook {
 
     fn send<'a>(&'a self, request: &'a PushRequest, body: Vec<u8>) -> BoxFuture<'a, PushOutcome> {
         Box::pin(async move {
-            let sent = async {
-                let (app, room) = self.roster.find(&request.application)?;
-                let post = post(app, request, body)?;
-                Ok::<_, PushOutcome>(room.send(post, self.limit).await)
+            let answer = self.post(request, body).await;
+            answer.map_or_else(|outcome| outcome, |answer| classify(&answer))
+        })
+    }
+
+    fn send_all<'a>(
+        &'a self,
+        requests: &'a [PushRequest],
+        bodies: Vec<Vec<u8>>,
+    ) -> BoxFuture<'a, Vec<PushOutcome>> {
+        Box::pin(async move {
+            let answer = match requests {
+                [] | [_] => None,
+                [first, ..] => Some(self.post(first, batch::list(&bodies)).await),
             };
-            match sent.await {
-                Ok(Ok(answer)) => classify(&answer),
-                Ok(Err(Silence::Hopeless(why))) => PushOutcome::Failed { why },
-                Ok(Err(Silence::Passing(why))) => {
-                    PushOutcome::Transient { why, retry_after_ms: None }
+            match answer.map(|answer| batch::outcomes(answer, requests.len())) {
+                Some(Some(outcomes)) => outcomes,
+                // Alone, or what is wrong with one of them must not be said of the others.
+                Some(None) | None => {
+                    let each = requests.iter().zip(bodies);
+                    batch::each(each.map(|(request, body)| self.send(request, body)).collect())
+                        .await
                 }
-                Err(outcome) => outcome,
             }
+        })
+    }
+}
+
+impl Webhook {
+    /// Asks, and returns the answer; else what to tell of every push in it.
+    async fn post(&self, request: &PushRequest, body: Vec<u8>) -> Result<Answer, PushOutcome> {
+        let (app, room) = self.roster.find(&request.application)?;
+        let post = post(app, request, body)?;
+        let class = Class::of(&request.payload.event);
+        room.send(class, post, self.limit).await.map_err(|silence| match silence {
+            Silence::Hopeless(why) => PushOutcome::Failed { why },
+            Silence::Passing(why) => PushOutcome::Transient { why, retry_after_ms: None },
         })
     }
 }

@@ -24,7 +24,7 @@ use super::answer::Answer;
 use super::http2::{Post, Room, Silence, authorization};
 use super::keys::Key;
 use super::template::{self, Form, Node};
-use super::{Application, Lack, Push, PushSettings, Roster, lack_of_ca, left_of, mark_of};
+use super::{Application, Class, Lack, Push, PushSettings, Roster, lack_of_ca, left_of, mark_of};
 
 /// Longest payload whose encrypted form every service takes: RFC 8291 section 4.
 const MOST_PAYLOAD: usize = 3_993;
@@ -191,7 +191,7 @@ impl WebPush {
         let post = self.post((app, &line.key), request, uri, sealed);
         let post = post.map_err(|why| PushOutcome::Failed { why })?;
         let limit = self.limit.min(left_of(&self.host, request));
-        let answer = line.room.send(post, limit).await;
+        let answer = line.room.send(Class::of(&request.payload.event), post, limit).await;
         Ok(answer.map_or_else(
             |silence| match silence {
                 // The endpoint came with the token.

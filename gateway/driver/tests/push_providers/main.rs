@@ -2,6 +2,7 @@
 //! connections, and what each turn of the service's leads to.
 
 mod apns;
+mod batches;
 mod connection;
 mod fcm;
 mod server;

@@ -306,3 +306,44 @@ fn a_template_that_is_none_is_refused_by_its_table_and_key() {
         ],
     );
 }
+
+#[test]
+fn a_batch_that_cannot_be_one_is_refused() {
+    let app =
+        "[[application]]\napp = \"a\"\nprovider = \"webhook\"\nid = \"i\"\nurl = \"http://p/\"\n";
+    let body =
+        "body = '{\"s\": \"${session_id}\", \"a\": \"${application}\", \"t\": \"${token}\"}'\n";
+    for (keys, wanted) in [
+        ("batch-size = 0", "6: application.batch-size: 0 is out of range; write 1 to 100"),
+        ("batch-size = 101", "6: application.batch-size: 101 is out of range; write 1 to 100"),
+        (
+            "batch-linger = \"9ms\"",
+            "6: application.batch-linger: there is nothing to wait for; write",
+        ),
+        (
+            "batch-size = 2\nbatch-linger = \"2s\"",
+            "7: application.batch-linger: out of range; write \"0ms\" to \"1s\"",
+        ),
+        (
+            "batch-size = 2\n[[application.template]]\nurl = \"http://p/${token}\"",
+            "8: application.template.url: pushes that leave together share URL and headers; write",
+        ),
+        (
+            "batch-size = 2\n[[application.template]]\nheaders = { X-To = \"${target}\" }",
+            "8: application.template.headers: pushes that leave together share URL and headers;",
+        ),
+    ] {
+        let body = if keys.contains("template") { body } else { "" };
+        assert_faults(&format!("{app}{keys}\n{body}"), &[wanted]);
+    }
+    let stray = app.replace("webhook\"", "fcm\"\ncredential-file = \"/etc/reveille/fcm.json\"");
+    assert_faults(
+        &format!("{stray}batch-size = 2\n"),
+        &["7: application.batch-size: only webhook has it, not fcm; leave it out"],
+    );
+    let shared = "batch-size = 2\n[[application.template]]\nurl = \"http://p/${event}\"\n";
+    assert_eq!(
+        load(&format!("{app}{shared}{body}")).expect("sound").push.applications[0].batch.size,
+        2
+    );
+}

@@ -84,6 +84,12 @@ impl Template {
                 "the template says nothing; write body = '{\"session_id\": \"${session_id}\"}'";
             note(("body", what.to_owned()));
         }
+        if app.batch.size > 1 && lacks.is_empty() && !read.is_shared() {
+            let what = "pushes that leave together share URL and headers; write what varies into \
+                the body, or batch-size = 1";
+            let key = if read.url.is_some() { "url" } else { "headers" };
+            lacks.push((key, what.to_owned()));
+        }
         if lacks.is_empty() {
             lacks.extend(read.fault_of_body(form, app));
             lacks.extend(read.lack(form));
