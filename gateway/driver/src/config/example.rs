@@ -240,6 +240,10 @@ acknowledge-after = "1s"
 #ca-file = "/etc/reveille/push-ca.pem"
 # Whose application it is; without it, nobody's in particular.
 #tenant = "acme"
+# An HTTP proxy that push services are reached through (CONNECT), and what it is shown: a file or, by
+# proxy-credential-env, a variable that holds user:password.
+#proxy = "proxy.example.com:3128"
+#proxy-credential-file = "/etc/reveille/proxy.secret"
 # Pushes of one event that may leave as one request, and how long the first waits for others; only
 # webhook, and only where the service reads lists.
 #batch-size = 1

@@ -303,6 +303,9 @@ pub(super) struct Application {
     pub(super) private_endpoints: Option<bool>,
     pub(super) tenant: Option<String>,
     pub(super) limits: Option<Limits>,
+    pub(super) proxy: Option<String>,
+    pub(super) proxy_credential_env: Option<String>,
+    pub(super) proxy_credential_file: Option<String>,
     pub(super) batch_size: Option<usize>,
     pub(super) batch_linger: Option<Span>,
     #[serde(default)]

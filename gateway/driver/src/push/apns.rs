@@ -45,7 +45,7 @@ pub(super) fn make(host: &Host, settings: &PushSettings) -> Arc<dyn Push> {
     }
     let roster = Roster::new(settings, "apns", |app| {
         let team = teams[&[app.apple.team_id.as_str(), app.apple.key_id.as_str()]].clone()?;
-        let room = Room::new(host, settings.connect_limit, app.ca.as_deref())?;
+        let room = Room::new(host, settings.connect_limit, app)?;
         Ok(Line { team, room })
     });
     let own = OWN.map(template::own);
@@ -215,7 +215,7 @@ impl Apns {
             let limit = self.limit.min(left_of(&self.host, request));
             let answer =
                 line.room.send(class, signed, limit).await.map_err(|silence| match silence {
-                    Silence::Hopeless(why) => PushOutcome::Failed { why },
+                    Silence::Hopeless(why) | Silence::Barred(why) => PushOutcome::Failed { why },
                     Silence::Passing(why) => PushOutcome::Transient { why, retry_after_ms: None },
                 })?;
             match judge(&answer) {

@@ -6,6 +6,7 @@ use reveille_gateway_core::io::PushOutcome;
 
 use super::PushSettings;
 use super::lanes::Batch;
+use super::proxy::Proxy;
 use super::template::{Node, Templates};
 use crate::tls;
 
@@ -25,6 +26,8 @@ pub struct Application {
     pub credential: Option<Secret>,
     /// Certificates (PEM) that servers are trusted by, in place of the public authorities.
     pub ca: Option<String>,
+    /// The way out, where push services are not reached directly.
+    pub proxy: Option<Proxy>,
     /// What only `apns` needs.
     pub apple: Apple,
     /// What only `webpush` needs.

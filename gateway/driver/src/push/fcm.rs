@@ -44,7 +44,7 @@ pub(super) fn make(host: &Host, settings: &PushSettings) -> Arc<dyn Push> {
         let base = if app.url.is_empty() { SERVICE } else { app.url.trim_end_matches('/') };
         let uri = format!("{base}/v1/projects/{}/messages:send", account.project);
         let uri: Uri = uri.parse().map_err(|error| format!("`{uri}` is no URL: {error}"))?;
-        let room = Room::new(host, settings.connect_limit, app.ca.as_deref())?;
+        let room = Room::new(host, settings.connect_limit, app)?;
         Ok(Line { uri, room, purse: Purse::new(account) })
     });
     let (limit, own) = (settings.request_limit.max(LEAST_WAIT), template::own(OWN));
@@ -138,7 +138,9 @@ impl Fcm {
 
 fn of_silence(silence: Silence) -> Verdict {
     match silence {
-        Silence::Hopeless(why) => Verdict::Outcome(PushOutcome::Failed { why }),
+        Silence::Hopeless(why) | Silence::Barred(why) => {
+            Verdict::Outcome(PushOutcome::Failed { why })
+        }
         Silence::Passing(why) => Verdict::BackOff(why),
     }
 }

@@ -20,7 +20,8 @@ use reveille_host::{BoxStream, Host, Tasks, within};
 use rustls::ClientConfig;
 
 use super::answer::Answer;
-use super::{Class, public, tls};
+use super::proxy::{self, Proxy};
+use super::{Application, Class, public, tls};
 
 /// Longest answer that is read.
 const MOST_ANSWER: usize = 16_384;
@@ -46,6 +47,8 @@ pub(super) fn authorization(text: &str) -> Option<HeaderValue> {
 pub(super) enum Silence {
     /// No attempt at this URL can succeed.
     Hopeless(String),
+    /// Somebody on the way must be mended first; the URL is not to blame.
+    Barred(String),
     /// The service, or the way to it, failed for now.
     Passing(String),
 }
@@ -62,6 +65,7 @@ pub(super) struct Room {
     host: Host,
     connect_limit: Duration,
     tls: Arc<ClientConfig>,
+    proxy: Option<Proxy>,
     /// Only addresses of the public internet are dialled.
     public_only: bool,
     /// By authority, and whether for calls.
@@ -99,14 +103,16 @@ impl Target {
 }
 
 impl Room {
-    /// An empty room that trusts the given authorities (PEM), or the public ones.
+    /// An empty room for an application: it trusts its authorities (PEM), or the public ones, and goes
+    /// through its proxy, if it has one.
     pub(super) fn new(
         host: &Host,
         connect_limit: Duration,
-        ca: Option<&str>,
+        app: &Application,
     ) -> Result<Self, String> {
-        let (host, tls) = (host.clone(), tls::client(host, ca)?);
-        Ok(Self { host, connect_limit, tls, public_only: false, places: Mutex::default() })
+        let (host, tls) = (host.clone(), tls::client(host, app.ca.as_deref())?);
+        let (proxy, places) = (app.proxy.clone(), Mutex::default());
+        Ok(Self { host, connect_limit, tls, proxy, public_only: false, places })
     }
 
     /// The same room, from which no private address is reached.
@@ -194,8 +200,7 @@ impl Room {
             return Ok((sender.clone(), slot.number));
         }
         let no_way = |why: String| Silence::Passing(format!("no connection: {why}"));
-        let at = self.address(target).await?;
-        let stream = self.host.net.dial(&at).await.map_err(|error| no_way(error.to_string()))?;
+        let stream = self.stream(target).await?;
         let stream = if target.secure {
             tls::wrap(Arc::clone(&self.tls), &target.host, stream).await.map_err(no_way)?
         } else {
@@ -205,6 +210,22 @@ impl Room {
         slot.number += 1;
         slot.kept = Some(sender.clone());
         Ok((sender, slot.number))
+    }
+
+    /// The way to the service: straight, or through the proxy.
+    async fn stream(&self, target: &Target) -> Result<BoxStream, Silence> {
+        let no_way = |error: std::io::Error| Silence::Passing(format!("no connection: {error}"));
+        let Some(proxy) = &self.proxy else {
+            let at = self.address(target).await?;
+            return self.host.net.dial(&at).await.map_err(no_way);
+        };
+        if self.public_only {
+            public::judge_name(&target.host).map_err(Silence::Hopeless)?;
+        }
+        let stream = self.host.net.dial(&proxy.at).await.map_err(|error| {
+            Silence::Passing(format!("no connection to the proxy {}: {error}", proxy.at))
+        })?;
+        proxy::tunnel(stream, proxy, &target.authority).await
     }
 
     /// What to dial. A name that must be public is resolved once, judged, and dialled as it was

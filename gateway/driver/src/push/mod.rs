@@ -9,6 +9,7 @@ mod fcm;
 mod http2;
 mod keys;
 mod lanes;
+mod proxy;
 mod public;
 mod template;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use application::{Roster, lack_of_ca, lack_of_url};
 pub use circuit::CircuitRule;
 use lanes::Account;
 pub use lanes::Batch;
+pub use proxy::Proxy;
 pub use template::{Form, Template, Templates, Written};
 
 pub(crate) use circuit::{Circuits, State, Way};

@@ -30,7 +30,7 @@ const MOST_URL: usize = 8_192;
 
 /// Makes the provider.
 pub(super) fn make(host: &Host, settings: &PushSettings) -> Arc<dyn Push> {
-    let room = |app: &Application| Room::new(host, settings.connect_limit, app.ca.as_deref());
+    let room = |app: &Application| Room::new(host, settings.connect_limit, app);
     let roster = Roster::new(settings, "webhook", room);
     Arc::new(Webhook { limit: settings.request_limit, roster, own: template::own(OWN) })
 }
@@ -101,7 +101,7 @@ impl Webhook {
         let post = post(app, request, body)?;
         let class = Class::of(&request.payload.event);
         room.send(class, post, self.limit).await.map_err(|silence| match silence {
-            Silence::Hopeless(why) => PushOutcome::Failed { why },
+            Silence::Hopeless(why) | Silence::Barred(why) => PushOutcome::Failed { why },
             Silence::Passing(why) => PushOutcome::Transient { why, retry_after_ms: None },
         })
     }

@@ -38,7 +38,7 @@ const MOST_ENDPOINT: usize = 2_048;
 /// Makes the provider.
 pub(super) fn make(host: &Host, settings: &PushSettings) -> Arc<dyn Push> {
     let roster = Roster::new(settings, "webpush", |app| {
-        let room = Room::new(host, settings.connect_limit, app.ca.as_deref())?;
+        let room = Room::new(host, settings.connect_limit, app)?;
         let room = if app.web.private_endpoints { room } else { room.public_only() };
         Ok(Line { key: key(app)?, room })
     });
@@ -196,6 +196,7 @@ impl WebPush {
             |silence| match silence {
                 // The endpoint came with the token.
                 Silence::Hopeless(why) => PushOutcome::refused(why),
+                Silence::Barred(why) => PushOutcome::Failed { why },
                 Silence::Passing(why) => PushOutcome::Transient { why, retry_after_ms: None },
             },
             |answer| classify(&answer),

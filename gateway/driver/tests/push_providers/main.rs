@@ -5,6 +5,7 @@ mod apns;
 mod batches;
 mod connection;
 mod fcm;
+mod proxy;
 mod server;
 mod templates;
 mod webpush;

@@ -36,6 +36,11 @@ impl Browser {
     }
 }
 
+/// A subscription of some browser at this endpoint.
+pub(super) fn token(endpoint: &str) -> String {
+    Browser::new().token(endpoint)
+}
+
 fn app(server: &Server) -> Application {
     Application {
         app: "phone".to_owned(),

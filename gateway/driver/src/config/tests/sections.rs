@@ -347,3 +347,36 @@ fn a_batch_that_cannot_be_one_is_refused() {
         2
     );
 }
+
+#[test]
+fn a_proxy_is_read_with_its_secret_and_judged() {
+    let app =
+        "[[application]]\napp = \"a\"\nprovider = \"webhook\"\nid = \"i\"\nurl = \"http://p/\"\n";
+    let sound = "proxy = \"proxy:3128\"\nproxy-credential-file = \"/etc/reveille/proxy.secret\"\n";
+    let settings = load(&format!("{app}{sound}")).expect("sound");
+    let proxy = settings.push.applications[0].proxy.as_ref().expect("a proxy");
+    let secret = proxy.credential.as_ref().map(|secret| secret.0.as_str());
+    assert_eq!((proxy.at.as_str(), secret), ("proxy:3128", Some("gateway:sesame-of-the-proxy")));
+    assert!(!format!("{settings:?}").contains("sesame"), "no secret is shown");
+    for (keys, wanted) in [
+        ("proxy = \"proxy\"", "6: application.proxy: `proxy` is no host:port; write one like"),
+        (
+            "proxy = \"http://proxy:1\"",
+            "6: application.proxy: `http://proxy:1` is no host:port; write",
+        ),
+        (
+            "proxy-credential-env = \"X\"",
+            "6: application.proxy-credential-env: there is no proxy to show it to; write proxy",
+        ),
+        (
+            "proxy = \"proxy:1\"\nproxy-credential-env = \"UNSET\"",
+            "7: application.proxy-credential-env: the environment variable `UNSET` is not set",
+        ),
+        (
+            "proxy = \"proxy:1\"\nproxy-credential-file = \"/other\"",
+            "7: application.proxy-credential-file: no user:password; write both with a colon",
+        ),
+    ] {
+        assert_faults(&format!("{app}{keys}\n"), &[wanted]);
+    }
+}
