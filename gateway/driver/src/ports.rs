@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin::Pushes;
 use crate::metrics::Wakes;
+use crate::push::Class;
 use crate::quota::Reached;
 use crate::sip::keep::{self, Every, Kept};
 use crate::sip::probe::{self, Probed};
@@ -322,7 +323,8 @@ impl Ports {
         self.wakes.asked(&self.world.metrics, &request, self.world.now().mono_us);
         let application = request.application.clone();
         let provider = request.provider.clone();
-        let allowed = self.world.quota.push(&application, id.wake, self.world.now().mono_us);
+        let (class, now_us) = (Class::of(&request.payload.event), self.world.now().mono_us);
+        let allowed = self.world.quota.push(&application, class, id.wake, now_us);
         let outcome = match (allowed, self.pushes.get(&provider)) {
             (Err(reached), _) => self.over_rate(&application, &reached),
             (Ok(()), None) => {
