@@ -17,6 +17,9 @@ use super::lanes::{Account, Class, Lanes, Next};
 use crate::metrics::outcome_label;
 use crate::world::{Event, World};
 
+/// A service that did not take a push in this time, in microseconds, is to blame for it itself.
+const LONG_US: u64 = 1_000_000;
+
 /// The loop's end of the way to one provider. Dropped, what waits still leaves.
 pub(crate) struct Queue(Arc<Counter>);
 
@@ -147,7 +150,9 @@ impl Desk {
             }
         };
         let outcomes = self.send(&batch).await;
-        self.settle(pass, first, &outcomes);
+        if is_telling(&batch, &outcomes, now_us) {
+            self.settle(pass, first, &outcomes);
+        }
         for (request, outcome) in batch.iter().zip(outcomes) {
             self.told(request, outcome).await;
         }
@@ -222,6 +227,14 @@ impl Desk {
         // False only once the loop is gone.
         let _told: bool = world.tell(Event::Input(Input::Pushed { push: id, outcome })).await;
     }
+}
+
+/// False of failures for which the pushes' own lives may have been too short: they say nothing of the
+/// service.
+fn is_telling(batch: &[PushRequest], outcomes: &[PushOutcome], begun_us: u64) -> bool {
+    let is_long = |request: &PushRequest| request.deadline_us >= begun_us + LONG_US;
+    let is_passing = |outcome: &PushOutcome| matches!(outcome, PushOutcome::Transient { .. });
+    batch.iter().all(is_long) || !outcomes.iter().all(is_passing)
 }
 
 /// The wait that is asked for, if the push would still be of use after it: else the core's own times

@@ -25,8 +25,8 @@ const OWN: &str = r#"{"session_id": "${session_id}", "application": "${applicati
     "token": "${token}", "payload": "${payload}"}"#;
 /// What templates may be. The device token, which may be long, does not count.
 pub(super) const FORM: Form = Form { most: MAX_PAYLOAD, is_request: true, fault: |_| None };
-/// Longest URL that a template may come to.
-const MOST_URL: usize = 8_192;
+/// Longest URL, and value of a header, that a template may come to.
+const MOST_TEXT: usize = 8_192;
 
 /// Makes the provider.
 pub(super) fn make(host: &Host, settings: &PushSettings) -> Arc<dyn Push> {
@@ -116,12 +116,14 @@ fn post(app: &Application, request: &PushRequest, body: Vec<u8>) -> Result<Post,
     let template = app.templates.of(&request.payload.event);
     let url = template.and_then(|template| template.url(request));
     let url = url.unwrap_or_else(|| app.url.clone());
-    if url.len() > MOST_URL {
-        let why = "the device token is too long for the template's URL".to_owned();
-        return Err(PushOutcome::refused(why));
-    }
     let credential = app.credential.as_ref().map(|Secret(text)| text.as_str());
     let headers = template.map(|it| it.headers(request, credential)).unwrap_or_default();
+    let is_long =
+        |(_, text, is_secret): &(&str, String, bool)| !is_secret && text.len() > MOST_TEXT;
+    if url.len() > MOST_TEXT || headers.iter().any(is_long) {
+        let why = "the device token is too long for the template's URL or a header".to_owned();
+        return Err(PushOutcome::refused(why));
+    }
     built(&url, &headers, credential, body).map_err(|why| PushOutcome::Failed { why })
 }
 

@@ -121,15 +121,18 @@ async fn a_webhook_is_asked_as_its_template_says() {
 }
 
 #[tokio::test]
-async fn a_token_of_any_length_does_not_make_a_url_of_any_length() {
+async fn a_token_of_any_length_does_not_make_a_url_or_a_header_of_any_length() {
     let (host, _) = host();
-    let text = format!(
-        "{HEAD}{}[[application.template]]\nurl = \"http://127.0.0.1:9/${{token}}\"\n\
-        body = '{{\"s\": \"${{session_id}}\", \"a\": \"${{application}}\"}}'\n",
-        webhook("http://127.0.0.1:9/")
-    );
-    let outcome = send(&*plugin_of(&host, &text), &request(&host, &"t".repeat(9_000))).await;
-    assert!(matches!(&outcome, PushOutcome::Refused { why, .. } if why.contains("too long")));
+    for key in ["url = \"http://127.0.0.1:9/${token}\"", "headers = { X-To = \"${token}\" }"] {
+        let text = format!(
+            "{HEAD}{}[[application.template]]\n{key}\n\
+            body = '{{\"s\": \"${{session_id}}\", \"a\": \"${{application}}\"}}'\n",
+            webhook("http://127.0.0.1:9/")
+        );
+        let request = request(&host, &"t".repeat(9_000));
+        let outcome = send(&*plugin_of(&host, &text), &request).await;
+        assert!(matches!(&outcome, PushOutcome::Refused { why, .. } if why.contains("too long")));
+    }
 }
 
 /// The body that a template gives for a call.

@@ -188,6 +188,23 @@ async fn a_service_that_fails_is_left_alone_and_found_again_by_one() {
 }
 
 #[tokio::test]
+async fn a_push_that_had_no_time_says_nothing_of_its_service() {
+    let mut stage = stage(Batch::default());
+    stage
+        .service
+        .says(PushOutcome::Transient { why: "no answer".to_owned(), retry_after_ms: None });
+    for (wake, deadline_us) in [(1, 999_999), (2, 1), (3, 999_999), (4, 1_000_000), (5, 9_000_000)]
+    {
+        assert!(stage.queue.put(PushRequest { deadline_us, ..push(wake, "call") }));
+        stage.outcome().await;
+    }
+    assert!(stage.world.circuits.troubled(0).is_empty(), "two are not three");
+    assert!(stage.queue.put(push(6, "call")));
+    stage.outcome().await;
+    assert_eq!(stage.world.circuits.troubled(0).len(), 1);
+}
+
+#[tokio::test]
 async fn each_push_of_a_batch_has_its_own_outcome_and_none_waits_for_ever() {
     let mut stage = stage(Batch { size: 3, linger_us: 20_000 });
     stage.service.says(PushOutcome::Accepted);

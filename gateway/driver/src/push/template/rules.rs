@@ -50,6 +50,8 @@ const OWN_HEADERS: &[&str] = &[
     "upgrade",
 ];
 const MOST_HEADERS: usize = 32;
+/// Longest URL or header as it is written, in bytes: values have room beside it.
+const MOST_TEXT: usize = 2_048;
 
 impl Template {
     /// Reads a template of this application.
@@ -175,6 +177,9 @@ fn node(text: &str) -> Result<Node, Lack> {
 
 /// Scheme and authority never vary: a name or a token cannot lead elsewhere.
 fn url(text: &str) -> Result<Text, Lack> {
+    if text.len() > MOST_TEXT {
+        return Err(("url", format!("{} bytes; write at most {MOST_TEXT}", text.len())));
+    }
     let read = Text::parse(text).map_err(|what| ("url", what))?;
     let begin = read.begin();
     let after = ["http://", "https://"].iter().find_map(|scheme| begin.strip_prefix(scheme));
@@ -225,6 +230,9 @@ fn header(name: &str, text: &str, app: &Application) -> Result<(String, Text), S
         .map_err(|_| "no name of a header; write letters, digits and -".to_owned())?;
     if OWN_HEADERS.contains(&known.as_str()) {
         return Err("the gateway writes it; leave it out".to_owned());
+    }
+    if text.len() > MOST_TEXT {
+        return Err(format!("{} bytes; write at most {MOST_TEXT}", text.len()));
     }
     let read = Text::parse(text)?;
     outside("headers", &read).map_err(|(_, what)| what)?;

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::{Application, PROVIDERS};
@@ -189,5 +190,56 @@ fn a_template_leads_nowhere_else_and_holds_no_secret() {
         let (key, what) = read(None, Some(header)).expect_err(header.0);
         assert!(key == "headers" && what.starts_with(begin), "{what}");
     }
+    let long = "x".repeat(2_048);
+    let (key, what) = read(Some(&format!("https://p/{long}")), None).expect_err("a long URL");
+    assert_eq!((key, &*what), ("url", "2058 bytes; write at most 2048"));
+    let (_, what) = read(None, Some(("X-A", &format!("{long}y")))).expect_err("a long header");
+    assert_eq!(what, "`X-A`: 2049 bytes; write at most 2048");
     assert!(read(Some("https://push.example.com/?to=${token}"), Some(("X-A", "1"))).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn no_template_panics_and_what_is_taken_fills_in_for_anybody(
+        text in "([\\[\\]{}\":,$|é-]|[$][{]initiator[}]|[$][{]target[|]x[}]|[a-z0-9 _]){0,30}",
+        framed in any::<bool>(),
+        url in "(https://p/)?([$][{]token[}]|[a-z/?=-]|[$|{}é]){0,12}",
+        header in "([$][{]initiator[|]x[}]|[a-z =-]|[$|{}\\x00é]){0,12}",
+        name in ".{0,20}",
+    ) {
+        let frame = "{\"p\": \"${payload}\", \"a\": \"${application}\", \"t\": \"${token}\", \"x\": \"\"}";
+        let body = if framed { frame.replace("\"\"", &format!("\"{text}\"")) } else { text };
+        let headers = BTreeMap::from([("X-A".to_owned(), header)]);
+        let written = Written { event: None, body: Some(body), url: Some(url), headers };
+        let app = Application {
+            credential: Some(reveille_gateway_core::config::Secret("key".to_owned())),
+            ..app("webhook")
+        };
+        let mut push = request();
+        push.payload.initiator = Some(name.clone());
+        push.token = name;
+        match Template::read(&written, &form("webhook"), &app) {
+            Ok(template) => {
+                let node = template.body().expect("a body");
+                let text = self::body(node, &push, |_, length| length <= 4_096);
+                prop_assert!(serde_json::from_slice::<Value>(&text).is_ok());
+                prop_assert!(template.url(&push).expect("a URL").parse::<hyper::Uri>().is_ok());
+                for (_, value, _) in template.headers(&push, Some("key")) {
+                    prop_assert!(hyper::header::HeaderValue::try_from(value).is_ok());
+                }
+            }
+            Err(lacks) => prop_assert!(lacks.iter().all(|(_, what)| !what.is_empty())),
+        }
+    }
+
+    #[test]
+    fn whoever_calls_the_members_are_those_of_the_template(name in ".{0,40}", token in ".{0,40}") {
+        let mut push = request();
+        (push.payload.initiator, push.token) = (Some(name.clone()), token.clone());
+        let node: Node = serde_json::from_str(r#"{"a": "${initiator}", "b": "<${token}>"}"#)
+            .expect("sound");
+        let text = body(&node, &push, |_, _| true);
+        let value: Value = serde_json::from_slice(&text).expect("JSON");
+        prop_assert_eq!(value, json!({"a": name, "b": format!("<{token}>")}));
+    }
 }
