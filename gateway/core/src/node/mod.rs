@@ -223,23 +223,25 @@ impl Node {
                 Name::A | Name::B | Name::D | Name::M => self.on_calling_timer(name, &branch),
                 _ => self.on_client_timer(name, &branch),
             },
-            Owner::Call(session, subsession) => match name {
-                Name::Repeat2xx => self.repeat_answer(&session, &subsession),
-                Name::NoAck => self.on_no_ack(&session, &subsession),
-                Name::SessionTimer => self.on_session_timer(&session, &subsession),
-                Name::Update => self.on_update_deadline(&session, &subsession),
-                Name::Provisional => self.repeat_provisional(&session, &subsession),
-                _ => self.on_call_deadline(&session, &subsession),
+            Owner::Call(call) => self.on_call_timer(name, &call.0, &call.1),
+            Owner::Message(message) => match name {
+                Name::MessageWait => self.on_message_wait(&message.0, &message.1),
+                _ => self.on_message_end(&message.0, &message.1),
             },
-            Owner::Message(session, subsession) => match name {
-                Name::MessageWait => self.on_message_wait(&session, &subsession),
-                _ => self.on_message_end(&session, &subsession),
-            },
-            Owner::Subscription(session, subsession) => {
-                self.on_subscribe_due(&session, &subsession);
-            }
+            Owner::Subscription(of) => self.on_subscribe_due(&of.0, &of.1),
             Owner::Session(session) => self.on_session_deadline(name, &session),
             Owner::Socket(socket) => self.on_idle(socket),
+        }
+    }
+
+    fn on_call_timer(&mut self, name: Name, session: &SessionId, subsession: &str) {
+        match name {
+            Name::Repeat2xx => self.repeat_answer(session, subsession),
+            Name::NoAck => self.on_no_ack(session, subsession),
+            Name::SessionTimer => self.on_session_timer(session, subsession),
+            Name::Update => self.on_update_deadline(session, subsession),
+            Name::Provisional => self.repeat_provisional(session, subsession),
+            _ => self.on_call_deadline(session, subsession),
         }
     }
 

@@ -74,7 +74,7 @@ impl Node {
         }
         let token = entry.gate.issue(entry.session.record.last_in);
         let epoch = entry.session.record.epoch;
-        let asked = Draft::new(Kind::StoreAsked).with("session", session.0.as_str());
+        let asked = Draft::new(Kind::StoreAsked).with("session", session.as_str());
         self.trace(asked.with("token", token));
         let session = session.clone();
         self.out.push(Output::Store(Commit { session, token, epoch, changes, urgent }));
@@ -84,7 +84,7 @@ impl Node {
         self.stirred.insert(session.clone());
         let Some(entry) = self.entries.get_mut(session) else { return };
         entry.gate.stored(token);
-        let stored = Draft::new(Kind::Stored).with("session", session.0.as_str());
+        let stored = Draft::new(Kind::Stored).with("session", session.as_str());
         self.trace(stored.with("token", token));
         while let Some(promise) =
             self.entries.get_mut(session).and_then(|entry| entry.gate.release())

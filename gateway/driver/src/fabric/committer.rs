@@ -167,7 +167,7 @@ mod tests {
             let token = tokens.entry(*session).or_default();
             *token += 1;
             Commit {
-                session: SessionId(format!("s{session}")),
+                session: SessionId::from(format!("s{session}")),
                 token: *token,
                 epoch: 1,
                 changes: Vec::new(),
@@ -220,8 +220,8 @@ mod tests {
         let said: Vec<_> = answers(&batch, &fate)
             .into_iter()
             .map(|input| match input {
-                Input::Stored { session, token } => (session.0, Some(token)),
-                Input::Fenced { session } => (session.0, None),
+                Input::Stored { session, token } => (session.to_string(), Some(token)),
+                Input::Fenced { session } => (session.to_string(), None),
                 other => panic!("neither stored nor fenced: {other:?}"),
             })
             .collect();

@@ -245,7 +245,7 @@ impl<'a> Tables<'a> {
     }
 
     fn apply(&mut self, commit: &Commit) -> Result<CommitResult, redb::StorageError> {
-        let session = commit.session.0.as_str();
+        let session = commit.session.as_str();
         let seen = self.epochs.get(session)?.map(|epoch| epoch.value()).unwrap_or_default();
         if commit.epoch < seen {
             return Ok(CommitResult::Fenced);

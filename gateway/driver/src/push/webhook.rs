@@ -40,7 +40,7 @@ impl Push for Webhook {
         // The payload's own writer bounds what a caller can make long.
         let bounded = WakePayload::from_json(request.payload.to_json().as_bytes());
         let body = wire::PushRequest {
-            session_id: request.session.0.clone(),
+            session_id: request.session.to_string(),
             application: request.application.clone(),
             token: request.token.clone(),
             payload: bounded.unwrap_or_else(|_| request.payload.clone()),

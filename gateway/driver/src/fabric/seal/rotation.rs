@@ -139,7 +139,7 @@ fn a_rotated_key_seals_anew_in_steps_and_the_old_one_may_go() {
     let after = files.load(&[new], false).expect("the old key is not needed");
     assert_eq!(after.sessions, before.sessions);
     assert_eq!(after.calls, before.calls);
-    let kept = before.messages.into_iter().filter(|message| message.session.0 != "s2");
+    let kept = before.messages.into_iter().filter(|message| message.session.as_str() != "s2");
     assert_eq!(after.messages, kept.collect::<Vec<_>>(), "what was dropped stays dropped");
 }
 
