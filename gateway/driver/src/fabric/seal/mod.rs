@@ -16,6 +16,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use reveille_gateway_core::record::is_record;
 use reveille_host::Entropy;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf;
@@ -27,7 +28,7 @@ pub(super) use key::{beside, choose};
 
 use super::FabricError;
 
-/// The first byte of a sealed record. A record in clear is JSON and begins with `{`.
+/// The first byte of a sealed record. No record in clear begins with it.
 const VERSION: u8 = 1;
 const SALT_LEN: usize = 16;
 const TAG_LEN: usize = 16;
@@ -134,7 +135,7 @@ impl Sealer {
 
     /// The record in these bytes of the file.
     pub(super) fn open(&mut self, place: Place<'_>, bytes: &[u8]) -> Result<Vec<u8>, FabricError> {
-        if bytes.first() == Some(&b'{') {
+        if is_record(bytes) {
             return if self.takes_clear { Ok(bytes.to_vec()) } else { Err(in_clear(place)) };
         }
         let parts = Parts::read(bytes).ok_or_else(|| broken(place, "its seal is cut short"))?;
