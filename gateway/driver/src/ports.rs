@@ -348,6 +348,10 @@ fn back(sent: Result<(), TrySendError<SipOut>>) -> Option<SipOut> {
 }
 
 impl Sink for Ports {
+    fn hears_all(&self) -> bool {
+        self.world.scribe.is_heard()
+    }
+
     fn put(&mut self, output: Output) {
         match output {
             Output::Sip { flow, bytes } => self.send_sip(flow, bytes),

@@ -115,6 +115,8 @@ pub struct Node {
     dropped_messages: u64,
     born: u64,
     draining: bool,
+    /// Commits and deadlines are traced.
+    heard: bool,
     /// Sessions that this input changed, and the promises it made, until they are settled.
     touched: BTreeSet<SessionId>,
     promises: Vec<(SessionId, bool, Promise)>,
@@ -153,6 +155,7 @@ impl Node {
             dropped_messages: 0,
             born: 0,
             draining: false,
+            heard: true,
             touched: BTreeSet::new(),
             promises: Vec::new(),
             out: Vec::new(),
@@ -163,6 +166,7 @@ impl Node {
     /// wrong in the world is an input.
     pub fn handle(&mut self, now: Timestamp, input: Input, out: &mut impl Sink) {
         self.now = now;
+        self.heard = out.hears_all();
         self.run_due();
         self.route(input);
         self.run_due();
@@ -210,7 +214,9 @@ impl Node {
     /// Every deadline that has come, in order.
     fn run_due(&mut self) {
         while let Some((name, owner)) = self.timers.take_due(self.now.mono_us) {
-            self.trace(Draft::new(Kind::TimerFired).with("timer", name.text()));
+            if self.heard {
+                self.trace(Draft::new(Kind::TimerFired).with("timer", name.text()));
+            }
             self.on_timer(name, owner);
         }
     }
