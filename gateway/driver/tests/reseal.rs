@@ -64,6 +64,7 @@ async fn the_gateway_seals_anew_behind_its_work_and_says_when_the_old_key_may_go
         urgent: false,
     };
     opened.commit(&(0..300).map(put).collect::<Vec<_>>()).expect("durable");
+    opened.load().expect("the journal comes into the tables");
     drop(opened);
 
     let alone = settings(&path, std::slice::from_ref(&new));

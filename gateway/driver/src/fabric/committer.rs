@@ -52,6 +52,8 @@ async fn run(world: World, fabric: Box<dyn Fabric>, mut queued: mpsc::Receiver<C
         if backlog.is_empty() {
             continue;
         }
+        // Whatever is ready goes first: under load it asks for more, and one batch carries it all.
+        tokio::task::yield_now().await;
         while backlog.len() < queued.max_capacity()
             && let Ok(next) = queued.try_recv()
         {

@@ -5,7 +5,7 @@
 //! a nonce of 12, the ciphertext, and its tag of 16. What seals is derived from key and salt
 //! (HKDF-SHA256), and a salt serves 2^30 records of one process, so that random nonces never come
 //! near the bound of AES-GCM, however long a key is in use. The place of a record is sealed with it:
-//! copied to another row, it does not open.
+//! copied to another row, it does not open. The rows of a journal are sealed in the same way.
 
 mod key;
 #[cfg(test)]
@@ -41,11 +41,15 @@ const MOST_DERIVED: usize = 64;
 /// What the derived keys are for.
 const PURPOSE: &[u8] = b"reveille fabric record, version 1";
 
+/// The kind of a row of a journal.
+pub(super) const ROW: &str = "journal";
+
 /// The row of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place<'a> {
-    /// `session`, `call` or `message`.
+    /// `session`, `call` or `message`, or [`ROW`].
     pub(super) kind: &'static str,
+    /// The number of a row of the journal.
     pub(super) session: &'a str,
     /// Empty for a session.
     pub(super) subsession: &'a str,
@@ -55,6 +59,7 @@ impl std::fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { kind, session, subsession } = self;
         match *subsession {
+            _ if *kind == ROW => write!(f, "row {session} of the {kind}"),
             "" => write!(f, "the {kind} record of `{session}`"),
             subsession => write!(f, "the {kind} record `{subsession}` of session `{session}`"),
         }
