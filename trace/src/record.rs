@@ -1,5 +1,4 @@
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::event::{Event, Kind, Raw, Value};
@@ -11,14 +10,15 @@ pub struct Draft {
     corr: Option<String>,
     cause: Option<u64>,
     raw: Option<Raw>,
-    fields: BTreeMap<Cow<'static, str>, Value>,
+    /// In the order they were said. Most drafts have two or three, and of a server nobody keeps them.
+    fields: Vec<(Cow<'static, str>, Value)>,
 }
 
 impl Draft {
     /// An event of this kind, with nothing else said yet.
     #[must_use]
     pub const fn new(kind: Kind) -> Self {
-        Self { kind, corr: None, cause: None, raw: None, fields: BTreeMap::new() }
+        Self { kind, corr: None, cause: None, raw: None, fields: Vec::new() }
     }
 
     /// Joins the event to a call.
@@ -42,10 +42,10 @@ impl Draft {
         self
     }
 
-    /// Adds a field.
+    /// Adds a field, or says it anew.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.fields.insert(Cow::Borrowed(name), value.into());
+        self.fields.push((Cow::Borrowed(name), value.into()));
         self
     }
 
@@ -64,8 +64,8 @@ impl Draft {
     /// A field that is text.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
-        match self.fields.get(name) {
-            Some(Value::Text(text)) => Some(text),
+        match self.fields.iter().rfind(|(it, _)| it == name) {
+            Some((_, Value::Text(text))) => Some(text),
             _ => None,
         }
     }
@@ -113,6 +113,7 @@ impl Recorder {
                 return seq;
             }
             let Draft { kind, corr, cause, raw, fields } = draft;
+            let fields = fields.into_iter().collect();
             let event =
                 Event { seq, t_us, actor: actor.to_owned(), kind, corr, cause, raw, fields };
             for listener in &tape.listeners {

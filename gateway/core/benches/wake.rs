@@ -73,7 +73,7 @@ impl Bench {
         for output in out {
             match output {
                 Output::Store(commit) => {
-                    self.session.clone_from(&commit.session.0);
+                    commit.session.as_str().clone_into(&mut self.session);
                     let token = commit.token;
                     black_box(&commit);
                     self.feed(Input::Stored { session: commit.session, token });

@@ -67,7 +67,7 @@ mod tests {
     fn record(app: &str, standing: Standing) -> SessionRecord {
         SessionRecord {
             version: VERSION,
-            id: SessionId(String::new()),
+            id: SessionId::from(""),
             owner: String::new(),
             epoch: 1,
             user: String::new(),

@@ -375,6 +375,12 @@ pub enum Output {
 pub trait Sink {
     /// Takes one.
     fn put(&mut self, output: Output);
+
+    /// True if each commit and each deadline is to be traced, and not only what happens to calls and
+    /// sessions.
+    fn hears_all(&self) -> bool {
+        true
+    }
 }
 
 impl Sink for Vec<Output> {

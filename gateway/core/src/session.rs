@@ -79,7 +79,7 @@ impl Session {
 
     /// A frame outside our stream: the answer to a resume, or an acknowledgement.
     pub(crate) fn stamp(&self, mut frame: Frame, ack_sequence: u64) -> String {
-        frame.control.session_id = Some(self.record.id.0.clone());
+        frame.control.session_id = Some(self.record.id.to_string());
         frame.control.ack_sequence = Some(ack_sequence);
         frame.to_text()
     }

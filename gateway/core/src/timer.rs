@@ -112,17 +112,31 @@ impl Name {
     }
 }
 
-/// Whose deadline it is.
+/// Whose deadline it is. Each sleeper has two deadlines, so it is kept small.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Owner {
     InviteServer(TransactionKey),
     Server(TransactionKey),
-    Client(String),
-    Call(SessionId, String),
-    Message(SessionId, String),
-    Subscription(SessionId, String),
+    Client(Box<str>),
+    Call(Box<(SessionId, String)>),
+    Message(Box<(SessionId, String)>),
+    Subscription(Box<(SessionId, String)>),
     Session(SessionId),
     Socket(SocketId),
+}
+
+impl Owner {
+    pub(crate) fn call(session: &SessionId, subsession: &str) -> Self {
+        Self::Call(Box::new((session.clone(), subsession.to_owned())))
+    }
+
+    pub(crate) fn message(session: &SessionId, subsession: &str) -> Self {
+        Self::Message(Box::new((session.clone(), subsession.to_owned())))
+    }
+
+    pub(crate) fn subscription(session: &SessionId, subsession: &str) -> Self {
+        Self::Subscription(Box::new((session.clone(), subsession.to_owned())))
+    }
 }
 
 /// The table: at most one deadline for each name and owner.

@@ -86,7 +86,7 @@ impl Rig {
     fn learn(&mut self, text: &str) {
         let frame: Value = serde_json::from_str(text).expect("JSON");
         if let Some(id) = frame["control"]["session_id"].as_str() {
-            self.sessions.push(SessionId(id.to_owned()));
+            self.sessions.push(SessionId::from(id.to_owned()));
         }
     }
 
@@ -186,7 +186,7 @@ fn what_the_200_grants_is_kept_for_the_session_and_renewed() {
     rig.pass(3_600);
     rig.take(&[]);
     assert_eq!(rig.node.service_route(&session), [""; 0], "the last 200 has none");
-    assert_eq!(rig.node.service_route(&SessionId("other".to_owned())), [""; 0]);
+    assert_eq!(rig.node.service_route(&SessionId::from("other")), [""; 0]);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_flow_that_stood_is_replaced_at_once_by_all_who_shared_it_but_not_in_one_ins
 fn who_is_awake_and_who_sleeps_come_back_over_a_new_flow_alike() {
     let mut rig = Rig::new(Transport::Tcp, |_| {});
     let sleeper = rig.join(1, &[OUTBOUND]);
-    let sleep = json!({"control": {"type": "request", "sequence": 2, "session_id": sleeper.0},
+    let sleep = json!({"control": {"type": "request", "sequence": 2, "session_id": sleeper.as_str()},
         "header": {"action": "hibernate"}});
     rig.feed(Input::SocketText { socket: SocketId(1), text: sleep.to_string() });
     rig.feed(Input::SocketClosed { socket: SocketId(1), code: Some(4001) });

@@ -143,7 +143,7 @@ fn a_session_is_shown_without_its_token_and_with_its_calls() {
 #[test]
 fn a_session_that_the_operator_ends_is_dropped_and_only_then_closed_with_1000() {
     let mut node = node(&["bob"]);
-    let id = SessionId(connect(&mut node, 1, "bob"));
+    let id = SessionId::from(connect(&mut node, 1, "bob"));
     call(&mut node, "one");
     let out = feed(&mut node, Input::EndSession { session: id.clone() });
     let at = |wanted: &dyn Fn(&Output) -> bool| out.iter().position(wanted);

@@ -350,6 +350,10 @@ fn back(sent: Result<(), TrySendError<SipOut>>) -> Option<SipOut> {
 }
 
 impl Sink for Ports {
+    fn hears_all(&self) -> bool {
+        self.world.scribe.is_heard()
+    }
+
     fn put(&mut self, output: Output) {
         match output {
             Output::Sip { flow, bytes } => self.send_sip(flow, bytes),
@@ -420,7 +424,7 @@ mod tests {
         Output::Notify(Box::new(PushRequest {
             id: PushId { wake: 1, attempt },
             provider: provider.to_owned(),
-            session: SessionId("s".to_owned()),
+            session: SessionId::from("s"),
             application: String::new(),
             token: String::new(),
             payload: reveille_wire::push::WakePayload {
@@ -533,7 +537,7 @@ mod tests {
     fn a_fabric_without_roomends_the_gateway() {
         let mut stuck = stuck();
         let commit = |token| {
-            let session = SessionId("s".to_owned());
+            let session = SessionId::from("s");
             Output::Store(Commit { session, token, epoch: 1, changes: Vec::new(), urgent: true })
         };
         stuck.ports.put(commit(1));

@@ -27,6 +27,9 @@ use crate::world::{Event, World};
 const WS_QUEUE: usize = 256;
 /// The largest message of an app (D-31).
 const MOST_MESSAGE: usize = 64 * 1_024;
+/// Texts that leave together: so many at most, and so many bytes in one write.
+const MOST_TOGETHER: usize = 16;
+const MOST_GATHERED: usize = 8 * 1_024;
 /// How long one write may take, and the peer's answer to a close.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -78,14 +81,18 @@ async fn serve(
         Some(acceptor) => acceptor.shake(&world, stream, source).await,
     };
     let Some(stream) = stream else { return };
-    let config = WebSocketConfig::default()
-        .read_buffer_size(1_024)
-        .write_buffer_size(0)
-        .max_message_size(Some(MOST_MESSAGE))
-        .max_frame_size(Some(MOST_MESSAGE));
-    if let Some((stream, admitted, _seat)) = upgrade(&world, stream, source, &*gate, config).await {
+    if let Some((stream, admitted, _seat)) = upgrade(&world, stream, source, &*gate, config()).await
+    {
         talk(&world, stream, source, admitted).await;
     }
+}
+
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(1_024)
+        .write_buffer_size(MOST_GATHERED)
+        .max_message_size(Some(MOST_MESSAGE))
+        .max_frame_size(Some(MOST_MESSAGE))
 }
 
 /// How a socket ended.
@@ -147,14 +154,16 @@ async fn exchange(
             stream.poll_next_unpin(context).map(Step::In)
         });
         match step.await {
-            Step::Out(Some(WsOut::Text(text))) => {
-                note_text(world, Kind::RtcSent, socket, &text);
-                if !send(world, stream, Message::text(text)).await {
-                    return LOST;
+            Step::Out(Some(out)) => {
+                let sent = send_all(world, stream, socket, out, queued);
+                match within(&*world.host.clock, WRITE_LIMIT, sent).await {
+                    Some(Ok(None)) => {}
+                    Some(Ok(Some((code, reason)))) => {
+                        return say_goodbye(world, stream, code, reason).await;
+                    }
+                    // The peer is gone or does not read.
+                    Some(Err(_)) | None => return LOST,
                 }
-            }
-            Step::Out(Some(WsOut::Close { code, reason })) => {
-                return say_goodbye(world, stream, code, reason).await;
             }
             // The loop gave this socket up: an app that does not read gets no goodbye either.
             Step::Out(None) => return End { code: None, by: "gateway" },
@@ -197,6 +206,36 @@ fn note_text(world: &World, kind: Kind, socket: SocketId, text: &str) {
     world.note(|| Draft::new(kind).raw(text.as_bytes().to_vec()).with("socket", socket.0));
 }
 
+/// Sends this and whatever texts wait behind it, in one write where they fit. Returns the goodbye that
+/// ended the row.
+async fn send_all(
+    world: &World,
+    stream: &mut WebSocketStream<BoxStream>,
+    socket: SocketId,
+    first: WsOut,
+    queued: &mut mpsc::Receiver<WsOut>,
+) -> Result<Option<(u16, &'static str)>, Error> {
+    let mut out = first;
+    for left in (0..MOST_TOGETHER).rev() {
+        match out {
+            WsOut::Text(text) => {
+                note_text(world, Kind::RtcSent, socket, &text);
+                stream.feed(Message::text(text)).await?;
+            }
+            WsOut::Close { code, reason } => {
+                stream.flush().await?;
+                return Ok(Some((code, reason)));
+            }
+        }
+        if left == 0 {
+            break;
+        }
+        let Ok(next) = queued.try_recv() else { break };
+        out = next;
+    }
+    stream.flush().await.map(|()| None)
+}
+
 /// False if the peer is gone or does not read.
 async fn send(world: &World, stream: &mut WebSocketStream<BoxStream>, message: Message) -> bool {
     matches!(within(&*world.host.clock, WRITE_LIMIT, stream.send(message)).await, Some(Ok(())))
@@ -220,5 +259,91 @@ async fn finish(world: &World, stream: &mut WebSocketStream<BoxStream>) {
     let rest = async { while let Some(Ok(_)) = stream.next().await {} };
     if within(&*world.host.clock, CLOSE_LIMIT, rest).await.is_none() {
         tracing::debug!("the peer did not finish the closing handshake");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Context;
+
+    use reveille_trace::{Recorder, Scribe};
+    use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+    use tokio::sync::watch;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    use super::*;
+
+    /// One end of a pipe that counts the writes.
+    struct Counted(DuplexStream, Arc<AtomicUsize>);
+
+    impl AsyncRead for Counted {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            into: &mut ReadBuf<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(context, into)
+        }
+    }
+
+    impl AsyncWrite for Counted {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<std::io::Result<usize>> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            Pin::new(&mut self.0).poll_write(context, bytes)
+        }
+
+        fn poll_flush(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(context)
+        }
+
+        fn poll_shutdown(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(context)
+        }
+    }
+
+    #[tokio::test]
+    async fn texts_that_wait_leave_in_order_few_writes_and_before_the_goodbye() {
+        let (inbox, _events) = mpsc::channel(1);
+        let (_stop, stopping) = watch::channel(false);
+        let scribe = Scribe::new(Recorder::passing(), "gateway");
+        let world = World::new(reveille_host::real::host(), scribe, inbox, stopping);
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let writes = Arc::new(AtomicUsize::new(0));
+        let ours: BoxStream = Box::new(Counted(ours, Arc::clone(&writes)));
+        let mut stream = WebSocketStream::from_raw_socket(ours, Role::Server, Some(config())).await;
+        let (queue, mut queued) = mpsc::channel(WS_QUEUE);
+        for nth in 0..40 {
+            queue.try_send(WsOut::Text(nth.to_string())).expect("room");
+        }
+        queue.try_send(WsOut::Close { code: 4002, reason: "over" }).expect("room");
+        let app = async {
+            let app = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
+            let said = app.map(|message| message.expect("sound").to_string());
+            said.collect::<Vec<_>>().await
+        };
+        let socket = SocketId(1);
+        let served = async move {
+            let end = exchange(&world, &mut stream, socket, &mut queued).await;
+            drop(stream);
+            end
+        };
+        let (end, said) = tokio::join!(served, app);
+        let wanted: Vec<_> =
+            (0..40).map(|nth| nth.to_string()).chain(["over".to_owned()]).collect();
+        assert_eq!((said, end.code), (wanted, Some(4002)));
+        let writes = writes.load(Ordering::Relaxed);
+        assert!(writes <= 5, "{writes} writes for three rows of texts and the goodbye");
     }
 }

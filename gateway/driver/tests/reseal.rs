@@ -57,13 +57,14 @@ async fn the_gateway_seals_anew_behind_its_work_and_says_when_the_old_key_may_go
     let before = settings(&path, std::slice::from_ref(&old));
     let mut opened = fabric::open(&before.fabric, &host).expect("it opens");
     let put = |nth| Commit {
-        session: SessionId(format!("s{nth}")),
+        session: SessionId::from(format!("s{nth}")),
         token: 1,
         epoch: 1,
         changes: vec![Change::PutSession(Box::new(sleeper(nth)))],
         urgent: false,
     };
     opened.commit(&(0..300).map(put).collect::<Vec<_>>()).expect("durable");
+    opened.load().expect("the journal comes into the tables");
     drop(opened);
 
     let alone = settings(&path, std::slice::from_ref(&new));

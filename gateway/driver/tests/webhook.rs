@@ -94,7 +94,7 @@ fn request(application: &str) -> PushRequest {
     PushRequest {
         id: PushId { wake: 1, attempt: 1 },
         provider: "webhook".to_owned(),
-        session: SessionId("s1".to_owned()),
+        session: SessionId::from("s1"),
         application: application.to_owned(),
         token: "device".to_owned(),
         payload: WakePayload {

@@ -120,7 +120,7 @@ impl Play {
         let request = PushRequest {
             id: PushId { wake: 1, attempt: 1 },
             provider: service.name().to_owned(),
-            session: SessionId(payload.session_id.clone()),
+            session: SessionId::from(payload.session_id.clone()),
             application: SimRig(&rig).phone("bob", service).app_id,
             token: received.text("token").expect("a token").to_owned(),
             payload,

@@ -110,7 +110,7 @@ impl Node {
         let bytes = ack.to_bytes();
         call.record.phase =
             Phase::Confirmed { dialog, ack: Some(Raw(bytes.clone())), exchange: None };
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let owner = Owner::call(session, subsession);
         self.timers.clear(Name::CallDeadline, &owner);
         self.put_call(session, subsession, Dirty::Urgent);
         if !planted!(self.config, NeverAcknowledges) {

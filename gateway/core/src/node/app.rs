@@ -148,7 +148,7 @@ impl Node {
             self.out.push(Output::Text { socket, text: error.to_text() });
             return;
         }
-        let asked = frame.control.session_id.clone().map(SessionId);
+        let asked = frame.control.session_id.clone().map(SessionId::from);
         if let Some(session) = &asked {
             self.unfold(session);
         }

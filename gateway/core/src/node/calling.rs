@@ -74,7 +74,7 @@ impl Node {
         let Some(flow) = self.calling.get(branch).map(|calling| calling.flow.clone()) else {
             return;
         };
-        let owner = Owner::Client(branch.to_owned());
+        let owner = Owner::Client(branch.into());
         for act in acts {
             match act {
                 Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
@@ -86,7 +86,7 @@ impl Node {
     }
 
     pub(super) fn drop_calling(&mut self, branch: &str) {
-        let owner = Owner::Client(branch.to_owned());
+        let owner = Owner::Client(branch.into());
         for name in [Name::A, Name::B, Name::D, Name::M] {
             self.timers.clear(name, &owner);
         }
@@ -191,7 +191,7 @@ impl Node {
             call.invite.clone(),
         );
         let at_us = self.mono_of_wall(call.record.deadline_wall_us, self.config.no_answer_ms);
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let owner = Owner::call(session, subsession);
         self.timers.set(Name::CallDeadline, owner, at_us);
         let branch = branch_of(&invite).unwrap_or_default();
         self.begin_calling(place.clone(), flow, invite);

@@ -75,7 +75,7 @@ impl Node {
     }
 
     pub(super) fn arm_call(&mut self, session: &SessionId, subsession: &str, ms: u64) {
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let owner = Owner::call(session, subsession);
         self.arm(Name::CallDeadline, owner, ms);
     }
 
@@ -84,14 +84,14 @@ impl Node {
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
         let Some(code) = call.and_then(|call| call.record.hold_code) else { return };
         self.provisional(session, subsession, code, rests);
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let owner = Owner::call(session, subsession);
         self.arm(Name::Provisional, owner, self.config.provisional_every_ms);
     }
 
     pub(super) fn repeat_provisional(&mut self, session: &SessionId, subsession: &str) {
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
         if call.is_some_and(Call::is_undecided) {
-            let owner = Owner::Call(session.clone(), subsession.to_owned());
+            let owner = Owner::call(session, subsession);
             let last = call.and_then(|call| self.invites.get(&call.key)?.machine.last());
             if let (Some(bytes), Some(call)) = (last.map(<[u8]>::to_vec), call) {
                 let flow = call.record.flow.clone();
@@ -188,7 +188,7 @@ impl Node {
     /// which is durable since the app has its start.
     pub(super) fn tell_ringing(&mut self, session: &SessionId, subsession: &str) {
         self.provisional(session, subsession, 180, false);
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let owner = Owner::call(session, subsession);
         self.arm(Name::Provisional, owner, self.config.provisional_every_ms);
     }
 
@@ -210,7 +210,7 @@ impl Node {
         } else {
             self.put_call(session, subsession, Dirty::Urgent);
         }
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let owner = Owner::call(session, subsession);
         self.timers.clear(Name::CallDeadline, &owner);
         self.timers.clear(Name::Provisional, &owner);
         let subsession = subsession.to_owned();
@@ -305,7 +305,7 @@ impl Node {
         let Some(call) = call else { return };
         call.repeat_ms = t1_ms;
         let Some((_, _, decided_us)) = call.repeated() else { return };
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let owner = Owner::call(session, subsession);
         let limit_ms = 64 * t1_ms;
         let until_us = self.mono_of_wall(decided_us + limit_ms * 1_000, limit_ms);
         self.arm(Name::Repeat2xx, owner.clone(), t1_ms);
@@ -321,7 +321,7 @@ impl Node {
         call.repeat_ms = (call.repeat_ms * 2).min(t2_ms);
         let again_ms = call.repeat_ms;
         self.out.push(Output::Sip { flow, bytes });
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let owner = Owner::call(session, subsession);
         self.arm(Name::Repeat2xx, owner, again_ms);
     }
 
@@ -357,7 +357,7 @@ impl Node {
     }
 
     pub(super) fn stop_repeating(&mut self, session: &SessionId, subsession: &str) {
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let owner = Owner::call(session, subsession);
         self.timers.clear(Name::Repeat2xx, &owner);
         self.timers.clear(Name::NoAck, &owner);
     }
@@ -401,7 +401,7 @@ impl Node {
     pub(super) fn end_call(&mut self, session: &SessionId, subsession: &str, dirty: Dirty) {
         self.answer_peer(session, subsession);
         self.stop_repeating(session, subsession);
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let owner = Owner::call(session, subsession);
         self.timers.clear(Name::CallDeadline, &owner);
         self.timers.clear(Name::Provisional, &owner);
         self.timers.clear(Name::Update, &owner);

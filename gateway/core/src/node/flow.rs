@@ -207,7 +207,7 @@ impl Node {
         let branches: Vec<_> = clients.map(|(branch, _)| branch.clone()).collect();
         for branch in branches {
             for name in [Name::E, Name::F, Name::K] {
-                self.timers.clear(name, &Owner::Client(branch.clone()));
+                self.timers.clear(name, &Owner::Client(branch.as_str().into()));
             }
             self.clients.remove(&branch);
             self.diverted.remove(&branch);

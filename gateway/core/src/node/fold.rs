@@ -197,7 +197,7 @@ impl Node {
 
     /// The sessions of an address of record.
     pub(super) fn sessions_of(&self, aor: &str) -> impl Iterator<Item = &SessionId> {
-        let from = (aor.to_owned(), SessionId(String::new()));
+        let from = (aor.to_owned(), SessionId::from(""));
         let of = aor.to_owned();
         self.addresses.range(from..).take_while(move |(it, _)| *it == of).map(|(_, id)| id)
     }

@@ -59,7 +59,7 @@ impl Node {
         let Some((flow, bytes)) = self.diverted.remove(branch) else { return false };
         let Some((_, _, purpose)) = self.clients.remove(branch) else { return false };
         for name in [Name::E, Name::F, Name::K] {
-            self.timers.clear(name, &Owner::Client(branch.to_owned()));
+            self.timers.clear(name, &Owner::Client(branch.into()));
         }
         self.begin_client(branch, flow, bytes, purpose);
         true

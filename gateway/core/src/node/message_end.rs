@@ -21,7 +21,7 @@ impl Node {
         };
         let until_us =
             self.mono_of_wall(message.record.accepted_wall_us + limit_ms * 1_000, limit_ms);
-        let owner = Owner::Message(session.clone(), subsession.to_owned());
+        let owner = Owner::message(session, subsession);
         let settled = entry.messages.values().filter(|it| it.is_settled());
         let mut settled: Vec<_> =
             settled.map(|it| (it.record.arrival, it.record.subsession.clone())).collect();
@@ -41,7 +41,7 @@ impl Node {
     }
 
     fn forget_message(&mut self, session: &SessionId, subsession: &str) {
-        let owner = Owner::Message(session.clone(), subsession.to_owned());
+        let owner = Owner::message(session, subsession);
         self.timers.clear(Name::MessageWait, &owner);
         self.timers.clear(Name::MessageEnd, &owner);
         let Some(entry) = self.entries.get_mut(session) else { return };
@@ -76,7 +76,7 @@ impl Node {
         let text = format!("message dropped: {why}");
         let draft = Draft::new(Kind::Note).corr(&call_id).with("text", text);
         let count = i64::try_from(self.dropped_messages).unwrap_or(i64::MAX);
-        self.trace(draft.with("session", session.0.as_str()).with("dropped", count));
+        self.trace(draft.with("session", session.as_str()).with("dropped", count));
     }
 
     /// The session ends, and its messages with it. Who was promised nothing yet hears 480; who was
@@ -106,8 +106,8 @@ impl Node {
                 message.record.delivery = Delivery::Held;
             }
             for name in [Name::MessageWait, Name::MessageEnd] {
-                let from = Owner::Message(old.clone(), subsession.clone());
-                let to = Owner::Message(session.clone(), subsession.clone());
+                let from = Owner::message(old, &subsession);
+                let to = Owner::message(session, &subsession);
                 self.timers.rename(name, &from, to);
             }
             let Some(entry) = self.entries.get_mut(session) else { return };

@@ -95,7 +95,7 @@ impl Node {
         if let Some(entry) = self.entries.get_mut(session) {
             entry.messages.insert(subsession.clone(), message);
         }
-        let owner = Owner::Message(session.clone(), subsession.clone());
+        let owner = Owner::message(session, &subsession);
         self.timers.set(Name::MessageEnd, owner.clone(), end_us);
         if wait_ms > 0 {
             self.arm(Name::MessageWait, owner, wait_ms);
@@ -178,7 +178,7 @@ impl Node {
             self.entries.get_mut(session).and_then(|entry| entry.messages.get_mut(subsession));
         let Some(message) = message.filter(|it| it.record.answer.is_none()) else { return };
         let (bytes, key) = (message.answer(status), message.key.clone());
-        let owner = Owner::Message(session.clone(), subsession.to_owned());
+        let owner = Owner::message(session, subsession);
         self.timers.clear(Name::MessageWait, &owner);
         self.put_message(session, subsession, Dirty::Urgent);
         self.promise(session, Promise::Reply { key, bytes });

@@ -115,6 +115,8 @@ pub struct Node {
     dropped_messages: u64,
     born: u64,
     draining: bool,
+    /// Commits and deadlines are traced.
+    heard: bool,
     /// Sessions that this input changed, and the promises it made, until they are settled.
     touched: BTreeSet<SessionId>,
     promises: Vec<(SessionId, bool, Promise)>,
@@ -153,6 +155,7 @@ impl Node {
             dropped_messages: 0,
             born: 0,
             draining: false,
+            heard: true,
             touched: BTreeSet::new(),
             promises: Vec::new(),
             out: Vec::new(),
@@ -163,6 +166,7 @@ impl Node {
     /// wrong in the world is an input.
     pub fn handle(&mut self, now: Timestamp, input: Input, out: &mut impl Sink) {
         self.now = now;
+        self.heard = out.hears_all();
         self.run_due();
         self.route(input);
         self.run_due();
@@ -210,7 +214,9 @@ impl Node {
     /// Every deadline that has come, in order.
     fn run_due(&mut self) {
         while let Some((name, owner)) = self.timers.take_due(self.now.mono_us) {
-            self.trace(Draft::new(Kind::TimerFired).with("timer", name.text()));
+            if self.heard {
+                self.trace(Draft::new(Kind::TimerFired).with("timer", name.text()));
+            }
             self.on_timer(name, owner);
         }
     }
@@ -223,23 +229,25 @@ impl Node {
                 Name::A | Name::B | Name::D | Name::M => self.on_calling_timer(name, &branch),
                 _ => self.on_client_timer(name, &branch),
             },
-            Owner::Call(session, subsession) => match name {
-                Name::Repeat2xx => self.repeat_answer(&session, &subsession),
-                Name::NoAck => self.on_no_ack(&session, &subsession),
-                Name::SessionTimer => self.on_session_timer(&session, &subsession),
-                Name::Update => self.on_update_deadline(&session, &subsession),
-                Name::Provisional => self.repeat_provisional(&session, &subsession),
-                _ => self.on_call_deadline(&session, &subsession),
+            Owner::Call(call) => self.on_call_timer(name, &call.0, &call.1),
+            Owner::Message(message) => match name {
+                Name::MessageWait => self.on_message_wait(&message.0, &message.1),
+                _ => self.on_message_end(&message.0, &message.1),
             },
-            Owner::Message(session, subsession) => match name {
-                Name::MessageWait => self.on_message_wait(&session, &subsession),
-                _ => self.on_message_end(&session, &subsession),
-            },
-            Owner::Subscription(session, subsession) => {
-                self.on_subscribe_due(&session, &subsession);
-            }
+            Owner::Subscription(of) => self.on_subscribe_due(&of.0, &of.1),
             Owner::Session(session) => self.on_session_deadline(name, &session),
             Owner::Socket(socket) => self.on_idle(socket),
+        }
+    }
+
+    fn on_call_timer(&mut self, name: Name, session: &SessionId, subsession: &str) {
+        match name {
+            Name::Repeat2xx => self.repeat_answer(session, subsession),
+            Name::NoAck => self.on_no_ack(session, subsession),
+            Name::SessionTimer => self.on_session_timer(session, subsession),
+            Name::Update => self.on_update_deadline(session, subsession),
+            Name::Provisional => self.repeat_provisional(session, subsession),
+            _ => self.on_call_deadline(session, subsession),
         }
     }
 

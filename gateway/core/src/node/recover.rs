@@ -155,7 +155,7 @@ impl Node {
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
         let Some(call) = call else { return };
         let at_us = self.mono_of_wall(call.record.deadline_wall_us, most_ms);
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let owner = Owner::call(session, subsession);
         self.timers.set(Name::CallDeadline, owner, at_us);
     }
 
@@ -208,7 +208,7 @@ impl Node {
             self.on_call_deadline(session, subsession);
             return;
         }
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let owner = Owner::call(session, subsession);
         let at_us = self.mono_of_wall(deadline_wall_us, most_ms);
         self.timers.set(Name::CallDeadline, owner, at_us);
         // The caller may have missed the 100 that the crash swallowed; hearing it twice is harmless.
@@ -238,7 +238,7 @@ impl Node {
         let end_us = self.end_of(&message);
         let Some(entry) = self.entries.get_mut(&session) else { return };
         entry.messages.insert(subsession.clone(), message);
-        let owner = Owner::Message(session.clone(), subsession.clone());
+        let owner = Owner::message(&session, &subsession);
         self.timers.set(Name::MessageEnd, owner.clone(), end_us);
         self.begin_server_while_repeated(&key, flow, &request, accepted_us);
         match answer {

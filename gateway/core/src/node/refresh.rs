@@ -27,7 +27,7 @@ impl Node {
     }
 
     pub(super) fn arm_refresh(&mut self, session: &SessionId, subsession: &str) {
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let owner = Owner::call(session, subsession);
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let refresh = call.and_then(|call| call.stands()).and_then(|dialog| dialog.refresh.clone());
         match refresh {

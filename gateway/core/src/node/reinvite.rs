@@ -154,7 +154,7 @@ impl Node {
             return;
         };
         let (bytes, at_wall_us) = (response.to_bytes(), self.now.wall_us);
-        let owner = Owner::Call(session.clone(), subsession.to_owned());
+        let owner = Owner::call(session, subsession);
         self.timers.clear(Name::CallDeadline, &owner);
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let Some(Phase::Confirmed { exchange, .. }) = call.map(|call| &mut call.record.phase)

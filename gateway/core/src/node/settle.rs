@@ -74,18 +74,22 @@ impl Node {
         }
         let token = entry.gate.issue(entry.session.record.last_in);
         let epoch = entry.session.record.epoch;
-        let asked = Draft::new(Kind::StoreAsked).with("session", session.0.as_str());
-        self.trace(asked.with("token", token));
+        self.trace_commit(Kind::StoreAsked, session, token);
         let session = session.clone();
         self.out.push(Output::Store(Commit { session, token, epoch, changes, urgent }));
+    }
+
+    fn trace_commit(&mut self, kind: Kind, session: &SessionId, token: u64) {
+        if self.heard {
+            self.trace(Draft::new(kind).with("session", session.as_str()).with("token", token));
+        }
     }
 
     pub(super) fn on_stored(&mut self, session: &SessionId, token: u64) {
         self.stirred.insert(session.clone());
         let Some(entry) = self.entries.get_mut(session) else { return };
         entry.gate.stored(token);
-        let stored = Draft::new(Kind::Stored).with("session", session.0.as_str());
-        self.trace(stored.with("token", token));
+        self.trace_commit(Kind::Stored, session, token);
         while let Some(promise) =
             self.entries.get_mut(session).and_then(|entry| entry.gate.release())
         {

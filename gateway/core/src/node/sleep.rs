@@ -163,7 +163,7 @@ impl Node {
             (Link::None, true) => "hibernated",
             (Link::None, false) => "disconnected",
         };
-        let draft = Draft::new(Kind::SessionState).with("session", session.0.as_str());
+        let draft = Draft::new(Kind::SessionState).with("session", session.as_str());
         self.trace(draft.with("state", state).with("cause", cause));
     }
 
@@ -316,7 +316,7 @@ impl Node {
     /// Another node owns the session now: this one must not say another word for it.
     pub(super) fn on_fenced(&mut self, session: &SessionId) {
         self.unfold(session);
-        let draft = Draft::new(Kind::StoreFailed).with("session", session.0.as_str());
+        let draft = Draft::new(Kind::StoreFailed).with("session", session.as_str());
         self.trace(draft.with("what", "fenced: another node owns the session"));
         self.forget_address(session);
         let Some(entry) = self.entries.remove(session) else { return };

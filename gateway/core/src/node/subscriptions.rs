@@ -162,7 +162,7 @@ impl Node {
         match status {
             // The NOTIFY that ends it follows; if it does not, its time is over anyway.
             200..=299 if record.ending => {
-                let owner = Owner::Subscription(session.clone(), subsession.to_owned());
+                let owner = Owner::subscription(session, subsession);
                 self.arm(Name::Subscribe, owner, 64 * self.config.timers.t1_ms);
             }
             200..=299 => self.on_subscribed(session, subsession, status, response),
@@ -181,7 +181,7 @@ impl Node {
             408 | 480 | 481 | 500 | 502..=504 if record.told => {
                 self.forget_dialog(session, subsession);
                 let wait_ms = if status == 481 { 1_000 } else { AGAIN_MS };
-                let owner = Owner::Subscription(session.clone(), subsession.to_owned());
+                let owner = Owner::subscription(session, subsession);
                 self.arm(Name::Subscribe, owner, wait_ms);
             }
             _ => self.fail_subscription(session, subsession, status),
@@ -219,7 +219,7 @@ impl Node {
         if let Some(answer) = answer {
             self.send(session, answer);
         }
-        let owner = Owner::Subscription(session.clone(), subsession.to_owned());
+        let owner = Owner::subscription(session, subsession);
         self.arm(Name::Subscribe, owner, refresh_after_ms(granted_s, part));
     }
 
@@ -290,7 +290,7 @@ impl Node {
     }
 
     pub(super) fn forget_dialog(&mut self, session: &SessionId, subsession: &str) {
-        let owner = Owner::Subscription(session.clone(), subsession.to_owned());
+        let owner = Owner::subscription(session, subsession);
         self.timers.clear(Name::Subscribe, &owner);
         let Some(entry) = self.entries.get_mut(session) else { return };
         if let Some(dialog) = entry.subscriptions.remove(subsession) {
@@ -323,7 +323,7 @@ impl Node {
                 self.end_subscription(session, &record.subsession, true);
             } else {
                 let wait_ms = self.dice.between(0, spread_ms);
-                let owner = Owner::Subscription(session.clone(), record.subsession);
+                let owner = Owner::subscription(session, &record.subsession);
                 self.arm(Name::Subscribe, owner, wait_ms);
             }
         }

@@ -29,7 +29,7 @@ impl Node {
             if looked == MOST_LOOKED || page.items.len() >= limit {
                 return page;
             }
-            page.next = Some(id.0.clone());
+            page.next = Some(id.to_string());
             if entry.matches(filter) {
                 page.items.push(view_of(&entry));
             }
@@ -41,7 +41,7 @@ impl Node {
     /// One session and its calls, in the order of their arrival.
     #[must_use]
     pub fn session(&self, id: &str) -> Option<(SessionView, Vec<CallView>)> {
-        let id = SessionId(id.to_owned());
+        let id = SessionId::from(id.to_owned());
         let folded = || self.sleepers.get(&id).map(|bytes| Cow::Owned(self.look_at(&id, bytes)));
         let entry = self.entries.get(&id).map(Cow::Borrowed).or_else(folded)?;
         let mut calls: Vec<_> = entry.calls.values().collect();
@@ -57,7 +57,7 @@ impl Node {
             if looked == MOST_LOOKED || page.items.len() >= limit {
                 return page;
             }
-            page.next = Some(id.0.clone());
+            page.next = Some(id.to_string());
             let pending = entry.pending();
             let calls = pending.iter().filter_map(|subsession| entry.calls.get(subsession));
             page.items.extend(calls.map(call_view));
@@ -74,7 +74,7 @@ impl Node {
             if looked == MOST_LOOKED {
                 return tally;
             }
-            tally.next = Some(id.0.clone());
+            tally.next = Some(id.to_string());
             let key = (entry.session.record.app.clone(), entry.state());
             *tally.sessions.entry(key).or_default() += 1;
             let pending = entry.calls.values().filter(|call| call.is_undecided()).count();
@@ -90,7 +90,7 @@ impl Node {
         after: Option<&str>,
     ) -> impl Iterator<Item = (&SessionId, Cow<'_, Entry>)> {
         let from = match after {
-            Some(id) => Bound::Excluded(SessionId(id.to_owned())),
+            Some(id) => Bound::Excluded(SessionId::from(id.to_owned())),
             None => Bound::Unbounded,
         };
         let mut here = self.entries.range((from.clone(), Bound::Unbounded)).peekable();
@@ -154,7 +154,7 @@ fn view_of(entry: &Entry) -> SessionView {
     };
     let registered = entry.registration.is_some().then_some(record.registered_until_wall_us);
     SessionView {
-        id: record.id.0.clone(),
+        id: record.id.to_string(),
         user: record.user.clone(),
         aor: record.aor.clone(),
         app: record.app.clone(),
@@ -190,7 +190,7 @@ fn call_view(call: &Call) -> CallView {
         Phase::Confirmed { .. } => CallState::Confirmed,
     };
     CallView {
-        session: call.record.session.0.clone(),
+        session: call.record.session.to_string(),
         subsession: call.record.subsession.clone(),
         call_id: call.call_id.clone(),
         state,

@@ -79,7 +79,7 @@ impl Node {
         let mut frame = renegotiation(call, &aor, request);
         frame.header.sip_method = Some("UPDATE".to_owned());
         let correlation = self.give(session, frame).unwrap_or_default();
-        let owner = Owner::Call(session.clone(), subsession.clone());
+        let owner = Owner::call(session, subsession);
         self.arm(Name::Update, owner, self.config.update_ms);
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         if let Some(call) = call {
@@ -88,7 +88,7 @@ impl Node {
     }
 
     pub(super) fn answer_update(&mut self, session: &SessionId, subsession: &str, frame: &Frame) {
-        self.timers.clear(Name::Update, &Owner::Call(session.clone(), subsession.to_owned()));
+        self.timers.clear(Name::Update, &Owner::call(session, subsession));
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let Some(call) = call else { return };
         let Some(Update { key, request, .. }) = call.update.take() else { return };

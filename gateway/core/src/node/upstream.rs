@@ -37,7 +37,7 @@ impl Node {
         app: &str,
         first_in: u64,
     ) -> SessionId {
-        let id = SessionId(self.dice.hex(16));
+        let id = SessionId::from(self.dice.hex(16));
         let contact = self.dice.hex(16);
         let aor = self.config.user(user).map(|user| user.aor.clone()).unwrap_or_default();
         let record = SessionRecord {
@@ -274,8 +274,8 @@ impl Node {
             for name in MOVED {
                 self.timers.rename(
                     name,
-                    &Owner::Call(old.clone(), subsession.clone()),
-                    Owner::Call(session.clone(), subsession.clone()),
+                    &Owner::call(&old, &subsession),
+                    Owner::call(session, &subsession),
                 );
             }
             entry.session.record.last_arrival =
@@ -341,7 +341,7 @@ impl Node {
 
     fn act_client(&mut self, branch: &str, acts: Vec<Act>) {
         let Some(flow) = self.clients.get(branch).map(|(_, flow, _)| flow.clone()) else { return };
-        let owner = Owner::Client(branch.to_owned());
+        let owner = Owner::Client(branch.into());
         for act in acts {
             match act {
                 Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),

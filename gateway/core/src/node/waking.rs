@@ -79,7 +79,7 @@ impl Node {
     fn hold_all(&mut self, session: &SessionId) {
         let pending = self.entries.get(session).map(Entry::pending).unwrap_or_default();
         for subsession in pending {
-            let owner = Owner::Call(session.clone(), subsession.clone());
+            let owner = Owner::call(session, &subsession);
             if !self.timers.is_set(Name::Provisional, &owner) {
                 self.hold(session, &subsession, false);
             }
@@ -170,7 +170,7 @@ impl Node {
         };
         let call_id = request.and_then(|request| request.call_id().ok());
         WakePayload {
-            session_id: entry.session.record.id.0.clone(),
+            session_id: entry.session.record.id.to_string(),
             event: if message.is_some() { "message" } else { "call" }.to_owned(),
             call_id: call_id.map(ToOwned::to_owned),
             subsession_id: subsession,

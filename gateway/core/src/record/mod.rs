@@ -1,29 +1,64 @@
 //! What must survive the process: plain, versioned, serialisable. What is not here may be lost.
 
 mod call;
+mod codec;
 mod message;
 mod subscription;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 pub use call::{CallRecord, Decision, Dialog, Exchange, Phase, Refresh, Side};
 
+pub use codec::{BadRecord, Raw, is_record};
 pub use message::{Answer, Delivery, MessageRecord};
 pub use subscription::{Notified, SubscriptionRecord};
 
-/// The version that this build writes. It reads this one and refuses any other by name.
-pub const VERSION: u16 = 2;
+/// The version that this build writes: MessagePack. It reads the one before, which was JSON, and
+/// refuses any other by name.
+pub const VERSION: u16 = 3;
 
-/// A session's id: 128 random bits as 32 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SessionId(pub String);
+/// A session's id: 128 random bits as 32 hexadecimal digits. The text is shared: an index that
+/// names a session holds no copy of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(Arc<str>);
+
+impl SessionId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for SessionId {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<String> for SessionId {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
 
 impl std::fmt::Display for SessionId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Serialize for SessionId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
     }
 }
 
@@ -135,67 +170,3 @@ pub struct SessionRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<SubscriptionRecord>,
 }
-
-/// Bytes; in the record as text where they are UTF-8, else as base64.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Raw(pub Vec<u8>);
-
-impl Serialize for Raw {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match std::str::from_utf8(&self.0) {
-            Ok(text) => serializer.collect_str(&format_args!("t{text}")),
-            Err(_) => serializer.collect_str(&format_args!("b{}", STANDARD.encode(&self.0))),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error as _;
-        let text = String::deserialize(deserializer)?;
-        match text.split_at_checked(1) {
-            Some(("t", rest)) => Ok(Self(rest.as_bytes().to_vec())),
-            Some(("b", rest)) => STANDARD.decode(rest).map(Self).map_err(D::Error::custom),
-            Some(_) | None => Err(D::Error::custom("bytes must begin with t (text) or b (base64)")),
-        }
-    }
-}
-
-/// Why a record could not be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadRecord(pub String);
-
-impl std::fmt::Display for BadRecord {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for BadRecord {}
-
-macro_rules! encoded {
-    ($($record:ty),+) => {$(
-        impl $record {
-            /// The bytes that go into the fabric.
-            #[must_use]
-            pub fn encode(&self) -> Vec<u8> {
-                serde_json::to_vec(self).expect("a record is plain data with text keys")
-            }
-
-            /// Reads bytes from the fabric.
-            ///
-            /// # Errors
-            /// [`BadRecord`] says what is wrong: not a record, or written by another version.
-            pub fn decode(bytes: &[u8]) -> Result<Self, BadRecord> {
-                let record: Self = serde_json::from_slice(bytes)
-                    .map_err(|e| BadRecord(format!("not a {} record: {e}", stringify!($record))))?;
-                if record.version != VERSION {
-                    let found = record.version;
-                    return Err(BadRecord(format!("record of version {found}: this build reads {VERSION}")));
-                }
-                Ok(record)
-            }
-        }
-    )+};
-}
-encoded!(SessionRecord, CallRecord, MessageRecord);

@@ -6,6 +6,8 @@ mod invite_client;
 mod invite_server;
 mod server;
 
+use std::sync::Arc;
+
 use reveille_wire::sip::{Message, Method};
 
 pub(crate) use client::{Client, ClientEvent};
@@ -20,7 +22,7 @@ const COOKIE: &str = "z9hG4bK";
 
 /// What finds a server transaction (RFC 3261 section 17.2.3).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct TransactionKey(String);
+pub(crate) struct TransactionKey(Arc<str>);
 
 impl TransactionKey {
     /// The key of the transaction that `request` belongs to; ACK and CANCEL give the INVITE's.
@@ -45,7 +47,7 @@ impl TransactionKey {
                 format!("{class} {sent_by} {call_id} {cseq} {from_tag} {uri}")
             }
         };
-        Some(Self(key))
+        Some(Self(key.into()))
     }
 }
 

@@ -176,14 +176,14 @@ impl World {
         let id = self.disk.sessions.keys().next().expect("the session is stored").clone();
         let sleep = json!({
             "control": {"type": "request", "package_type": "register", "sequence": 2,
-                "session_id": id.0, "correlation_id": "c2", "ack_sequence": 1},
+                "session_id": id.as_str(), "correlation_id": "c2", "ack_sequence": 1},
             "header": {"action": "hibernate", "ttl": 3600},
         });
         self.run_calm(Input::SocketText { socket, text: sleep.to_string() });
         self.run_calm(Input::SocketClosed { socket, code: Some(4001) });
         self.socket = None;
         let out = self.disk.sessions[&id].last_out;
-        self.phone = Phone::new(&id.0, out, 2);
+        self.phone = Phone::new(id.as_str(), out, 2);
         self.from_phone.clear();
     }
 

@@ -200,9 +200,9 @@ impl World {
             "header": {"action": "connect"}, "payload": {"deviceToken": "tok"}});
         self.run_calm(Input::SocketText { socket, text: connect.to_string() });
         let id = self.disk.sessions.keys().next().expect("stored").clone();
-        (self.phone.session, self.phone.last_out) = (id.0.clone(), 1);
+        (self.phone.session, self.phone.last_out) = (id.to_string(), 1);
         if !self.limits.awake {
-            let sleep = json!({"control": {"type": "request", "sequence": 2, "session_id": id.0,
+            let sleep = json!({"control": {"type": "request", "sequence": 2, "session_id": id.as_str(),
                 "ack_sequence": 1}, "header": {"action": "hibernate", "ttl": 3600}});
             self.run_calm(Input::SocketText { socket, text: sleep.to_string() });
             self.run_calm(Input::SocketClosed { socket, code: Some(4001) });

@@ -318,7 +318,7 @@ fn a_fresh_connect_of_the_same_device_is_given_the_stored_messages() {
     rig.message("m1");
     let fresh = rig.connect(2);
     assert_eq!(rig.given(2), ["hello of m1"]);
-    assert!(rig.disk.messages.keys().all(|(owner, _)| owner.0 == fresh));
+    assert!(rig.disk.messages.keys().all(|(owner, _)| owner.as_str() == fresh));
     let send = rig.frames(2, "send").remove(0);
     rig.answer(2, &send, 2, 200);
     assert_eq!(rig.statuses("m1"), [200]);
@@ -451,7 +451,7 @@ fn a_session_that_another_node_took_says_nothing_more() {
     let mut rig = Rig::new(config());
     let session = rig.asleep();
     rig.message("m1");
-    let session = reveille_gateway_core::record::SessionId(session);
+    let session = reveille_gateway_core::record::SessionId::from(session);
     rig.feed(reveille_gateway_core::io::Input::Fenced { session });
     rig.wait_ms(60_000);
     assert_eq!(rig.statuses("m1"), [0_u16; 0]);

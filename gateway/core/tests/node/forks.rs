@@ -104,7 +104,7 @@ fn a_crash_between_the_winner_and_the_others_leaves_one_call() {
     rig.answer(2, &start, 2);
     // Of the two commits only the winner's reached the disk.
     let winner = start["control"]["session_id"].as_str().expect("an id").to_owned();
-    rig.commits.retain(|commit| commit.session.0 == winner);
+    rig.commits.retain(|commit| commit.session.as_str() == winner);
     rig.hold_commits = false;
     rig.commit_all();
     rig.crash();

@@ -193,8 +193,9 @@ fn an_idle_app_is_asked_to_sleep_and_closed_when_it_grants_it() {
 fn an_app_that_refuses_or_has_a_call_is_not_put_to_sleep() {
     let mut rig = Rig::new(config());
     let session = rig.connect(1, "bob", "tok");
-    let ask =
-        || Input::AskSleep { session: reveille_gateway_core::record::SessionId(session.clone()) };
+    let ask = || Input::AskSleep {
+        session: reveille_gateway_core::record::SessionId::from(session.clone()),
+    };
     rig.feed(ask());
     let correlation = rig.last_text(1)["control"]["correlation_id"].clone();
     rig.request("INVITE", "one", "");

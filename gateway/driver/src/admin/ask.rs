@@ -73,7 +73,7 @@ impl Ask {
             Self::Tally { after, answer } => tell(answer, node.tally(after.as_deref())),
             Self::End { id, answer } => {
                 tell(answer, node.session(&id).is_some());
-                return Some(Input::EndSession { session: SessionId(id) });
+                return Some(Input::EndSession { session: SessionId::from(id) });
             }
             Self::Drain(answer) => {
                 world.health.drain();

@@ -30,7 +30,7 @@ fn on_every_engine(test: impl Fn(&str, &mut dyn FnMut() -> Box<dyn Fabric>)) {
 pub(super) fn session(name: &str, epoch: u64) -> SessionRecord {
     SessionRecord {
         version: VERSION,
-        id: SessionId(name.to_owned()),
+        id: SessionId::from(name.to_owned()),
         owner: "node-1".to_owned(),
         epoch,
         user: "bob".to_owned(),
@@ -55,7 +55,7 @@ pub(super) fn session(name: &str, epoch: u64) -> SessionRecord {
 pub(super) fn call(of: &str, subsession: &str, arrival: u64) -> CallRecord {
     CallRecord {
         version: VERSION,
-        session: SessionId(of.to_owned()),
+        session: SessionId::from(of.to_owned()),
         subsession: subsession.to_owned(),
         arrival,
         invite: Raw(b"INVITE \xff".to_vec()),
@@ -73,7 +73,7 @@ pub(super) fn call(of: &str, subsession: &str, arrival: u64) -> CallRecord {
 pub(super) fn message(of: &str, subsession: &str, arrival: u64) -> MessageRecord {
     MessageRecord {
         version: VERSION,
-        session: SessionId(of.to_owned()),
+        session: SessionId::from(of.to_owned()),
         subsession: subsession.to_owned(),
         arrival,
         request: Raw(b"MESSAGE \xff".to_vec()),
@@ -96,7 +96,7 @@ fn udp() -> Flow {
 }
 
 pub(super) fn commit(of: &str, token: u64, epoch: u64, changes: Vec<Change>) -> Commit {
-    Commit { session: SessionId(of.to_owned()), token, epoch, changes, urgent: false }
+    Commit { session: SessionId::from(of.to_owned()), token, epoch, changes, urgent: false }
 }
 
 fn put_session(name: &str, epoch: u64) -> Change {

@@ -52,6 +52,8 @@ async fn run(world: World, fabric: Box<dyn Fabric>, mut queued: mpsc::Receiver<C
         if backlog.is_empty() {
             continue;
         }
+        // Whatever is ready goes first: under load it asks for more, and one batch carries it all.
+        tokio::task::yield_now().await;
         while backlog.len() < queued.max_capacity()
             && let Ok(next) = queued.try_recv()
         {
@@ -167,7 +169,7 @@ mod tests {
             let token = tokens.entry(*session).or_default();
             *token += 1;
             Commit {
-                session: SessionId(format!("s{session}")),
+                session: SessionId::from(format!("s{session}")),
                 token: *token,
                 epoch: 1,
                 changes: Vec::new(),
@@ -220,8 +222,8 @@ mod tests {
         let said: Vec<_> = answers(&batch, &fate)
             .into_iter()
             .map(|input| match input {
-                Input::Stored { session, token } => (session.0, Some(token)),
-                Input::Fenced { session } => (session.0, None),
+                Input::Stored { session, token } => (session.to_string(), Some(token)),
+                Input::Fenced { session } => (session.to_string(), None),
                 other => panic!("neither stored nor fenced: {other:?}"),
             })
             .collect();

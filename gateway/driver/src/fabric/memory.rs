@@ -52,7 +52,7 @@ impl Fabric for Memory {
 
 impl Shelf {
     fn apply(&mut self, commit: &Commit) -> CommitResult {
-        let session = &commit.session.0;
+        let session = &commit.session.to_string();
         let seen = self.epochs.get(session).copied().unwrap_or_default();
         if commit.epoch < seen {
             return CommitResult::Fenced;

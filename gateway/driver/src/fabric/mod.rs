@@ -5,6 +5,8 @@
 mod battery;
 mod committer;
 pub mod memory;
+#[cfg(test)]
+mod mortal;
 mod redb;
 mod reseal;
 mod seal;

@@ -41,7 +41,7 @@ impl Wakes {
             return;
         }
         metrics.wake_begins(&request.application);
-        let (wake, session) = (request.id.wake, request.session.0.clone());
+        let (wake, session) = (request.id.wake, request.session.to_string());
         if let Some(old) = self.by_session.get(&session).copied() {
             self.forget(old);
         }

@@ -144,7 +144,7 @@ fn mark_of(request: &PushRequest) -> String {
     let payload = &request.payload;
     let call = payload.subsession_id.as_ref().or(payload.call_id.as_ref());
     let call = call.filter(|_| payload.event == "call");
-    let named = [&request.session.0, call.unwrap_or(&payload.event)];
+    let named = [request.session.as_str(), call.unwrap_or(&payload.event)];
     let text = named.map(|part| format!("{}:{part}", part.len())).concat();
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     URL_SAFE_NO_PAD.encode(&digest.as_ref()[..24])
@@ -167,7 +167,7 @@ mod tests {
         PushRequest {
             id: PushId { wake: 1, attempt: 1 },
             provider: "taking".to_owned(),
-            session: SessionId(session.to_owned()),
+            session: SessionId::from(session.to_owned()),
             application: String::new(),
             token: String::new(),
             payload: WakePayload {

@@ -70,7 +70,7 @@ fn request(host: &Host, token: &str) -> PushRequest {
     PushRequest {
         id: PushId { wake: 1, attempt: 1 },
         provider: String::new(),
-        session: SessionId("s1".to_owned()),
+        session: SessionId::from("s1"),
         application: "com.example.phone".to_owned(),
         token: token.to_owned(),
         payload: WakePayload {

@@ -5,7 +5,7 @@
 //! a nonce of 12, the ciphertext, and its tag of 16. What seals is derived from key and salt
 //! (HKDF-SHA256), and a salt serves 2^30 records of one process, so that random nonces never come
 //! near the bound of AES-GCM, however long a key is in use. The place of a record is sealed with it:
-//! copied to another row, it does not open.
+//! copied to another row, it does not open. The rows of a journal are sealed in the same way.
 
 mod key;
 #[cfg(test)]
@@ -16,6 +16,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use reveille_gateway_core::record::is_record;
 use reveille_host::Entropy;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf;
@@ -27,7 +28,7 @@ pub(super) use key::{beside, choose};
 
 use super::FabricError;
 
-/// The first byte of a sealed record. A record in clear is JSON and begins with `{`.
+/// The first byte of a sealed record. No record in clear begins with it.
 const VERSION: u8 = 1;
 const SALT_LEN: usize = 16;
 const TAG_LEN: usize = 16;
@@ -40,11 +41,15 @@ const MOST_DERIVED: usize = 64;
 /// What the derived keys are for.
 const PURPOSE: &[u8] = b"reveille fabric record, version 1";
 
+/// The kind of a row of a journal.
+pub(super) const ROW: &str = "journal";
+
 /// The row of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place<'a> {
-    /// `session`, `call` or `message`.
+    /// `session`, `call` or `message`, or [`ROW`].
     pub(super) kind: &'static str,
+    /// The number of a row of the journal.
     pub(super) session: &'a str,
     /// Empty for a session.
     pub(super) subsession: &'a str,
@@ -54,6 +59,7 @@ impl std::fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { kind, session, subsession } = self;
         match *subsession {
+            _ if *kind == ROW => write!(f, "row {session} of the {kind}"),
             "" => write!(f, "the {kind} record of `{session}`"),
             subsession => write!(f, "the {kind} record `{subsession}` of session `{session}`"),
         }
@@ -134,7 +140,7 @@ impl Sealer {
 
     /// The record in these bytes of the file.
     pub(super) fn open(&mut self, place: Place<'_>, bytes: &[u8]) -> Result<Vec<u8>, FabricError> {
-        if bytes.first() == Some(&b'{') {
+        if is_record(bytes) {
             return if self.takes_clear { Ok(bytes.to_vec()) } else { Err(in_clear(place)) };
         }
         let parts = Parts::read(bytes).ok_or_else(|| broken(place, "its seal is cut short"))?;

@@ -1,15 +1,15 @@
 //! A whole database: what a stranger reads of it, how keys change, and a death in between.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use reveille_gateway_core::io::Change;
 use reveille_gateway_core::record::{Device, Raw, SubscriptionRecord};
-use reveille_host::{Disk, DiskFile, Host};
+use reveille_host::Host;
 
 use super::*;
 use crate::fabric::battery::{call, commit, message, session};
+use crate::fabric::mortal::Mortal;
 use crate::fabric::{Fabric, FabricSettings, Records, open};
 
 const SECRETS: [&str; 4] =
@@ -99,12 +99,15 @@ fn a_dump_of_the_file_shows_no_token_no_credential_and_no_content() {
         let files = files();
         let mut fabric = files.open(&keys, clear).expect("it opens");
         fill(&mut *fabric, "s1");
+        let journal = files.dump();
+        fabric.load().expect("readable");
         drop(fabric);
-        let dump = files.dump();
+        let tables = files.dump();
         for secret in SECRETS {
-            assert_eq!(holds(&dump, secret), clear, "{secret}, with {keys:?}");
+            assert_eq!(holds(&journal, secret), clear, "{secret} in the journal, with {keys:?}");
+            assert_eq!(holds(&tables, secret), clear, "{secret}, with {keys:?}");
         }
-        assert!(holds(&dump, "s1"), "the dump is one");
+        assert!(holds(&tables, "s1"), "the dump is one");
     }
 }
 
@@ -139,7 +142,7 @@ fn a_rotated_key_seals_anew_in_steps_and_the_old_one_may_go() {
     let after = files.load(&[new], false).expect("the old key is not needed");
     assert_eq!(after.sessions, before.sessions);
     assert_eq!(after.calls, before.calls);
-    let kept = before.messages.into_iter().filter(|message| message.session.0 != "s2");
+    let kept = before.messages.into_iter().filter(|message| message.session.as_str() != "s2");
     assert_eq!(after.messages, kept.collect::<Vec<_>>(), "what was dropped stays dropped");
 }
 
@@ -148,6 +151,9 @@ fn records_in_clear_are_refused_then_taken_by_word_and_sealed() {
     let files = files();
     fill(&mut *files.open(&[], true).expect("it opens"), "s1");
     let keys = [test_key("new", 2)];
+    let said = files.load(&keys, false).expect_err("refused");
+    assert!(said.starts_with("row 0 of the journal is in clear"), "{said}");
+    files.load(&[], true).expect("the journal comes into the tables");
     let said = files.load(&keys, false).expect_err("refused");
     assert!(said.starts_with("the session record of `s1` is in clear"), "{said}");
     let said = files.load(&[], false).expect_err("refused");
@@ -200,6 +206,7 @@ fn records_that_changed_places_in_the_file_are_refused() {
     let mut fabric = files.open(&keys, false).expect("it opens");
     fill(&mut *fabric, "s1");
     fill(&mut *fabric, "s2");
+    fabric.load().expect("the journal comes into the tables");
     drop(fabric);
     let database = Database::open(&files.path).expect("a database");
     let read = database.begin_read().expect("a view").open_table(SESSIONS).expect("a table");
@@ -214,78 +221,6 @@ fn records_that_changed_places_in_the_file_are_refused() {
     drop((read, database));
     let said = files.load(&keys, false).expect_err("refused");
     assert!(said.starts_with("the session record of `s1`: its seal by key `a` does not"), "{said}");
-}
-
-/// A disk in memory that dies at an operation. What was written then survives if the process died,
-/// and only what was synced if the power went.
-#[derive(Debug, Clone, Default)]
-struct Mortal(Arc<Mutex<Content>>);
-
-#[derive(Debug, Default)]
-struct Content {
-    cached: Vec<u8>,
-    durable: Vec<u8>,
-    /// Operations until the death; `None`: it lives for ever.
-    left: Option<usize>,
-}
-
-impl Mortal {
-    fn operate<T>(&self, act: impl FnOnce(&mut Content) -> T) -> io::Result<T> {
-        let mut content = self.0.lock().expect("sound");
-        match &mut content.left {
-            Some(0) => return Err(io::Error::other("dead")),
-            Some(left) => *left -= 1,
-            None => {}
-        }
-        Ok(act(&mut content))
-    }
-
-    fn dies_after(&self, operations: usize) {
-        self.0.lock().expect("sound").left = Some(operations);
-    }
-
-    /// Comes back; true if it had died.
-    fn comes_back(&self, after_power_loss: bool) -> bool {
-        let mut content = self.0.lock().expect("sound");
-        if after_power_loss {
-            content.cached = content.durable.clone();
-        }
-        content.left.take() == Some(0)
-    }
-}
-
-impl Disk for Mortal {
-    fn open(&self, _: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(self.clone()))
-    }
-}
-
-impl DiskFile for Mortal {
-    fn len(&self) -> io::Result<u64> {
-        self.operate(|content| content.cached.len() as u64)
-    }
-
-    fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        let from = usize::try_from(offset).expect("small");
-        self.operate(|content| into.copy_from_slice(&content.cached[from..from + into.len()]))
-    }
-
-    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let from = usize::try_from(offset).expect("small");
-        self.operate(|content| {
-            content.cached.resize(content.cached.len().max(from + bytes.len()), 0);
-            content.cached[from..from + bytes.len()].copy_from_slice(bytes);
-        })
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        let len = usize::try_from(len).expect("small");
-        self.operate(|content| content.cached.resize(len, 0))
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.operate(|content| content.durable = content.cached.clone())
-    }
 }
 
 #[test]

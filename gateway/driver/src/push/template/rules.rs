@@ -142,7 +142,7 @@ fn sample(app: &Application) -> PushRequest {
     PushRequest {
         id: PushId { wake: 1, attempt: 1 },
         provider: app.provider.clone(),
-        session: SessionId(id.clone()),
+        session: SessionId::from(id.as_str()),
         application: app.id.clone(),
         token: String::new(),
         payload: WakePayload {

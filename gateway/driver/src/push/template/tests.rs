@@ -25,7 +25,7 @@ fn request() -> PushRequest {
     PushRequest {
         id: reveille_gateway_core::io::PushId { wake: 1, attempt: 1 },
         provider: String::new(),
-        session: reveille_gateway_core::record::SessionId("s1".to_owned()),
+        session: reveille_gateway_core::record::SessionId::from("s1"),
         application: "com.example".to_owned(),
         token: "t\"/?#".to_owned(),
         payload: WakePayload {
