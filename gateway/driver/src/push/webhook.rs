@@ -118,8 +118,8 @@ fn post(app: &Application, request: &PushRequest, body: Vec<u8>) -> Result<Post,
     let url = url.unwrap_or_else(|| app.url.clone());
     let credential = app.credential.as_ref().map(|Secret(text)| text.as_str());
     let headers = template.map(|it| it.headers(request, credential)).unwrap_or_default();
-    let is_long =
-        |(_, text, is_secret): &(&str, String, bool)| !is_secret && text.len() > MOST_TEXT;
+    let most = MOST_TEXT + credential.map_or(0, str::len);
+    let is_long = |(_, text, _): &(&str, String, bool)| text.len() > most;
     if url.len() > MOST_TEXT || headers.iter().any(is_long) {
         let why = "the device token is too long for the template's URL or a header".to_owned();
         return Err(PushOutcome::refused(why));

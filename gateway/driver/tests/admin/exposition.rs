@@ -273,3 +273,21 @@ async fn a_push_service_that_is_away_is_seen_by_its_circuit() {
     let view = rig.get("/admin/v1/providers").await;
     assert_eq!(view["items"][0]["credentials"][0]["circuit"], "closed", "a reload begins anew");
 }
+
+#[tokio::test]
+async fn a_call_outlives_a_circuit_that_is_open() {
+    let text = PLAIN.replace("/hook/secret-path", "/away-first");
+    let push = "[push]\ncircuit-failures = 1\ncircuit-open = \"500ms\"\n\
+        attempts = [\"0s\", \"100ms\", \"200ms\"]\n";
+    let mut rig = Rig::start(&format!("{text}{push}")).await;
+    rig.asleep("bob", "device-token").await;
+    rig.call("bob", "a-call").await;
+    let labels = |outcome| [("app", "phone"), ("provider", "webhook"), ("outcome", outcome)];
+    let name = "reveille_push_attempts_total";
+    let (page, text) = rig.metrics_with(name, &labels("accepted"), 1.0).await;
+    // The service's own failure, and the attempt at 100 ms, which did not leave.
+    assert_eq!(page.value(name, &labels("transient")), Some(2.0), "{text}");
+    assert_eq!(page.value("reveille_push_circuits_open", &labels("")[..2]), Some(0.0));
+    assert!(rig.pushes.try_recv().is_ok() && rig.pushes.try_recv().is_ok());
+    assert!(rig.pushes.try_recv().is_err(), "two of three attempts left");
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
+use reveille_gateway_core::config::Secret;
 use reveille_gateway_core::io::{PushId, PushRequest};
 use reveille_gateway_core::record::SessionId;
 use reveille_wire::push::WakePayload;
@@ -244,8 +245,12 @@ fn header(name: &str, text: &str, app: &Application) -> Result<(String, Text), S
         let what = "no secret belongs into a template; write ${credential} and credential-file";
         return Err(what.to_owned());
     }
-    if shows && app.credential.is_none() {
+    let credential = app.credential.as_ref().map(|Secret(text)| text.as_str());
+    if shows && credential.is_none() {
         return Err("there is no credential; write credential-file as well".to_owned());
+    }
+    if shows && credential.is_some_and(|text| header_safe(text) != text) {
+        return Err("no header can show the credential; write visible ASCII into it".to_owned());
     }
     Ok((known.as_str().to_owned(), read))
 }

@@ -190,6 +190,14 @@ fn a_template_leads_nowhere_else_and_holds_no_secret() {
         let (key, what) = read(None, Some(header)).expect_err(header.0);
         assert!(key == "headers" && what.starts_with(begin), "{what}");
     }
+    let odd = Application {
+        credential: Some(reveille_gateway_core::config::Secret("two\nlines".to_owned())),
+        ..app("webhook")
+    };
+    let headers = BTreeMap::from([("X-A".to_owned(), "${credential}".to_owned())]);
+    let shown = Written { headers, ..written("{\"s\": \"${session_id}\"}") };
+    let (_, what) = &Template::read(&shown, &form("webhook"), &odd).expect_err("no header")[0];
+    assert!(what.starts_with("`X-A`: no header can show the credential; write"), "{what}");
     let long = "x".repeat(2_048);
     let (key, what) = read(Some(&format!("https://p/{long}")), None).expect_err("a long URL");
     assert_eq!((key, &*what), ("url", "2058 bytes; write at most 2048"));
