@@ -427,6 +427,7 @@ mod tests {
             session: SessionId::from("s"),
             application: String::new(),
             token: String::new(),
+            platform: None,
             payload: reveille_wire::push::WakePayload {
                 session_id: "s".to_owned(),
                 event: "call".to_owned(),

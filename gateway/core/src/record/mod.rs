@@ -76,7 +76,13 @@ pub struct Device {
     /// Wall time at which the app gave it last; 0 if an older build wrote the record.
     #[serde(default)]
     pub since_wall_us: u64,
+    /// What it runs, as its app said: one of [`PLATFORMS`].
+    #[serde(default)]
+    pub platform: Option<String>,
 }
+
+/// Platforms that apps name (D-09); another word is none.
+pub const PLATFORMS: &[&str] = &["ios", "android", "web"];
 
 /// Why a session sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -248,9 +248,11 @@ acknowledge-after = "1s"
 # webhook, and only where the service reads lists.
 #batch-size = 1
 #batch-linger = "0ms"
-# What is sent in place of the provider's own form, once for each event ("call", "message"), or for all;
-# docs/configuration.md names the variables. Only webhook has url and headers.
+# What is sent in place of the provider's own form, once for each event ("call", "message") and platform
+# ("ios", "android", "web"), or for all; docs/configuration.md names the variables. Only webhook has url
+# and headers.
 #[[application.template]]
+#platform = "android"
 #event = "call"
 #body = '{"to": "${token}", "app": "${application}", "wake": {"session": "${session_id}", "seconds": "${ttl}"}}'
 #url = "http://push.example.com:9000/wake/${event}"

@@ -316,6 +316,7 @@ pub(super) struct Application {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Template {
+    pub(super) platform: Option<String>,
     pub(super) event: Option<String>,
     pub(super) body: Option<String>,
     pub(super) url: Option<String>,

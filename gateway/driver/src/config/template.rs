@@ -21,11 +21,13 @@ pub(super) fn fill(
     for (nth, one) in written.iter().enumerate() {
         let at = first + nth;
         let (event, body, url) = (one.event.clone(), one.body.clone(), one.url.clone());
-        let one = Written { event, body, url, headers: one.headers.clone() };
+        let (platform, headers) = (one.platform.clone(), one.headers.clone());
+        let one = Written { platform, event, body, url, headers };
         match Template::read(&one, &provider.form, application) {
             Ok(template) => {
                 if !application.templates.add(template) {
-                    let what = "this application has a template for it above; write each once";
+                    let what = "this application has a template for it above; write each event of a \
+                        platform once";
                     review.fault(SECTION, at, "event", what);
                 }
             }

@@ -31,7 +31,8 @@ const SERVICE: &str = "https://api.push.apple.com";
 const MOST_VOIP: usize = 5_120;
 const MOST_OTHER: usize = 4_096;
 /// What templates may be.
-pub(super) const FORM: Form = Form { most: MOST_OTHER, is_request: false, fault: fault_of_payload };
+pub(super) const FORM: Form =
+    Form { most: MOST_OTHER, is_request: false, is_of_many: false, fault: fault_of_payload };
 /// Apple says not to rely on a length; nobody has seen a third of this.
 const MOST_TOKEN: usize = 200;
 
@@ -251,7 +252,7 @@ impl Push for Apns {
         let app = self.roster.find(&request.application).ok().map(|(app, _)| app);
         let kind = push_type(app, &request.payload.event);
         let event = &request.payload.event;
-        let (node, most) = match self.roster.template(&request.application, event) {
+        let (node, most) = match self.roster.template(request) {
             Some(written) => (written, FORM.most),
             None if kind == PushType::Voip => (&self.own[own_of(kind, event)], MOST_VOIP),
             None => (&self.own[own_of(kind, event)], MOST_OTHER),

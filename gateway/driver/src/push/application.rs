@@ -2,7 +2,7 @@
 
 use hyper::Uri;
 use reveille_gateway_core::config::Secret;
-use reveille_gateway_core::io::PushOutcome;
+use reveille_gateway_core::io::{PushOutcome, PushRequest};
 
 use super::PushSettings;
 use super::lanes::Batch;
@@ -93,9 +93,9 @@ impl<T> Roster<T> {
         by_id.or_else(|| self.0.iter().find(|(app, _)| app.app == id))
     }
 
-    /// The body that an application's templates have for an event.
-    pub(super) fn template(&self, id: &str, event: &str) -> Option<&Node> {
-        self.entry(id)?.0.templates.body_of(event)
+    /// The body that the application's templates have for a push.
+    pub(super) fn template(&self, request: &PushRequest) -> Option<&Node> {
+        self.entry(&request.application)?.0.templates.body_of(request)
     }
 
     /// An application, and what the provider made of it.

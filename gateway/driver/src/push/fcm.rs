@@ -29,7 +29,8 @@ const SERVICE: &str = "https://fcm.googleapis.com";
 /// Longest message. Google counts its payload; here the request around it counts as well.
 const MOST_BODY: usize = 4_096;
 /// What templates may be: the message but for whom it is for. The token needs the rest.
-pub(super) const FORM: Form = Form { most: 3_584, is_request: false, fault: fault_of_message };
+pub(super) const FORM: Form =
+    Form { most: 3_584, is_request: false, is_of_many: true, fault: fault_of_message };
 /// Longest registration token that is taken of a client: the longest seen are a tenth of it.
 const MOST_TOKEN: usize = 2_048;
 /// Longest life of a message, in seconds.
@@ -181,7 +182,7 @@ fn message(mut message: Value, token: &str, ttl_s: u64) -> Value {
 impl Push for Fcm {
     fn body(&self, request: &PushRequest) -> Vec<u8> {
         let ttl_s = left_of(&self.host, request).as_secs().min(MOST_TTL_S);
-        let written = self.roster.template(&request.application, &request.payload.event);
+        let written = self.roster.template(request);
         let node = written.unwrap_or(&self.own);
         let write = |wake: &WakePayload| {
             let filled = template::value(node, request, wake);

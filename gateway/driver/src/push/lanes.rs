@@ -72,8 +72,9 @@ pub(super) struct Account {
     pub(super) batch: Batch,
 }
 
-/// Whose pushes leave together: the account's place in the list (none: nobody's), and the event.
-type Group = (Option<usize>, String);
+/// Whose pushes leave together: the account's place in the list (none: nobody's), the event, and what
+/// the devices run. A request may go elsewhere for each.
+type Group = (Option<usize>, String, Option<String>);
 
 struct Waiting {
     number: u64,
@@ -149,7 +150,8 @@ impl Lanes {
     /// The lane of its class is full.
     pub(super) fn put(&mut self, request: PushRequest, now_us: u64) -> Result<(), ()> {
         let class = Class::of(&request.payload.event);
-        let group = (self.account(&request), request.payload.event.clone());
+        let event = request.payload.event.clone();
+        let group = (self.account(&request), event, request.platform.clone());
         let lane = &mut self.lanes[class as usize];
         if lane.length >= class.most() {
             return Err(());
@@ -330,10 +332,17 @@ mod tests {
         }
         lanes.put(push(5, "phone", "call"), 2_000).expect("room");
         lanes.put(push(6, "phone", "message"), 2_000).expect("room");
+        let ios = Some("ios".to_owned());
+        let other = PushRequest { platform: ios, ..push(7, "phone", "message") };
+        lanes.put(other, 2_000).expect("room");
         assert_eq!(leave(&mut lanes, 2_000), [vec![0, 2, 4], vec![1], vec![3]]);
         assert_eq!(lanes.next(2_000), Next::At(22_000), "one waits for others");
         assert_eq!(leave(&mut lanes, 21_999), [[0; 0]; 0]);
-        assert_eq!(leave(&mut lanes, 22_000), [[5], [6]], "and not for ever; events do not mix");
+        assert_eq!(
+            leave(&mut lanes, 22_000),
+            [[5], [6], [7]],
+            "and not for ever; these do not mix"
+        );
         assert_eq!(lanes.next(22_000), Next::Later);
     }
 

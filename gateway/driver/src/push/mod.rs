@@ -170,6 +170,7 @@ mod tests {
             session: SessionId::from(session.to_owned()),
             application: String::new(),
             token: String::new(),
+            platform: None,
             payload: WakePayload {
                 session_id: session.to_owned(),
                 event: "call".to_owned(),

@@ -32,6 +32,7 @@ pub(super) enum Variable {
     Target,
     Ttl,
     Payload,
+    Platform,
     Application,
     Token,
     Credential,
@@ -48,6 +49,7 @@ const VARIABLES: &[(&str, Variable)] = &[
     ("target", Variable::Target),
     ("ttl", Variable::Ttl),
     ("payload", Variable::Payload),
+    ("platform", Variable::Platform),
     ("application", Variable::Application),
     ("token", Variable::Token),
     ("credential", Variable::Credential),
@@ -70,6 +72,7 @@ impl Variable {
 /// What the variables stand for in one push.
 pub(super) struct Values<'a> {
     wake: &'a WakePayload,
+    platform: Option<&'a str>,
     application: &'a str,
     token: &'a str,
     /// Only for headers.
@@ -79,7 +82,8 @@ pub(super) struct Values<'a> {
 impl<'a> Values<'a> {
     fn new(request: &'a PushRequest, wake: &'a WakePayload) -> Self {
         let (application, token) = (request.application.as_str(), request.token.as_str());
-        Self { wake, application, token, credential: None }
+        let platform = request.platform.as_deref();
+        Self { wake, platform, application, token, credential: None }
     }
 
     fn has(&self, slot: &Slot) -> bool {
@@ -98,6 +102,7 @@ impl<'a> Values<'a> {
             Variable::Target => wake.target.as_deref().map(Value::from),
             Variable::Ttl => wake.ttl_s.map(Value::from),
             Variable::Payload => serde_json::to_value(wake).ok(),
+            Variable::Platform => self.platform.map(Value::from),
             Variable::Application => text(self.application),
             Variable::Token => text(self.token),
             Variable::Credential => self.credential.map(Value::from),
@@ -109,7 +114,8 @@ impl<'a> Values<'a> {
 /// One message format, as it is written: a body, and for the webhook where it goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Template {
-    /// The event that it is for; `None`: all that have no template of their own.
+    /// The platform and the event that it is for; `None`: all that have no template of their own.
+    platform: Option<String>,
     event: Option<String>,
     body: Option<Node>,
     url: Option<Text>,
@@ -150,8 +156,8 @@ impl Template {
     /// True if every request of an event goes to the same place with the same headers.
     fn is_shared(&self) -> bool {
         let varies = |text: &Text| {
-            let fixed = [Variable::Credential, Variable::Application, Variable::Event];
-            text.variables().any(|variable| !fixed.contains(&variable))
+            use Variable::{Application, Credential, Event, Platform};
+            text.variables().any(|it| !matches!(it, Application | Credential | Event | Platform))
         };
         !self.url.iter().chain(self.headers.values()).any(varies)
     }
@@ -162,22 +168,30 @@ impl Template {
 pub struct Templates(Vec<Template>);
 
 impl Templates {
-    /// Takes one more; false if there is one for the same event.
+    /// Takes one more; false if there is one for the same platform and event.
     pub(crate) fn add(&mut self, template: Template) -> bool {
-        let is_new = self.0.iter().all(|other| other.event != template.event);
+        let of = |template: &Template| (template.platform.clone(), template.event.clone());
+        let is_new = self.0.iter().all(|other| of(other) != of(&template));
         self.0.push(template);
         is_new
     }
 
-    /// The template of this event, else the one of all events.
-    pub(super) fn of(&self, event: &str) -> Option<&Template> {
-        let own = self.0.iter().find(|it| it.event.as_deref() == Some(event));
-        own.or_else(|| self.0.iter().find(|it| it.event.is_none()))
+    /// The template of this push: that of its platform and event, else of its platform, else of its
+    /// event, else of all. A platform comes first, since it decides what can be read.
+    pub(super) fn of(&self, request: &PushRequest) -> Option<&Template> {
+        let (platform, event) = (request.platform.as_deref(), Some(&*request.payload.event));
+        let find = |platform: Option<&str>, event: Option<&str>| {
+            self.0
+                .iter()
+                .find(|it| it.platform.as_deref() == platform && it.event.as_deref() == event)
+        };
+        let own = find(platform, event).or_else(|| find(platform, None));
+        own.or_else(|| find(None, event)).or_else(|| find(None, None))
     }
 
-    /// The body that is written for this event.
-    pub(super) fn body_of(&self, event: &str) -> Option<&Node> {
-        self.of(event).and_then(Template::body)
+    /// The body that is written for this push.
+    pub(super) fn body_of(&self, request: &PushRequest) -> Option<&Node> {
+        self.of(request).and_then(Template::body)
     }
 }
 

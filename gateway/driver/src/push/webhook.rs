@@ -24,7 +24,8 @@ use super::{Application, Class, Lack, Push, PushSettings, Roster, lack_of_ca, la
 const OWN: &str = r#"{"session_id": "${session_id}", "application": "${application}",
     "token": "${token}", "payload": "${payload}"}"#;
 /// What templates may be. The device token, which may be long, does not count.
-pub(super) const FORM: Form = Form { most: MAX_PAYLOAD, is_request: true, fault: |_| None };
+pub(super) const FORM: Form =
+    Form { most: MAX_PAYLOAD, is_request: true, is_of_many: true, fault: |_| None };
 /// Longest URL, and value of a header, that a template may come to.
 const MOST_TEXT: usize = 8_192;
 
@@ -53,7 +54,7 @@ struct Webhook {
 
 impl Push for Webhook {
     fn body(&self, request: &PushRequest) -> Vec<u8> {
-        match self.roster.template(&request.application, &request.payload.event) {
+        match self.roster.template(request) {
             Some(node) => {
                 let bare = PushRequest { token: String::new(), ..request.clone() };
                 let fits =
@@ -113,7 +114,7 @@ fn is_short(wake: &WakePayload) -> bool {
 }
 
 fn post(app: &Application, request: &PushRequest, body: Vec<u8>) -> Result<Post, PushOutcome> {
-    let template = app.templates.of(&request.payload.event);
+    let template = app.templates.of(request);
     let url = template.and_then(|template| template.url(request));
     let url = url.unwrap_or_else(|| app.url.clone());
     let credential = app.credential.as_ref().map(|Secret(text)| text.as_str());

@@ -29,7 +29,8 @@ use super::{Application, Class, Lack, Push, PushSettings, Roster, lack_of_ca, le
 /// Longest payload whose encrypted form every service takes: RFC 8291 section 4.
 const MOST_PAYLOAD: usize = 3_993;
 /// What templates may be.
-pub(super) const FORM: Form = Form { most: MOST_PAYLOAD, is_request: false, fault: |_| None };
+pub(super) const FORM: Form =
+    Form { most: MOST_PAYLOAD, is_request: false, is_of_many: false, fault: |_| None };
 /// How long a VAPID token holds, in seconds; RFC 8292 section 2 allows a day.
 const VAPID_S: u64 = 12 * 3_600;
 /// Longest URL that is taken of a client.
@@ -227,7 +228,7 @@ fn classify(answer: &Answer) -> PushOutcome {
 impl Push for WebPush {
     /// What is encrypted, and in its clear form recorded.
     fn body(&self, request: &PushRequest) -> Vec<u8> {
-        let written = self.roster.template(&request.application, &request.payload.event);
+        let written = self.roster.template(request);
         template::body(written.unwrap_or(&self.own), request, |_, length| length <= MOST_PAYLOAD)
     }
 

@@ -73,6 +73,7 @@ fn request(host: &Host, token: &str) -> PushRequest {
         session: SessionId::from("s1"),
         application: "com.example.phone".to_owned(),
         token: token.to_owned(),
+        platform: None,
         payload: WakePayload {
             session_id: "s1".to_owned(),
             event: "call".to_owned(),

@@ -121,6 +121,32 @@ async fn a_webhook_is_asked_as_its_template_says() {
 }
 
 #[tokio::test]
+async fn a_platform_has_its_own_form() {
+    let (host, _) = host();
+    let server = Server::plain(&host, |_| reply(200)).await;
+    let form = |platform: &str| {
+        format!(
+            "[[application.template]]\nplatform = \"{platform}\"\nurl = \"{}/{platform}\"\n\
+            body = '{{\"a\": \"${{application}}\", \"t\": \"${{token}}\", \"on\": \"${{platform}}\", \
+            \"wake\": \"${{payload}}\"}}'\n",
+            server.url
+        )
+    };
+    let keys = webhook(&format!("{}/any", server.url));
+    let text = format!("{HEAD}{keys}{}{}", form("ios"), form("android"));
+    let plugin = plugin_of(&host, &text);
+    for platform in [Some("ios"), Some("android"), Some("web"), None] {
+        let platform = platform.map(ToOwned::to_owned);
+        let call = PushRequest { platform, ..request(&host, "device") };
+        assert_eq!(send(&*plugin, &call).await, PushOutcome::Accepted);
+    }
+    let seen = server.seen();
+    let paths: Vec<_> = seen.iter().map(|seen| seen.path.as_str()).collect();
+    assert_eq!(paths, ["/ios", "/android", "/any", "/any"]);
+    assert_eq!((&seen[0].json()["on"], &seen[1].json()["on"]), (&json!("ios"), &json!("android")));
+}
+
+#[tokio::test]
 async fn a_token_of_any_length_does_not_make_a_url_or_a_header_of_any_length() {
     let (host, _) = host();
     for key in ["url = \"http://127.0.0.1:9/${token}\"", "headers = { X-To = \"${token}\" }"] {

@@ -302,7 +302,7 @@ fn a_template_that_is_none_is_refused_by_its_table_and_key() {
     assert_faults(
         &format!("{app}{stray}"),
         &[
-            "9: application.template.bdy: there is no `bdy`; did you mean `body`? write one of: event",
+            "9: application.template.bdy: there is no `bdy`; did you mean `body`? write one of: platform,",
         ],
     );
 }

@@ -31,6 +31,7 @@ fn fill(fabric: &mut dyn Fabric, name: &str) {
         application: "a".to_owned(),
         usable: true,
         since_wall_us: 0,
+        platform: None,
     });
     record.subscriptions.push(subscription());
     let mut held = call(name, "a", 1);

@@ -6,7 +6,7 @@ use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
 use reveille_gateway_core::config::Secret;
 use reveille_gateway_core::io::{PushId, PushRequest};
-use reveille_gateway_core::record::SessionId;
+use reveille_gateway_core::record::{PLATFORMS, SessionId};
 use reveille_wire::push::WakePayload;
 
 use super::super::{Application, Lack};
@@ -19,6 +19,8 @@ pub struct Form {
     pub(in crate::push) most: usize,
     /// The template is the whole request, and may say where it goes.
     pub(in crate::push) is_request: bool,
+    /// Devices of several platforms get it.
+    pub(in crate::push) is_of_many: bool,
     /// What is wrong with a body otherwise.
     pub(in crate::push) fault: fn(&Node) -> Option<String>,
 }
@@ -26,6 +28,8 @@ pub struct Form {
 /// A template as the configuration holds it.
 #[derive(Debug, Clone, Default)]
 pub struct Written {
+    /// `ios`, `android` or `web`; `None`: every platform that has no template of its own.
+    pub platform: Option<String>,
     /// `call` or `message`; `None`: every event that has no template of its own.
     pub event: Option<String>,
     /// JSON.
@@ -67,6 +71,7 @@ impl Template {
         let mut lacks = Vec::new();
         let mut note = |fault: Lack| lacks.push(fault);
         let read = Self {
+            platform: written.platform.clone(),
             event: written.event.clone(),
             body: written.body.as_deref().and_then(|text| node(text).map_err(&mut note).ok()),
             url: written.url.as_deref().and_then(|text| url(text).map_err(&mut note).ok()),
@@ -75,6 +80,15 @@ impl Template {
         if let Some(odd) = written.event.as_deref().filter(|event| !EVENTS.contains(event)) {
             let what = format!("there is no event `{odd}`; write \"call\" or \"message\"");
             note(("event", what));
+        }
+        if let Some(platform) = written.platform.as_deref() {
+            if !PLATFORMS.contains(&platform) {
+                let what = format!("there is no platform `{platform}`; write one of: ");
+                note(("platform", what + &PLATFORMS.join(", ")));
+            } else if !form.is_of_many {
+                let what = format!("{} serves one platform; leave it out", app.provider);
+                note(("platform", what));
+            }
         }
         if !form.is_request && (written.url.is_some() || !written.headers.is_empty()) {
             let key = if written.url.is_some() { "url" } else { "headers" };
@@ -146,6 +160,7 @@ fn sample(app: &Application) -> PushRequest {
         session: SessionId::from(id.as_str()),
         application: app.id.clone(),
         token: String::new(),
+        platform: None,
         payload: WakePayload {
             session_id: id.clone(),
             event: "message".to_owned(),

@@ -28,6 +28,7 @@ fn request() -> PushRequest {
         session: reveille_gateway_core::record::SessionId::from("s1"),
         application: "com.example".to_owned(),
         token: "t\"/?#".to_owned(),
+        platform: None,
         payload: WakePayload {
             session_id: "s1".to_owned(),
             event: "call".to_owned(),
@@ -87,20 +88,33 @@ fn members_stand_in_the_order_of_the_template() {
 }
 
 #[test]
-fn the_template_of_an_event_comes_before_that_of_all() {
-    let of = |event: Option<&str>, mark: &str| {
+fn the_template_of_a_platform_comes_first_then_that_of_an_event() {
+    let of = |platform: Option<&str>, event: Option<&str>, mark: &str| {
         let body = format!("{{\"mark\": \"{mark}\", \"wake\": \"${{payload}}\"}}");
-        let written = Written { event: event.map(ToOwned::to_owned), ..written(&body) };
-        Template::read(&written, &form("webpush"), &app("webpush")).expect("sound")
+        let (platform, event) = (platform.map(ToOwned::to_owned), event.map(ToOwned::to_owned));
+        let written = Written { platform, event, ..written(&body) };
+        Template::read(&written, &form("fcm"), &app("fcm")).expect("sound")
     };
     let mut templates = Templates::default();
-    assert!(templates.add(of(None, "any")) && templates.add(of(Some("call"), "call")));
-    assert!(!templates.add(of(Some("call"), "again")));
-    let mark = |event: &str| {
-        let node = templates.body_of(event).expect("a template");
-        value(node, &request(), &request().payload)["mark"].clone()
-    };
-    assert_eq!((mark("call"), mark("message")), (json!("call"), json!("any")));
+    assert!(templates.add(of(None, None, "any")));
+    assert!(templates.add(of(None, Some("call"), "call")));
+    assert!(templates.add(of(Some("ios"), None, "ios")));
+    assert!(templates.add(of(Some("ios"), Some("message"), "note")));
+    assert!(!templates.add(of(Some("ios"), None, "again")));
+    for (platform, event, wanted) in [
+        (None, "call", "call"),
+        (None, "message", "any"),
+        (Some("android"), "call", "call"),
+        (Some("android"), "message", "any"),
+        (Some("ios"), "call", "ios"),
+        (Some("ios"), "message", "note"),
+        (Some("ios"), "refresh", "ios"),
+    ] {
+        let mut push = request();
+        (push.platform, push.payload.event) = (platform.map(ToOwned::to_owned), event.to_owned());
+        let node = templates.body_of(&push).expect("a template");
+        assert_eq!(value(node, &push, &push.payload)["mark"], wanted, "{platform:?} {event}");
+    }
 }
 
 #[test]
@@ -149,6 +163,15 @@ fn what_is_wrong_with_a_template_is_said_with_what_to_write() {
     let stray = Written { url, headers, ..written("{\"aps\": {}, \"s\": \"${session_id}\"}") };
     let lacks = Template::read(&stray, &form("apns"), &app("apns")).expect_err("no webhook");
     assert_eq!(lacks[0], ("url", "only webhook has it, not apns; leave it out".to_owned()));
+    for (provider, platform, what) in [
+        ("webhook", "symbian", "there is no platform `symbian`; write one of: ios, android, web"),
+        ("apns", "ios", "apns serves one platform; leave it out"),
+    ] {
+        let platform = Some(platform.to_owned());
+        let odd = Written { platform, ..written("{\"aps\": {}, \"wake\": \"${payload}\"}") };
+        let lacks = Template::read(&odd, &form(provider), &app(provider)).expect_err(what);
+        assert_eq!(lacks[0], ("platform", what.to_owned()));
+    }
     let odd = Written { event: Some("ring".to_owned()), ..written(sound) };
     let lacks = Template::read(&odd, &form("webhook"), &app("webhook")).expect_err("no event");
     assert!(lacks[0].1.starts_with("there is no event `ring`; write \"call\""), "{lacks:?}");
@@ -218,7 +241,8 @@ proptest! {
         let frame = "{\"p\": \"${payload}\", \"a\": \"${application}\", \"t\": \"${token}\", \"x\": \"\"}";
         let body = if framed { frame.replace("\"\"", &format!("\"{text}\"")) } else { text };
         let headers = BTreeMap::from([("X-A".to_owned(), header)]);
-        let written = Written { event: None, body: Some(body), url: Some(url), headers };
+        let (body, url) = (Some(body), Some(url));
+        let written = Written { body, url, headers, ..Written::default() };
         let app = Application {
             credential: Some(reveille_gateway_core::config::Secret("key".to_owned())),
             ..app("webhook")
