@@ -53,6 +53,7 @@ pub(super) fn make(host: &Host, settings: &PushSettings) -> Arc<dyn Push> {
     Arc::new(Apns { host: host.clone(), limit: settings.request_limit, roster, own })
 }
 
+/// What is Apple's, and every member of the payload.
 macro_rules! payload {
     ($aps:literal) => {
         concat!(

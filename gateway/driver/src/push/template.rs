@@ -38,8 +38,9 @@ pub(super) enum Variable {
     Credential,
 }
 
-/// Every variable. The incoming message is to be one more: a row here, its value in [`Values::of`],
-/// and in [`Format::body`] a first try with it and a second without (D-45).
+/// Every variable. The incoming message (D-28) is to be one more once the notify request carries it: a
+/// row here, its value in [`Values::of`], a member in the templates of `apns`. Where it does not fit,
+/// [`WakePayload::fitted`] is to leave it out first (D-45).
 const VARIABLES: &[(&str, Variable)] = &[
     ("session_id", Variable::SessionId),
     ("event", Variable::Event),

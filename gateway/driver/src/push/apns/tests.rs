@@ -47,6 +47,24 @@ fn a_token_names_key_team_and_time_and_is_signed_by_the_key() {
 }
 
 #[test]
+fn the_gateways_own_payloads_have_every_member() {
+    let mut request = crate::push::tests::request("s", Some("u"));
+    let wake = &mut request.payload;
+    (wake.call_id, wake.initiator) = (Some("c".to_owned()), Some("alice@example.com".to_owned()));
+    (wake.target, wake.ttl_s) = (Some("bob@example.com".to_owned()), Some(30));
+    let Value::Object(all) = serde_json::to_value(&request.payload).expect("JSON") else {
+        panic!("an object")
+    };
+    assert_eq!(all.len(), 7);
+    for own in OWN.map(template::own) {
+        let text = template::body(&own, &request, |_, _| true);
+        let mut body: Value = serde_json::from_slice(&text).expect("JSON");
+        assert!(body.as_object_mut().expect("an object").remove("aps").is_some());
+        assert_eq!(body, Value::Object(all.clone()));
+    }
+}
+
+#[test]
 fn a_push_in_the_last_second_does_not_expire_before_it_is_read() {
     let at = |ms: u64| expiration(Duration::from_millis(1_900_000_000_000 + ms));
     assert_eq!((at(0), at(1), at(999)), (1_900_000_000, 1_900_000_001, 1_900_000_001));
