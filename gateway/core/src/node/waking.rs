@@ -41,6 +41,10 @@ impl Node {
             self.end_pending_unless_lost(session, "no device to wake");
             return;
         }
+        if !self.is_pushed_for(entry) {
+            self.end_wake(session);
+            return;
+        }
         let schedule = self.config.push_attempts_ms.clone();
         let next_id = self.last_wake + 1;
         let Some(entry) = self.entries.get_mut(session) else { return };

@@ -5,7 +5,7 @@ use reveille_gateway_core::headers::fault;
 use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
-use super::{ConfigError, Secrets, Settings, bearer, domain, fabric, place, provider, secure};
+use super::{ConfigError, Secrets, Settings, bearer, domain, fabric, ice, place, provider, secure};
 use crate::push::{self, PROVIDERS, PushSettings};
 
 /// Gathers errors with their places.
@@ -186,6 +186,9 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         timers: SipTimers { t1_ms: file.sip.t1.0, t2_ms: file.sip.t2.0, t4_ms: file.sip.t4.0 },
         sleep_without_token: session.sleep_without_token,
         ask_sleep_after_ms: session.ask_sleep_after.0,
+        late_offer: call.late_offer,
+        push_on_loss: push_on_loss(review, &session.push_on_disconnect),
+        ice: ice::servers(review, &file.ice, secrets),
         headers: headers(review, &file.header),
         tenancy: super::tenancy::tenancy(review, file),
         ..core::Config::new("", &file.node.advertised)
@@ -272,6 +275,19 @@ fn hold_code(review: &mut Review<'_>, call: &file::Call) -> Option<u16> {
         }
     }
     None
+}
+
+fn push_on_loss(review: &mut Review<'_>, word: &str) -> core::PushOnLoss {
+    match word {
+        "native" => core::PushOnLoss::Native,
+        "all" => core::PushOnLoss::All,
+        "none" => core::PushOnLoss::Nobody,
+        odd => {
+            let what = format!("`{odd}` is nobody; write \"native\", \"all\" or \"none\"");
+            review.fault("session", 0, "push-on-disconnect", what);
+            core::PushOnLoss::Native
+        }
+    }
 }
 
 fn registrar(review: &mut Review<'_>, written: &file::Registrar) -> core::Registrar {

@@ -23,6 +23,21 @@ pub struct File {
     pub(super) user: Vec<User>,
     pub(super) application: Vec<Application>,
     pub(super) header: Vec<Header>,
+    pub(super) ice: Vec<Ice>,
+}
+
+/// STUN or TURN servers that apps are told of, and how they are let in there.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Ice {
+    pub(super) urls: Vec<String>,
+    pub(super) app: Option<String>,
+    /// A fixed name; without it the secret is shared with the server, and names end.
+    pub(super) username: Option<String>,
+    pub(super) secret: Option<String>,
+    pub(super) secret_env: Option<String>,
+    pub(super) secret_file: Option<String>,
+    pub(super) ttl: Option<Span>,
 }
 
 /// An extension header of apps, and the SIP header that it travels as.
@@ -181,6 +196,7 @@ section!(Call {
     session_timer: Span = Span(u64::from(core().session_timer_s) * 1_000),
     start_silence: Span = Span(core().start_silence_ms),
     most_pending: usize = core().most_pending,
+    late_offer: bool = core().late_offer,
 });
 section!(Message {
     wait: Span = Span(core().message_wait_ms),
@@ -189,6 +205,7 @@ section!(Message {
 });
 section!(Session {
     grace: Span = Span(core().grace_ms),
+    push_on_disconnect: String = "native".to_owned(),
     ttl_default: Span = Span(core().ttl_s.0 * 1_000),
     ttl_min: Span = Span(core().ttl_s.1 * 1_000),
     ttl_max: Span = Span(core().ttl_s.2 * 1_000),
@@ -311,4 +328,4 @@ macro_rules! discreet {
         }
     )+};
 }
-discreet!(User, username; Application, app; Admin, listen;);
+discreet!(User, username; Application, app; Admin, listen; Ice, urls;);

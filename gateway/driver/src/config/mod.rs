@@ -7,6 +7,7 @@ mod domain;
 mod example;
 mod fabric;
 mod file;
+mod ice;
 mod parse;
 mod place;
 mod provider;
