@@ -63,6 +63,8 @@ const PLAIN: &[Key] = keys! {
     live "websocket.origins" origins;
     live "websocket.most-sockets" most_sockets;
     live "websocket.most-sockets-per-ip" most_sockets_per_ip;
+    live "websocket.connects-per-second-per-ip" pace.per_ip;
+    live "websocket.connects-per-second-per-user" pace.per_user;
     live "websocket.idle-limit" core.idle_limit_ms.0;
     live "websocket.busy-limit" core.idle_limit_ms.1;
     live "websocket.close-wait" core.close_wait_ms;

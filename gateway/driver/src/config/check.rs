@@ -6,6 +6,7 @@ use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
 use super::{ConfigError, Secrets, Settings, bearer, domain, fabric, ice, place, provider, secure};
+use crate::pace::Pace;
 use crate::push::{self, PROVIDERS, PushSettings};
 
 /// Gathers errors with their places.
@@ -81,6 +82,9 @@ pub(super) fn settings(
     let web = &file.websocket;
     review.count("websocket", "most-sockets", web.most_sockets, 1_000_000);
     review.count("websocket", "most-sockets-per-ip", web.most_sockets_per_ip, 1_000_000);
+    let (per_ip, per_user) = (web.connects_per_second_per_ip, web.connects_per_second_per_user);
+    review.count("websocket", "connects-per-second-per-ip", per_ip, 1_000_000);
+    review.count("websocket", "connects-per-second-per-user", per_user, 1_000_000);
     if !crate::http::is_app(&web.default_app) {
         let what = "no application; write 1 to 64 letters, digits and -_., like \"phone\"";
         review.fault("websocket", 0, "default-app", what);
@@ -116,6 +120,7 @@ pub(super) fn settings(
         origins: web.origins.clone(),
         most_sockets: web.most_sockets,
         most_sockets_per_ip: web.most_sockets_per_ip,
+        pace: Pace { per_ip, per_user },
         fabric: fabric::settings(&mut review, &file.fabric, secrets),
         push: push(&mut review, file, secrets),
         admin: file.admin.as_ref().and_then(|it| super::admin::settings(&mut review, it, secrets)),

@@ -69,6 +69,9 @@ origins = []
 # Sockets in all, and from one address.
 most-sockets = 100000
 most-sockets-per-ip = 10000
+# Upgrades in a second from one address, of IPv6 from one /64, and of one user; beyond: 429.
+connects-per-second-per-ip = 200
+connects-per-second-per-user = 10
 # A socket that says nothing for this long is dead: with no call, and with one.
 idle-limit = "30s"
 busy-limit = "9s"

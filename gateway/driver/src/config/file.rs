@@ -3,6 +3,8 @@
 use reveille_gateway_core::config::{Config, SipTimers};
 use serde::{Deserialize, Deserializer};
 
+use crate::pace::Pace;
+
 /// A whole configuration file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -159,6 +161,8 @@ section!(WebSocket {
     origins: Vec<String> = Vec::new(),
     most_sockets: usize = 100_000,
     most_sockets_per_ip: usize = 10_000,
+    connects_per_second_per_ip: usize = Pace::default().per_ip,
+    connects_per_second_per_user: usize = Pace::default().per_user,
     idle_limit: Span = Span(core().idle_limit_ms.0),
     busy_limit: Span = Span(core().idle_limit_ms.1),
     close_wait: Span = Span(core().close_wait_ms),

@@ -46,8 +46,10 @@ const METHOD: Axis = (
     ],
 );
 const PORT: Axis = ("port", &["sip", "websocket", "admin"]);
-const STATUS: Axis =
-    ("status", &["400", "401", "403", "404", "405", "408", "426", "431", "503", "505", "other"]);
+const STATUS: Axis = (
+    "status",
+    &["400", "401", "403", "404", "405", "408", "426", "429", "431", "503", "505", "other"],
+);
 const RELOAD: Axis = ("outcome", &["applied", "refused"]);
 /// What is no name of the configuration.
 const OTHER: &str = "other";

@@ -4,6 +4,7 @@ mod document;
 mod exposition;
 mod limits;
 mod orders;
+mod rates;
 mod reload;
 mod rig;
 mod tls;
