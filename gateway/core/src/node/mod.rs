@@ -5,6 +5,7 @@ mod answered;
 mod app;
 mod calling;
 mod calls;
+mod carried;
 mod configure;
 mod entry;
 mod errand;

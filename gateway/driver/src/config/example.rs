@@ -252,6 +252,9 @@ acknowledge-after = "1s"
 #credential-env = "REVEILLE_PUSH_CREDENTIAL"
 # Certificates in PEM that https servers are trusted by, in place of the public authorities.
 #ca-file = "/etc/reveille/push-ca.pem"
+# Let the push payload carry the message that waits, or what is known of the call, without SDP; where
+# it does not fit, it stays out. Whoever runs the push service can read it, but for "webpush".
+#carry-message = false
 # Whose application it is; without it, nobody's in particular.
 #tenant = "acme"
 

@@ -319,6 +319,8 @@ pub(super) struct Application {
     pub(super) push_type: Option<String>,
     pub(super) contact: Option<String>,
     pub(super) private_endpoints: Option<bool>,
+    #[serde(default)]
+    pub(super) carry_message: bool,
     pub(super) tenant: Option<String>,
     pub(super) limits: Option<Limits>,
 }

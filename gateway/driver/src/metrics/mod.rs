@@ -74,6 +74,7 @@ pub(crate) struct Metrics {
     refused_upgrades: Grid<1>,
     upgrades: Series<1>,
     push_attempts: Series<3>,
+    push_left_out: Series<2>,
     push_seconds: Histogram,
     wakes: Series<1>,
     pub(crate) push_to_attach: Histogram,
@@ -104,6 +105,7 @@ impl Default for Metrics {
             refused_upgrades: Grid::new([STATUS]),
             upgrades: Series::new(["app"]),
             push_attempts: Series::new(["app", "provider", "outcome"]),
+            push_left_out: Series::new(["app", "provider"]),
             push_seconds: Histogram::new(MICRO, SECONDS),
             wakes: Series::new(["app"]),
             push_to_attach: Histogram::new(MICRO, SECONDS),
@@ -204,6 +206,13 @@ impl Metrics {
         let provider = known.map_or(OTHER, |(name, _)| name);
         let outcome = outcome_label(outcome);
         self.push_attempts.raise([&self.app(application), provider, outcome]);
+    }
+
+    /// A payload had no room for the message that it was to carry.
+    pub(crate) fn push_left_out(&self, application: &str, provider: &str) {
+        let known = PROVIDERS.iter().find(|(name, _)| *name == provider);
+        let provider = known.map_or(OTHER, |(name, _)| name);
+        self.push_left_out.raise([&self.app(application), provider]);
     }
 
     /// A push service took so long to answer.

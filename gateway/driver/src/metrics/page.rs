@@ -94,6 +94,8 @@ impl Metrics {
     fn show_wakes(&self, page: &mut Page) {
         self.wakes.show(page, "reveille_wakes_total", "Wakes begun.");
         self.push_attempts.show(page, "reveille_push_attempts_total", "Pushes by outcome.");
+        let help = "Pushes whose payload had no room for the message itself.";
+        self.push_left_out.show(page, "reveille_push_messages_left_out_total", help);
         let help = "Time until a push service answers.";
         self.push_seconds.show(page, "reveille_push_duration_seconds", help);
         let help = "Time from a push that was accepted to the app's return.";
