@@ -101,7 +101,7 @@ fn after_the_grace_and_after_a_goodbye_everybody_is_pushed_for() {
 
 #[test]
 fn a_gateway_that_comes_back_is_a_lost_connection_too() {
-    let (mut rig, _) = lost(PushOnLoss::Native, "web", "webpush");
+    let (mut rig, _) = lost(PushOnLoss::Native, "web", "fcm");
     rig.request("INVITE", "one", "");
     rig.crash();
     assert_eq!(rig.pushes.len(), 0, "the platform is on record");
