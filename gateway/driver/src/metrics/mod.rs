@@ -23,7 +23,7 @@ pub(crate) use page::Sight;
 pub(crate) use wakes::Wakes;
 
 const DIRECTION: Axis = ("direction", &["in", "out"]);
-const TRANSPORT: Axis = ("transport", &["udp", "tcp", "tls", "other"]);
+const TRANSPORT: Axis = ("transport", &["udp", "tcp", "tls", "ws", "wss", "other"]);
 const CLASS: Axis = ("class", &["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"]);
 const METHOD: Axis = (
     "method",
@@ -45,6 +45,7 @@ const METHOD: Axis = (
         "other",
     ],
 );
+const SECURE: Axis = ("port", &["sip", "websocket"]);
 const PORT: Axis = ("port", &["sip", "websocket", "admin"]);
 const STATUS: Axis = (
     "status",
@@ -71,6 +72,7 @@ pub(crate) struct Metrics {
     unsent: Grid<1>,
     frames: Grid<1>,
     refused_connections: Grid<1>,
+    refused_handshakes: Grid<1>,
     refused_upgrades: Grid<1>,
     upgrades: Series<1>,
     push_attempts: Series<3>,
@@ -102,6 +104,7 @@ impl Default for Metrics {
             unsent: Grid::new([TRANSPORT]),
             frames: Grid::new([DIRECTION]),
             refused_connections: Grid::new([PORT]),
+            refused_handshakes: Grid::new([SECURE]),
             refused_upgrades: Grid::new([STATUS]),
             upgrades: Series::new(["app"]),
             push_attempts: Series::new(["app", "provider", "outcome"]),
@@ -186,6 +189,11 @@ impl Metrics {
     /// A connection was turned away at the door.
     pub(crate) fn connection_refused(&self, port: &'static str) {
         self.refused_connections.raise([port]);
+    }
+
+    /// Too many TLS handshakes were under way at a port for one more.
+    pub(crate) fn handshake_refused(&self, port: &'static str) {
+        self.refused_handshakes.raise([port]);
     }
 
     pub(crate) fn upgrade_refused(&self, status: u16) {

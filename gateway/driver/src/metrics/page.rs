@@ -59,6 +59,8 @@ impl Metrics {
         page.one("reveille_sip_connections", Type::Gauge, help, self.connections.get());
         let help = "Connections turned away because there are too many.";
         self.refused_connections.show(page, "reveille_connections_refused_total", help);
+        let help = "TLS handshakes refused because too many were under way.";
+        self.refused_handshakes.show(page, "reveille_handshakes_refused_total", help);
     }
 
     fn show_apps(&self, page: &mut Page, sight: &Sight) {
