@@ -2,6 +2,7 @@
 
 mod document;
 mod exposition;
+mod ice;
 mod limits;
 mod orders;
 mod rates;
