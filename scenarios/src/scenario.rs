@@ -49,6 +49,8 @@ pub struct World {
     pub registration: Option<Duration>,
     /// Whether calls whose offer is still to come are taken: `late-offer = "refused"`.
     pub late_offer: Option<bool>,
+    /// Push payloads carry what they are for: `payload = "carries"`.
+    pub payload_carries: bool,
     /// What the registrar does with calls that it passes on.
     pub proxy: Proxy,
 }

@@ -76,6 +76,7 @@ wake-budget = "1.5m"
 ring-deadline = "40s"
 registration = "1h"
 late-offer = "refused"
+payload = "carries"
 proxy = ["challenges", "records-route"]
 [actors]
 alice = { kind = "sip-ua", transport = "tcp", early = "reliable-media", decline = 486 }
@@ -120,13 +121,14 @@ points = ["spawn", "store"]
             ring_deadline: Some(seconds(40)),
             registration: Some(seconds(3600)),
             late_offer: Some(false),
+            payload_carries: true,
             proxy: Proxy { challenges: true, records_route: true },
         },
         actors: actors.map(|(name, actor)| (name.to_owned(), actor)).into(),
         steps: vec![Step {
             head: Head::At(seconds(1)),
             verb: Verb::Sleep { phone: "bob".to_owned(), by_close: false },
-            line: 22,
+            line: 23,
         }],
         expects: vec![Expect {
             level: "MAY".to_owned(),
@@ -135,7 +137,7 @@ points = ["spawn", "store"]
             after: Some(hibernated),
             within: Some(seconds(20)),
             why: Some("it may".to_owned()),
-            line: 25,
+            line: 26,
         }],
         sweep: Some(Sweep {
             fault: SweepFault::PowerLoss,

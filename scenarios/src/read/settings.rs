@@ -29,7 +29,7 @@ pub(super) fn world(top: &Table<'_>, f: &mut Findings<'_>) -> World {
     let table = section.and_then(|s| s.table("`[world]`".into(), "wake-budget = \"30s\"", f));
     let Some(table) = table else { return World::default() };
     table.only(
-        &["wake-budget", "ring-deadline", "registration", "late-offer", "proxy"],
+        &["wake-budget", "ring-deadline", "registration", "late-offer", "payload", "proxy"],
         &super::HOMES,
         f,
     );
@@ -39,6 +39,10 @@ pub(super) fn world(top: &Table<'_>, f: &mut Findings<'_>) -> World {
         ring_deadline: time("ring-deadline", ("1s", FOREVER)),
         registration: time("registration", ("1s", FOREVER)),
         late_offer: table.field("late-offer").and_then(|field| field.word(&LATE_OFFER, f)),
+        payload_carries: table
+            .field("payload")
+            .and_then(|field| field.word(&[("carries", true)], f))
+            .unwrap_or_default(),
         proxy: table.field("proxy").map_or(Proxy::default(), |field| proxy(field, f)),
     }
 }
