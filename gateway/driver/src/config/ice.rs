@@ -129,11 +129,11 @@ fn is_sound(url: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The password of `1433895918:filmsoft` by the secret `north`, as
+    /// The password of `1433895903:filmsoft` by the secret `north`, as
     /// `printf %s NAME | openssl dgst -sha1 -hmac north -binary | base64` gives it.
     #[test]
     fn a_password_is_what_a_turn_server_computes() {
-        assert_eq!(password("north", "1433895918:filmsoft"), "88VSSxavGBY346H5vJHQ1ocVPsg=");
+        assert_eq!(password("north", "1433895903:filmsoft"), "RVRCxlYw9u1i/E+2fP7Sn10rR0g=");
     }
 
     #[test]
