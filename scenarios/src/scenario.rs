@@ -47,6 +47,10 @@ pub struct World {
     pub ring_deadline: Option<Duration>,
     /// The lifetime that the gateway asks the registrar for.
     pub registration: Option<Duration>,
+    /// Whether calls whose offer is still to come are taken: `late-offer = "refused"`.
+    pub late_offer: Option<bool>,
+    /// Push payloads carry what they are for: `payload = "carries"`.
+    pub payload_carries: bool,
     /// What the registrar does with calls that it passes on.
     pub proxy: Proxy,
 }
@@ -182,6 +186,8 @@ pub enum Verb {
         hang_up_after: Option<Duration>,
         /// `lost-answers = 1`: that many 2xx are lost before the caller acts on one.
         lost_answers: u32,
+        /// `offer = "late"`: the INVITE brings none, and the ACK answers that of the 2xx.
+        late_offer: bool,
         /// `in-dialog = "request-uri"`: ACK and BYE go where the INVITE went, not to the Contact.
         to_request_uri: bool,
     },

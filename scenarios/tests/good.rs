@@ -75,6 +75,8 @@ needs = ["sim"]
 wake-budget = "1.5m"
 ring-deadline = "40s"
 registration = "1h"
+late-offer = "refused"
+payload = "carries"
 proxy = ["challenges", "records-route"]
 [actors]
 alice = { kind = "sip-ua", transport = "tcp", early = "reliable-media", decline = 486 }
@@ -118,13 +120,15 @@ points = ["spawn", "store"]
             wake_budget: Some(seconds(90)),
             ring_deadline: Some(seconds(40)),
             registration: Some(seconds(3600)),
+            late_offer: Some(false),
+            payload_carries: true,
             proxy: Proxy { challenges: true, records_route: true },
         },
         actors: actors.map(|(name, actor)| (name.to_owned(), actor)).into(),
         steps: vec![Step {
             head: Head::At(seconds(1)),
             verb: Verb::Sleep { phone: "bob".to_owned(), by_close: false },
-            line: 21,
+            line: 23,
         }],
         expects: vec![Expect {
             level: "MAY".to_owned(),
@@ -133,7 +137,7 @@ points = ["spawn", "store"]
             after: Some(hibernated),
             within: Some(seconds(20)),
             why: Some("it may".to_owned()),
-            line: 24,
+            line: 26,
         }],
         sweep: Some(Sweep {
             fault: SweepFault::PowerLoss,
@@ -163,6 +167,7 @@ fn what_is_absent_has_its_default() {
         to: "bob".to_owned(),
         hang_up_after: None,
         lost_answers: 0,
+        late_offer: false,
         to_request_uri: false,
     };
     assert_eq!(step.verb, call);
@@ -186,6 +191,7 @@ fn every_verb_reads() {
         to: "carol".to_owned(),
         hang_up_after: Some(seconds(1)),
         lost_answers: 2,
+        late_offer: true,
         to_request_uri: true,
     };
     let placed = Verb::Call {
@@ -194,6 +200,7 @@ fn every_verb_reads() {
         to: "alice".to_owned(),
         hang_up_after: Some(seconds(1)),
         lost_answers: 0,
+        late_offer: false,
         to_request_uri: false,
     };
     let on_call = |on_call| Verb::SetOnCall { who: bob(), on_call };
@@ -203,7 +210,7 @@ fn every_verb_reads() {
         (r#"sleep = "bob", close-code = 4001"#, Verb::Sleep { phone: bob(), by_close: true }),
         (r#"resume = "bob""#, Verb::Resume { phone: bob() }),
         (
-            r#"call = "c2", from = "alice", to = "carol", hang-up-after = "1s", lost-answers = 2, in-dialog = "request-uri""#,
+            r#"call = "c2", from = "alice", to = "carol", hang-up-after = "1s", lost-answers = 2, offer = "late", in-dialog = "request-uri""#,
             call,
         ),
         (r#"call = "c2", from = "bob", to = "alice", hang-up-after = "1s""#, placed),

@@ -63,6 +63,10 @@ pub fn adjust(settings: &mut Settings, world: &World) {
     let core = &mut settings.core;
     core.wake_budget_ms = world.wake_budget.map_or(core.wake_budget_ms, ms);
     core.ring_deadline_ms = world.ring_deadline.map_or(core.ring_deadline_ms, ms);
+    if world.payload_carries {
+        core.tenancy.apps = pushes::carrying(&settings.push.applications);
+    }
+    core.late_offer = world.late_offer.unwrap_or(core.late_offer);
     if let (Some(registrar), Some(time)) = (&mut core.registrar, world.registration) {
         registrar.expires_s = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     }

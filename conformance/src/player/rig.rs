@@ -221,7 +221,15 @@ impl Lowering<'_> {
                 let call = phone::Outgoing { mark, to, hang_up_after_ms };
                 phone(from, phone::Command::Place(call))
             }
-            Said::Call { mark, from, to, hang_up_after, lost_answers, to_request_uri } => {
+            Said::Call {
+                mark,
+                from,
+                to,
+                hang_up_after,
+                lost_answers,
+                late_offer,
+                to_request_uri,
+            } => {
                 let call = caller::Call {
                     mark: mark.clone(),
                     to: format!("sip:{}", self.phone(to).address),
@@ -231,6 +239,7 @@ impl Lowering<'_> {
                         false => caller::InDialog::Contact,
                     },
                     lost_answers: *lost_answers,
+                    late_offer: *late_offer,
                 };
                 Verb::Caller(from.clone(), caller::Command::Call(call))
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::ice::IceServer;
 use crate::io::{Flow, Transport};
 pub use crate::users::Users;
 
@@ -74,6 +75,12 @@ pub struct Config {
     pub sleep_without_token: bool,
     /// An app that says nothing for this long and has no call is asked to sleep; 0: never.
     pub ask_sleep_after_ms: u64,
+    /// Calls whose offer is still to come are taken; if not: 488 (D-34).
+    pub late_offer: bool,
+    /// Who is pushed for in the grace of a lost connection (D-27).
+    pub push_on_loss: PushOnLoss,
+    /// ICE servers that apps are told of.
+    pub ice: Vec<IceServer>,
     /// Extension headers that travel as SIP headers.
     pub headers: Vec<HeaderRule>,
     /// Who shares the node, and what each may use of it.
@@ -81,6 +88,18 @@ pub struct Config {
     /// The defect planted in this node.
     #[cfg(feature = "mutants")]
     pub defect: Option<crate::mutant::Defect>,
+}
+
+/// Who is pushed for while a lost connection may come back. After that the session sleeps, and is
+/// pushed for in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushOnLoss {
+    /// All but web apps.
+    Native,
+    /// Everybody.
+    All,
+    /// Nobody.
+    Nobody,
 }
 
 /// One extension header, and the SIP header that it travels as.
@@ -189,6 +208,9 @@ impl Config {
             timers: SipTimers::default(),
             sleep_without_token: false,
             ask_sleep_after_ms: 0,
+            late_offer: true,
+            push_on_loss: PushOnLoss::Native,
+            ice: Vec::new(),
             headers: Vec::new(),
             tenancy: crate::tenancy::Tenancy::default(),
             #[cfg(feature = "mutants")]

@@ -433,6 +433,7 @@ mod tests {
                 initiator: None,
                 target: None,
                 ttl_s: None,
+                incoming: None,
             },
             ttl_ms: 1,
             deadline_us: 1_000,

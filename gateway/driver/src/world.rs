@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use crate::admin::Ask;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::pace::Paces;
 use crate::quota::Quota;
 use crate::sip::SipOut;
 use crate::tls::Connector;
@@ -50,6 +51,7 @@ pub(crate) struct World {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
     pub(crate) quota: Quota,
+    pub(crate) paces: Paces,
     /// Dials over TLS; `None`: nobody is to be reached so.
     pub(crate) connector: Option<Arc<Connector>>,
     numbers: Arc<AtomicU64>,
@@ -64,8 +66,8 @@ impl World {
     ) -> Self {
         let numbers = Arc::new(AtomicU64::new(1));
         let (metrics, health) = (Arc::default(), Arc::default());
-        let (quota, connector) = (Quota::default(), None);
-        Self { host, scribe, inbox, stopping, metrics, health, quota, connector, numbers }
+        let (quota, paces, connector) = (Quota::default(), Paces::default(), None);
+        Self { host, scribe, inbox, stopping, metrics, health, quota, paces, connector, numbers }
     }
 
     /// The same, with a way to dial over TLS.

@@ -38,7 +38,7 @@ const TOP: [&str; 10] =
     ["schema", "id", "title", "covers", "needs", "world", "actors", "run", "script", "sweep"];
 
 /// Where a key belongs that stands in the wrong table.
-const HOMES: [(&str, &str); 21] = [
+const HOMES: [(&str, &str); 23] = [
     ("schema", "at the top, before all tables"),
     ("id", "at the top, before all tables"),
     ("title", "at the top, before all tables"),
@@ -54,6 +54,8 @@ const HOMES: [(&str, &str); 21] = [
     ("wake-budget", "under `[world]`"),
     ("ring-deadline", "under `[world]`"),
     ("registration", "under `[world]`"),
+    ("late-offer", "under `[world]`"),
+    ("payload", "under `[world]`"),
     ("proxy", "under `[world]`"),
     ("seeds", "under `[run]`"),
     ("fault", "under `[sweep]`"),

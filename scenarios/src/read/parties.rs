@@ -64,7 +64,7 @@ impl Verbs<'_, '_> {
             }
         });
         if let (Kind::Phone, Some(from)) = (kind, from) {
-            self.none_of(&["lost-answers", "in-dialog"], from, f);
+            self.none_of(&["lost-answers", "offer", "in-dialog"], from, f);
         }
         let known = from.filter(|_| kind != Kind::Unclear);
         (known.map(|from| from.name.to_owned()), to)

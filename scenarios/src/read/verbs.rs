@@ -15,7 +15,7 @@ use crate::words::quoted;
 pub(super) const VERBS: [(&str, &[&str]); 19] = [
     ("sleep", &["close-code"]),
     ("resume", &[]),
-    ("call", &["from", "to", "hang-up-after", "lost-answers", "in-dialog"]),
+    ("call", &["from", "to", "hang-up-after", "lost-answers", "offer", "in-dialog"]),
     ("cancel", &["by"]),
     ("hangup", &["by"]),
     ("retransmit", &[]),
@@ -105,6 +105,10 @@ impl Verbs<'_, '_> {
             Some(field) => field.number(0..=LOST_MAX, f),
             None => Some(0),
         };
+        let late_offer = match self.step.field("offer") {
+            Some(field) => field.word(&[("late", true)], f),
+            None => Some(false),
+        };
         let to_request_uri = match self.step.field("in-dialog") {
             Some(field) => field.word(&[("request-uri", true)], f),
             None => Some(false),
@@ -115,6 +119,7 @@ impl Verbs<'_, '_> {
             to: to?,
             hang_up_after: hang_up_after?,
             lost_answers: lost_answers?,
+            late_offer: late_offer?,
             to_request_uri: to_request_uri?,
         })
     }

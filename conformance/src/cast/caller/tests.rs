@@ -19,12 +19,17 @@ fn settings(port: u16, transport: Transport) -> Settings {
 }
 
 fn call() -> Command {
+    call_with(false)
+}
+
+fn call_with(late_offer: bool) -> Command {
     Command::Call(Call {
         mark: "c1".to_owned(),
         to: "sip:bob@example.com".to_owned(),
         hang_up_after_ms: Some(0),
         in_dialog: InDialog::Contact,
         lost_answers: 0,
+        late_offer,
     })
 }
 
@@ -40,7 +45,8 @@ async fn callee(
         let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
         let message = scan(&buffer[..length]).unwrap();
         let method = message.method().unwrap().to_owned();
-        heard.send(message.start.clone()).await.unwrap();
+        let with = if message.body.is_empty() { "" } else { " with SDP" };
+        heard.send(format!("{}{with}", message.start)).await.unwrap();
         seen += 1;
         for status in script(&method, seen) {
             let contact = ("Contact", "<sip:there@127.0.0.1>".to_owned());
@@ -94,8 +100,25 @@ fn a_call_is_answered_acknowledged_and_hung_up() {
     assert_eq!(
         lines,
         [
-            "INVITE sip:bob@example.com SIP/2.0",
+            "INVITE sip:bob@example.com SIP/2.0 with SDP",
             "ACK sip:there@127.0.0.1 SIP/2.0",
+            "BYE sip:there@127.0.0.1 SIP/2.0",
+        ]
+    );
+}
+
+#[test]
+fn a_late_offer_is_answered_in_the_ack() {
+    let script = |method: &str, _| match method {
+        "INVITE" | "BYE" => &[200][..],
+        _ => &[],
+    };
+    let lines = play(script, vec![call_with(true)], 3);
+    assert_eq!(
+        lines,
+        [
+            "INVITE sip:bob@example.com SIP/2.0",
+            "ACK sip:there@127.0.0.1 SIP/2.0 with SDP",
             "BYE sip:there@127.0.0.1 SIP/2.0",
         ]
     );

@@ -62,6 +62,9 @@ impl Node {
         flow: Flow,
         request: &Message,
     ) {
+        if self.refuses_late_offer(key, request) {
+            return;
+        }
         let (session, subsession) = place;
         let wait_ms = self.config.wake_budget_ms;
         let deadline_wall_us = self.now.wall_us + wait_ms * 1_000;

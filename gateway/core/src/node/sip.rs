@@ -85,6 +85,7 @@ impl Node {
         match self.target(request) {
             Target::Unknown => self.refuse(key, request, 404, &[]),
             Target::Absent => self.refuse(key, request, 480, &[]),
+            Target::Sessions(_) if self.refuses_late_offer(key, request) => {}
             Target::Sessions(mut sessions) => {
                 sessions.retain(|session| self.is_reachable(session));
                 if sessions.is_empty() {

@@ -225,9 +225,13 @@ impl Node {
 
     pub(super) fn on_grace_over(&mut self, session: &SessionId) {
         let Some(entry) = self.entries.get(session) else { return };
+        let was_spared = !self.is_pushed_for(entry);
         if entry.session.device_usable() {
             let ttl_s = self.config.ttl_s.0;
             self.fall_asleep(session, SleepCause::Loss, ttl_s);
+            if was_spared {
+                self.push_after_grace(session);
+            }
         } else {
             self.end_session(session);
         }

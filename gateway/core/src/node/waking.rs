@@ -41,6 +41,10 @@ impl Node {
             self.end_pending_unless_lost(session, "no device to wake");
             return;
         }
+        if !self.is_pushed_for(entry) {
+            self.end_wake(session);
+            return;
+        }
         let schedule = self.config.push_attempts_ms.clone();
         let next_id = self.last_wake + 1;
         let Some(entry) = self.entries.get_mut(session) else { return };
@@ -169,6 +173,7 @@ impl Node {
             (None, None) => (None, None),
         };
         let call_id = request.and_then(|request| request.call_id().ok());
+        let incoming = self.carried(entry, call, message.copied());
         WakePayload {
             session_id: entry.session.record.id.to_string(),
             event: if message.is_some() { "message" } else { "call" }.to_owned(),
@@ -177,6 +182,7 @@ impl Node {
             initiator: request.map(shown_initiator),
             target: Some(entry.session.record.aor.clone()),
             ttl_s: Some(ttl_s),
+            incoming: incoming.map(Box::new),
         }
     }
 
@@ -252,10 +258,14 @@ impl Node {
     }
 }
 
+/// True if its sender asked for privacy (RFC 3323).
+pub(super) fn is_private(request: &Message) -> bool {
+    request.header("Privacy").is_some_and(|value| value.trim() != "none")
+}
+
 /// RFC 3323: a caller who asked for privacy is not named to a push service.
 fn shown_initiator(request: &Message) -> String {
-    let private = request.header("Privacy").is_some_and(|value| value.trim() != "none");
-    if private {
+    if is_private(request) {
         return "anonymous@anonymous.invalid".to_owned();
     }
     request.from().map(|from| from.uri.aor()).unwrap_or_default()

@@ -76,6 +76,17 @@ pub struct Device {
     /// Wall time at which the app gave it last; 0 if an older build wrote the record.
     #[serde(default)]
     pub since_wall_us: u64,
+    /// The app said that its platform is the web.
+    #[serde(default)]
+    pub web: bool,
+}
+
+impl Device {
+    /// True for a web app: it says so, or a browser's push service wakes it.
+    #[must_use]
+    pub fn is_web(&self) -> bool {
+        self.web || self.provider == "webpush"
+    }
 }
 
 /// Why a session sleeps.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "the size of what was enumerated is part of the result")]
 
+mod carried;
 mod disk;
 mod every_order;
 mod rig;

@@ -1,6 +1,6 @@
 //! Bob's app as a caller, at a gateway with a way out.
 
-use reveille_gateway_core::config::Registrar;
+use reveille_gateway_core::config::{Config, Registrar};
 use reveille_gateway_core::io::{Input, SocketId};
 use reveille_wire::sip::Message;
 use serde_json::{Value, json};
@@ -18,7 +18,11 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) fn new() -> Self {
-        let mut config = config();
+        Self::at(config())
+    }
+
+    /// The same at a gateway that is configured so.
+    pub(crate) fn at(mut config: Config) -> Self {
         config.registrar =
             Some(Registrar { uri: "sip:example.com".to_owned(), flow: udp(), expires_s: 3_600 });
         let mut rig = Rig::new(config);

@@ -132,7 +132,8 @@ impl Rig {
     pub(crate) fn crash(&mut self) {
         self.commits.clear();
         self.node = Node::new(Arc::clone(&self.config), [9; 32]);
-        let sessions = self.sessions.values().cloned().collect();
+        let read = |record: &SessionRecord| SessionRecord::decode(&record.encode()).expect("sound");
+        let sessions = self.sessions.values().map(read).collect();
         let calls = self.calls.values().cloned().collect();
         let messages = self.messages.values().cloned().collect();
         self.feed(Input::Started { sessions, calls, messages });

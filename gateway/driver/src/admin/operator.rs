@@ -89,6 +89,7 @@ impl Inside {
         let since = settings.push.applications.iter().map(|app| (name_of(app), now_s)).collect();
         world.metrics.learn(settings);
         world.quota.learn(&settings.core.tenancy);
+        world.paces.learn(settings.pace);
         Ok(Arc::new(Self {
             world: world.clone(),
             gate,
@@ -144,6 +145,7 @@ impl Inside {
         self.access.set(access.unwrap_or_default());
         self.world.metrics.learn(&merged);
         self.world.quota.learn(&merged.core.tenancy);
+        self.world.paces.learn(merged.pace);
         current.take(merged, self.world.now().wall_us / 1_000_000);
         Ok(told)
     }

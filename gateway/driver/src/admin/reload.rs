@@ -2,6 +2,7 @@
 //! next start.
 
 use reveille_gateway_core::config::Secret;
+use reveille_gateway_core::ice::{Access, IceServer};
 use serde::Serialize;
 
 use crate::config::Settings;
@@ -62,6 +63,8 @@ const PLAIN: &[Key] = keys! {
     live "websocket.origins" origins;
     live "websocket.most-sockets" most_sockets;
     live "websocket.most-sockets-per-ip" most_sockets_per_ip;
+    live "websocket.connects-per-second-per-ip" pace.per_ip;
+    live "websocket.connects-per-second-per-user" pace.per_user;
     live "websocket.idle-limit" core.idle_limit_ms.0;
     live "websocket.busy-limit" core.idle_limit_ms.1;
     live "websocket.close-wait" core.close_wait_ms;
@@ -86,11 +89,13 @@ const PLAIN: &[Key] = keys! {
     live "call.session-timer" core.session_timer_s;
     live "call.start-silence" core.start_silence_ms;
     live "call.most-pending" core.most_pending;
+    live "call.late-offer" core.late_offer;
     live "message.wait" core.message_wait_ms;
     live "message.most-stored" core.most_messages;
     live "message.most-bytes" core.most_message_bytes;
     live "header" core.headers;
     live "session.grace" core.grace_ms;
+    live "session.push-on-disconnect" core.push_on_loss;
     live "session.ttl-default" core.ttl_s.0;
     live "session.ttl-min" core.ttl_s.1;
     live "session.ttl-max" core.ttl_s.2;
@@ -152,6 +157,12 @@ const OTHERS: &[Key] = &[
             chain_of(old.secure.websocket.as_ref()) != chain_of(new.secure.websocket.as_ref())
         },
         keep: |new, old| new.secure.websocket.clone_from(&old.secure.websocket),
+    },
+    Key {
+        name: "ice",
+        is_live: true,
+        differs: |old, new| shown(&old.core.ice) != shown(&new.core.ice),
+        keep: |new, old| new.core.ice.clone_from(&old.core.ice),
     },
     Key {
         name: "user",
@@ -232,7 +243,7 @@ fn table_of(key: &str) -> &str {
     match key.split_once('.') {
         Some((
             table @ ("registrar" | "user" | "application" | "limits" | "tenant" | "header"
-            | "bearer"),
+            | "bearer" | "ice"),
             _,
         )) => table,
         Some(("admin", "token-env" | "token-file")) => "admin.token",
@@ -254,6 +265,16 @@ pub(super) fn merge(old: &Settings, mut new: Settings) -> (Settings, Reloaded) {
     new.source.clone_from(&old.source);
     new.fabric.memory.clone_from(&old.fabric.memory);
     (new, told)
+}
+
+/// Everything of the ICE servers, secrets as well.
+fn shown(servers: &[IceServer]) -> Vec<(String, Option<&str>)> {
+    let secrets = servers.iter().map(|server| match &server.access {
+        Access::Open => None,
+        Access::Fixed { credential: Secret(text), .. }
+        | Access::Timed { secret: Secret(text), .. } => Some(text.as_str()),
+    });
+    servers.iter().map(|server| format!("{server:?}")).zip(secrets).collect()
 }
 
 fn users(settings: &Settings) -> Vec<(&str, &str, &str)> {

@@ -5,7 +5,8 @@ use reveille_gateway_core::headers::fault;
 use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
-use super::{ConfigError, Secrets, Settings, bearer, domain, fabric, place, provider, secure};
+use super::{ConfigError, Secrets, Settings, bearer, domain, fabric, ice, place, provider, secure};
+use crate::pace::Pace;
 use crate::push::{self, PROVIDERS, PushSettings};
 
 /// Gathers errors with their places.
@@ -81,6 +82,9 @@ pub(super) fn settings(
     let web = &file.websocket;
     review.count("websocket", "most-sockets", web.most_sockets, 1_000_000);
     review.count("websocket", "most-sockets-per-ip", web.most_sockets_per_ip, 1_000_000);
+    let (per_ip, per_user) = (web.connects_per_second_per_ip, web.connects_per_second_per_user);
+    review.count("websocket", "connects-per-second-per-ip", per_ip, 1_000_000);
+    review.count("websocket", "connects-per-second-per-user", per_user, 1_000_000);
     if !crate::http::is_app(&web.default_app) {
         let what = "no application; write 1 to 64 letters, digits and -_., like \"phone\"";
         review.fault("websocket", 0, "default-app", what);
@@ -116,6 +120,7 @@ pub(super) fn settings(
         origins: web.origins.clone(),
         most_sockets: web.most_sockets,
         most_sockets_per_ip: web.most_sockets_per_ip,
+        pace: Pace { per_ip, per_user },
         fabric: fabric::settings(&mut review, &file.fabric, secrets),
         push: push(&mut review, file, secrets),
         admin: file.admin.as_ref().and_then(|it| super::admin::settings(&mut review, it, secrets)),
@@ -186,6 +191,9 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         timers: SipTimers { t1_ms: file.sip.t1.0, t2_ms: file.sip.t2.0, t4_ms: file.sip.t4.0 },
         sleep_without_token: session.sleep_without_token,
         ask_sleep_after_ms: session.ask_sleep_after.0,
+        late_offer: call.late_offer,
+        push_on_loss: push_on_loss(review, &session.push_on_disconnect),
+        ice: ice::servers(review, &file.ice, secrets),
         headers: headers(review, &file.header),
         tenancy: super::tenancy::tenancy(review, file),
         ..core::Config::new("", &file.node.advertised)
@@ -272,6 +280,19 @@ fn hold_code(review: &mut Review<'_>, call: &file::Call) -> Option<u16> {
         }
     }
     None
+}
+
+fn push_on_loss(review: &mut Review<'_>, word: &str) -> core::PushOnLoss {
+    match word {
+        "native" => core::PushOnLoss::Native,
+        "all" => core::PushOnLoss::All,
+        "none" => core::PushOnLoss::Nobody,
+        odd => {
+            let what = format!("`{odd}` is nobody; write \"native\", \"all\" or \"none\"");
+            review.fault("session", 0, "push-on-disconnect", what);
+            core::PushOnLoss::Native
+        }
+    }
 }
 
 fn registrar(review: &mut Review<'_>, written: &file::Registrar) -> core::Registrar {

@@ -69,6 +69,9 @@ origins = []
 # Sockets in all, and from one address.
 most-sockets = 100000
 most-sockets-per-ip = 10000
+# Upgrades in a second from one address, of IPv6 from one /64, and of one user; beyond: 429.
+connects-per-second-per-ip = 200
+connects-per-second-per-user = 10
 # A socket that says nothing for this long is dead: with no call, and with one.
 idle-limit = "30s"
 busy-limit = "9s"
@@ -116,6 +119,8 @@ session-timer = "1h"
 start-silence = "3s"
 # Undecided calls of one session; beyond: 503.
 most-pending = 64
+# Take calls whose offer is still to come, an INVITE without SDP; if not: 488.
+late-offer = true
 
 [message]
 # How long the sender of a MESSAGE waits for the app's answer before 202, 0s to 20s; 0s: 202 as soon
@@ -129,6 +134,8 @@ most-bytes = 8192
 [session]
 # How long a lost connection may come back before the session counts as asleep.
 grace = "60s"
+# Whose calls and messages are pushed for meanwhile: "native", of all but web apps; "all" or "none".
+push-on-disconnect = "native"
 # How long a session may sleep: if the app asks for nothing, at least, at most.
 ttl-default = "1d"
 ttl-min = "60s"
@@ -200,6 +207,17 @@ acknowledge-after = "1s"
 #[[tenant]]
 #name = "acme"
 
+# STUN and TURN servers that apps hear of when they ask (iceEnquiry), once for each kind of access.
+#[[ice]]
+# Addresses as browsers take them.
+#urls = ["turn:turn.example.com:3478?transport=udp", "turns:turn.example.com:5349"]
+# The secret that is shared with the server, by secret-file, secret-env or secret: each app gets a
+# name and password of its own for this long. With username, the secret is the password of that name.
+#secret-file = "/etc/reveille/turn.secret"
+#ttl = "1d"
+# The one application that it is for, if not all.
+#app = "phone"
+
 # A user, once for each. The secret stands in one of three ways.
 #[[user]]
 # Address of record.
@@ -234,6 +252,9 @@ acknowledge-after = "1s"
 #credential-env = "REVEILLE_PUSH_CREDENTIAL"
 # Certificates in PEM that https servers are trusted by, in place of the public authorities.
 #ca-file = "/etc/reveille/push-ca.pem"
+# Let the push payload carry the message that waits, or what is known of the call, without SDP; where
+# it does not fit, it stays out. Whoever runs the push service can read it, but for "webpush".
+#carry-message = false
 # Whose application it is; without it, nobody's in particular.
 #tenant = "acme"
 

@@ -3,6 +3,8 @@
 use reveille_gateway_core::config::{Config, SipTimers};
 use serde::{Deserialize, Deserializer};
 
+use crate::pace::Pace;
+
 /// A whole configuration file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -23,6 +25,21 @@ pub struct File {
     pub(super) user: Vec<User>,
     pub(super) application: Vec<Application>,
     pub(super) header: Vec<Header>,
+    pub(super) ice: Vec<Ice>,
+}
+
+/// STUN or TURN servers that apps are told of, and how they are let in there.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Ice {
+    pub(super) urls: Vec<String>,
+    pub(super) app: Option<String>,
+    /// A fixed name; without it the secret is shared with the server, and names end.
+    pub(super) username: Option<String>,
+    pub(super) secret: Option<String>,
+    pub(super) secret_env: Option<String>,
+    pub(super) secret_file: Option<String>,
+    pub(super) ttl: Option<Span>,
 }
 
 /// An extension header of apps, and the SIP header that it travels as.
@@ -144,6 +161,8 @@ section!(WebSocket {
     origins: Vec<String> = Vec::new(),
     most_sockets: usize = 100_000,
     most_sockets_per_ip: usize = 10_000,
+    connects_per_second_per_ip: usize = Pace::default().per_ip,
+    connects_per_second_per_user: usize = Pace::default().per_user,
     idle_limit: Span = Span(core().idle_limit_ms.0),
     busy_limit: Span = Span(core().idle_limit_ms.1),
     close_wait: Span = Span(core().close_wait_ms),
@@ -181,6 +200,7 @@ section!(Call {
     session_timer: Span = Span(u64::from(core().session_timer_s) * 1_000),
     start_silence: Span = Span(core().start_silence_ms),
     most_pending: usize = core().most_pending,
+    late_offer: bool = core().late_offer,
 });
 section!(Message {
     wait: Span = Span(core().message_wait_ms),
@@ -189,6 +209,7 @@ section!(Message {
 });
 section!(Session {
     grace: Span = Span(core().grace_ms),
+    push_on_disconnect: String = "native".to_owned(),
     ttl_default: Span = Span(core().ttl_s.0 * 1_000),
     ttl_min: Span = Span(core().ttl_s.1 * 1_000),
     ttl_max: Span = Span(core().ttl_s.2 * 1_000),
@@ -298,6 +319,8 @@ pub(super) struct Application {
     pub(super) push_type: Option<String>,
     pub(super) contact: Option<String>,
     pub(super) private_endpoints: Option<bool>,
+    #[serde(default)]
+    pub(super) carry_message: bool,
     pub(super) tenant: Option<String>,
     pub(super) limits: Option<Limits>,
 }
@@ -311,4 +334,4 @@ macro_rules! discreet {
         }
     )+};
 }
-discreet!(User, username; Application, app; Admin, listen;);
+discreet!(User, username; Application, app; Admin, listen; Ice, urls;);

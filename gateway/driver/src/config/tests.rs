@@ -173,7 +173,7 @@ pub(crate) fn known_keys() -> Vec<String> {
         names.split(", ").map(ToOwned::to_owned).collect()
     };
     let of = |section: String| {
-        let many = matches!(&*section, "user" | "application" | "tenant" | "header");
+        let many = matches!(&*section, "user" | "application" | "tenant" | "header" | "ice");
         let header = if many { format!("[[{section}]]") } else { format!("[{section}]") };
         let keys = named(&format!("{header}\nzzzzzzzz = 1\n"));
         keys.into_iter().map(|key| format!("{section}.{key}")).collect::<Vec<_>>()

@@ -23,7 +23,7 @@ pub(crate) use page::Sight;
 pub(crate) use wakes::Wakes;
 
 const DIRECTION: Axis = ("direction", &["in", "out"]);
-const TRANSPORT: Axis = ("transport", &["udp", "tcp", "tls", "other"]);
+const TRANSPORT: Axis = ("transport", &["udp", "tcp", "tls", "ws", "wss", "other"]);
 const CLASS: Axis = ("class", &["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"]);
 const METHOD: Axis = (
     "method",
@@ -45,9 +45,12 @@ const METHOD: Axis = (
         "other",
     ],
 );
+const SECURE: Axis = ("port", &["sip", "websocket"]);
 const PORT: Axis = ("port", &["sip", "websocket", "admin"]);
-const STATUS: Axis =
-    ("status", &["400", "401", "403", "404", "405", "408", "426", "431", "503", "505", "other"]);
+const STATUS: Axis = (
+    "status",
+    &["400", "401", "403", "404", "405", "408", "426", "429", "431", "503", "505", "other"],
+);
 const RELOAD: Axis = ("outcome", &["applied", "refused"]);
 /// What is no name of the configuration.
 const OTHER: &str = "other";
@@ -69,9 +72,11 @@ pub(crate) struct Metrics {
     unsent: Grid<1>,
     frames: Grid<1>,
     refused_connections: Grid<1>,
+    refused_handshakes: Grid<1>,
     refused_upgrades: Grid<1>,
     upgrades: Series<1>,
     push_attempts: Series<3>,
+    push_left_out: Series<2>,
     push_seconds: Histogram,
     wakes: Series<1>,
     pub(crate) push_to_attach: Histogram,
@@ -99,9 +104,11 @@ impl Default for Metrics {
             unsent: Grid::new([TRANSPORT]),
             frames: Grid::new([DIRECTION]),
             refused_connections: Grid::new([PORT]),
+            refused_handshakes: Grid::new([SECURE]),
             refused_upgrades: Grid::new([STATUS]),
             upgrades: Series::new(["app"]),
             push_attempts: Series::new(["app", "provider", "outcome"]),
+            push_left_out: Series::new(["app", "provider"]),
             push_seconds: Histogram::new(MICRO, SECONDS),
             wakes: Series::new(["app"]),
             push_to_attach: Histogram::new(MICRO, SECONDS),
@@ -184,6 +191,11 @@ impl Metrics {
         self.refused_connections.raise([port]);
     }
 
+    /// Too many TLS handshakes were under way at a port for one more.
+    pub(crate) fn handshake_refused(&self, port: &'static str) {
+        self.refused_handshakes.raise([port]);
+    }
+
     pub(crate) fn upgrade_refused(&self, status: u16) {
         self.refused_upgrades.raise([&status.to_string()]);
     }
@@ -202,6 +214,13 @@ impl Metrics {
         let provider = known.map_or(OTHER, |(name, _)| name);
         let outcome = outcome_label(outcome);
         self.push_attempts.raise([&self.app(application), provider, outcome]);
+    }
+
+    /// A payload had no room for the message that it was to carry.
+    pub(crate) fn push_left_out(&self, application: &str, provider: &str) {
+        let known = PROVIDERS.iter().find(|(name, _)| *name == provider);
+        let provider = known.map_or(OTHER, |(name, _)| name);
+        self.push_left_out.raise([&self.app(application), provider]);
     }
 
     /// A push service took so long to answer.

@@ -59,6 +59,8 @@ impl Metrics {
         page.one("reveille_sip_connections", Type::Gauge, help, self.connections.get());
         let help = "Connections turned away because there are too many.";
         self.refused_connections.show(page, "reveille_connections_refused_total", help);
+        let help = "TLS handshakes refused because too many were under way.";
+        self.refused_handshakes.show(page, "reveille_handshakes_refused_total", help);
     }
 
     fn show_apps(&self, page: &mut Page, sight: &Sight) {
@@ -94,6 +96,8 @@ impl Metrics {
     fn show_wakes(&self, page: &mut Page) {
         self.wakes.show(page, "reveille_wakes_total", "Wakes begun.");
         self.push_attempts.show(page, "reveille_push_attempts_total", "Pushes by outcome.");
+        let help = "Pushes whose payload had no room for the message itself.";
+        self.push_left_out.show(page, "reveille_push_messages_left_out_total", help);
         let help = "Time until a push service answers.";
         self.push_seconds.show(page, "reveille_push_duration_seconds", help);
         let help = "Time from a push that was accepted to the app's return.";

@@ -3,6 +3,7 @@
 mod answer;
 mod apns;
 mod application;
+mod carried;
 mod fcm;
 mod http2;
 mod keys;
@@ -149,7 +150,7 @@ async fn attempt(world: &World, name: &'static str, plugin: &dyn Push, request: 
         let _told: bool = world.tell(Event::Input(Input::Pushed { push: id, outcome })).await;
         return;
     }
-    let body = plugin.body(request);
+    let body = carried::body(world, name, plugin, request);
     let call = request.payload.call_id.clone();
     let of_call = |draft: Draft| match &call {
         Some(call) => draft.corr(call.as_str()),
@@ -232,6 +233,7 @@ mod tests {
                 initiator: None,
                 target: None,
                 ttl_s: None,
+                incoming: None,
             },
             ttl_ms: 1,
             deadline_us: 0,

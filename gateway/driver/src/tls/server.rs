@@ -24,6 +24,8 @@ type Told = watch::Sender<Option<Arc<ServerConfig>>>;
 pub(crate) struct Acceptor {
     config: watch::Receiver<Option<Arc<ServerConfig>>>,
     half_open: Door,
+    /// The kind of port, as metrics name it.
+    port: &'static str,
 }
 
 /// The acceptors of each kind of port; `None`: it has no certificate.
@@ -75,13 +77,14 @@ pub(crate) fn certificates(
     settings: &TlsSettings,
 ) -> Result<(Ports, Certificates), String> {
     let (sip, websocket) = configs(host, settings)?;
-    let port = |config: Option<Arc<ServerConfig>>| {
+    let port = |port, config: Option<Arc<ServerConfig>>| {
         let is_there = config.is_some();
         let (told, config) = watch::channel(config);
         let half_open = Door::new(HALF_OPEN.0, HALF_OPEN.1);
-        (is_there.then_some(Acceptor { config, half_open }), Arc::new(told))
+        (is_there.then_some(Acceptor { config, half_open, port }), Arc::new(told))
     };
-    let ((sip, for_sip), (websocket, for_websocket)) = (port(sip), port(websocket));
+    let ((sip, for_sip), (websocket, for_websocket)) =
+        (port("sip", sip), port("websocket", websocket));
     let certificates = Certificates { host: host.clone(), sip: for_sip, websocket: for_websocket };
     Ok((Ports { sip, websocket }, certificates))
 }
@@ -119,7 +122,9 @@ impl Acceptor {
         source: SocketAddr,
     ) -> Option<BoxStream> {
         let Some(_inside) = self.half_open.enter(source.ip()) else {
-            tracing::warn!(%source, "too many TLS handshakes under way: one is refused");
+            let port = self.port;
+            tracing::warn!(%source, port, "too many TLS handshakes under way: one is refused");
+            world.metrics.handshake_refused(port);
             return None;
         };
         let config = self.config.borrow().clone()?;

@@ -273,3 +273,56 @@ fn whose_tokens_are_taken_is_read_and_refused_by_key() {
         &["2: bearer.issuer: it is empty; write", "3: bearer.audience: it is empty; write"],
     );
 }
+
+#[test]
+fn what_an_ice_server_lacks_is_said_with_its_line_and_remedy() {
+    let turn = "[[ice]]\nurls = [\"turn:turn.example.com\"]\n";
+    let odd = |rest: &str| format!("{turn}{rest}");
+    for (text, begin) in [
+        ("[[ice]]\nurls = []".to_owned(), "gateway.toml:2: ice.urls: an entry has 1 to 8; write"),
+        (
+            "[[ice]]\nurls = [\"https://turn.example.com\"]".to_owned(),
+            "gateway.toml:2: ice.urls: `https://turn.example.com` is no STUN or TURN URI",
+        ),
+        (odd(""), "gateway.toml:2: ice.urls: TURN lets nobody in unnamed (RFC 8656); write secret"),
+        (odd("username = \"u\""), "gateway.toml:3: ice.username: a name needs its password; write"),
+        (odd("secret = \"s\"\nttl = \"59s\""), "gateway.toml:4: ice.ttl: out of range; write"),
+        (
+            odd("secret = \"s\"\nusername = \"u\"\nttl = \"1h\""),
+            "gateway.toml:5: ice.ttl: a fixed name does not end; leave out ttl",
+        ),
+        (odd("secret-file = \"/missing\""), "gateway.toml:3: ice.secret-file: `/missing`: entity"),
+        (odd("secret = \"s\"\napp = \"a/b\""), "gateway.toml:4: ice.app: `a/b` is no application"),
+        (
+            "[[ice]]\nurls = [\"stun:stun.example.com\"]\nsecret = \"s\"".to_owned(),
+            "gateway.toml:2: ice.urls: STUN asks for no secret; leave it out",
+        ),
+        (
+            "[[ice]]\nurls = [\"stun:stun.example.com\"]\n".repeat(17),
+            "gateway.toml:34: ice.urls: more than 16 sections; write fewer",
+        ),
+    ] {
+        each_is_refused(&[(&text, begin)]);
+    }
+    let sound = load(&odd("secret-env = \"TURN\"\nttl = \"2h\"")).expect("sound");
+    let shown = format!("{:?}", sound.core.ice);
+    assert!(shown.contains("ttl_s: 7200") && !shown.contains("from-env"), "{shown}");
+}
+
+#[test]
+fn rates_of_connects_and_who_is_pushed_for_have_their_bounds() {
+    each_is_refused(&[
+        (
+            "[websocket]\nconnects-per-second-per-ip = 0",
+            "gateway.toml:2: websocket.connects-per-second-per-ip: 0 is out of range; write 1 to",
+        ),
+        (
+            "[websocket]\nconnects-per-second-per-user = 1000001",
+            "gateway.toml:2: websocket.connects-per-second-per-user: 1000001 is out of range",
+        ),
+        (
+            "[session]\npush-on-disconnect = \"web\"",
+            "gateway.toml:2: session.push-on-disconnect: `web` is nobody; write \"native\", \"all\"",
+        ),
+    ]);
+}
