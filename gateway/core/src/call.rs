@@ -30,6 +30,10 @@ pub(crate) struct Call {
     pub(crate) early: Vec<Early>,
     /// Outgoing: the registrar's secret was shown; it is not shown twice for one refusal.
     pub(crate) authorised: bool,
+    /// Outgoing: the app gave credentials, which stay in the INVITE.
+    pub(crate) has_own_credentials: bool,
+    /// Outgoing: targets that did not take it.
+    pub(crate) tried: Vec<Flow>,
     /// Outgoing: it was placed again with a longer session timer.
     pub(crate) slowed: bool,
     /// The UPDATE of the peer that the app has yet to answer.
@@ -98,6 +102,8 @@ impl Call {
             repeat_ms: 0,
             early: Vec::new(),
             authorised: false,
+            has_own_credentials: false,
+            tried: Vec::new(),
             slowed: false,
             update: None,
         })

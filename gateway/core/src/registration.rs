@@ -52,7 +52,7 @@ pub(crate) struct Registration {
     failures: u32,
     granted: Granted,
     /// Targets that failed since one last answered.
-    pub(crate) tried: usize,
+    pub(crate) tried: Vec<Flow>,
 }
 
 /// What the 200 says beside the lifetime; for this process only, since each start registers anew.
@@ -83,15 +83,15 @@ impl Registration {
             answered: false,
             failures: 0,
             granted: Granted { service_route: Vec::new(), public_gruu: None, by_flow: None },
-            tried: 0,
+            tried: Vec::new(),
         }
     }
 
     /// Turns to another registrar, which knows nothing of the challenges of the one before.
-    pub(crate) fn turn(&mut self) {
+    pub(crate) fn turn(&mut self, failed: &Flow) {
         self.ask = None;
         self.answered = false;
-        self.tried += 1;
+        self.tried.push(failed.clone());
     }
 
     /// What a 200 grants takes the place of what an earlier one did.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use reveille_wire::sip::Message;
 
 use super::errand::Errand;
-use super::subscriptions::Dialog;
+use super::subscriptions::Subscription;
 use crate::call::Call;
 use crate::gate::Gate;
 use crate::io::{Change, Flow, SocketId};
@@ -60,8 +60,8 @@ pub(super) struct Within {
     pub(super) user: String,
     pub(super) request: Message,
     pub(super) asked: Asked,
-    /// The secret was shown.
-    pub(super) authorised: bool,
+    /// How often the secret was shown.
+    pub(super) shown: u8,
 }
 
 /// What a request within a dialog is for. The correlation id is that of the app's request.
@@ -108,7 +108,7 @@ pub(super) struct Entry {
     pub(super) calls: BTreeMap<String, Call>,
     pub(super) messages: BTreeMap<String, InstantMessage>,
     /// The SIP side of the subscriptions in the record, by subsession.
-    pub(super) subscriptions: BTreeMap<String, Dialog>,
+    pub(super) subscriptions: BTreeMap<String, Subscription>,
     /// Requests of ours under way.
     pub(super) errands: BTreeMap<u64, Errand>,
     pub(super) wake: Option<Wake>,

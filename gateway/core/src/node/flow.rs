@@ -70,8 +70,21 @@ impl Upstream {
         self.targets.get(self.current).cloned().expect("a registrar has a target")
     }
 
+    /// The first target, from the current one on, that is none of these.
+    pub(super) fn other(&self, tried: &[Flow]) -> Option<Flow> {
+        let (before, from) = self.targets.split_at(self.current.min(self.targets.len()));
+        let is_new = |target: &&Flow| !tried.iter().any(|flow| is_same(target, flow));
+        from.iter().chain(before).find(is_new).cloned()
+    }
+
+    /// The target of a request that these did not take.
+    pub(super) fn target_but(&mut self, tried: &[Flow], now_us: u64) -> Flow {
+        let current = self.target(now_us);
+        self.other(tried).unwrap_or(current)
+    }
+
     /// This target failed. All sessions move to the next one together, and only once.
-    fn fail(&mut self, flow: &Flow, now_us: u64) {
+    pub(super) fn fail(&mut self, flow: &Flow, now_us: u64) {
         if self.targets.get(self.current).is_some_and(|target| is_same(target, flow)) {
             self.left_us = if self.current == 0 { now_us } else { self.left_us };
             self.current = (self.current + 1) % self.targets.len().max(1);
@@ -132,7 +145,7 @@ impl Node {
             return;
         };
         registration.grant(granted);
-        registration.tried = 0;
+        registration.tried.clear();
         let Some(flow) = flow else { return };
         self.upstream.stands(self.now.mono_us);
         if flow.transport != Transport::Udp || self.config.stun {
@@ -148,24 +161,6 @@ impl Node {
             let is_ours = token.is_some() && contact.uri.user.as_deref() == token;
             is_ours.then(|| contact.param("pub-gruu").map(ToOwned::to_owned)).flatten()
         })
-    }
-
-    /// A target did not take a REGISTER: 503, no way to it, or no response at all. The next one is
-    /// asked at once, in a transaction of its own, unless all have failed (RFC 3263 section 4.3).
-    pub(super) fn try_next(&mut self, session: &SessionId, way: &Flow) -> bool {
-        self.upstream.fail(way, self.now.mono_us);
-        let most = self.upstream.targets.len();
-        let entry = self.entries.get_mut(session);
-        let Some(registration) = entry.and_then(|it| it.registration.as_mut()) else {
-            return false;
-        };
-        registration.turn();
-        if registration.leaving || registration.tried >= most {
-            registration.tried = 0;
-            return false;
-        }
-        self.register(session);
-        true
     }
 
     /// The flow to the registrar is dead: whoever is called by it registers over a new one, soon,
@@ -206,11 +201,7 @@ impl Node {
         let clients = self.clients.iter().filter(|(_, (_, _, purpose))| dead(purpose));
         let branches: Vec<_> = clients.map(|(branch, _)| branch.clone()).collect();
         for branch in branches {
-            for name in [Name::E, Name::F, Name::K] {
-                self.timers.clear(name, &Owner::Client(branch.clone()));
-            }
-            self.clients.remove(&branch);
-            self.diverted.remove(&branch);
+            self.drop_client(&branch);
         }
     }
 }

@@ -7,7 +7,6 @@ use reveille_wire::sip::Message;
 use super::Node;
 use super::entry::{Dirty, Promise};
 use super::subscriptions::PACKAGE;
-use crate::dialog::contact;
 use crate::record::{Notified, Raw, SessionId};
 use crate::summary;
 use crate::transaction::TransactionKey;
@@ -51,26 +50,14 @@ impl Node {
             return Err(481);
         };
         let is_same_event = entry.subscription(subsession).is_some_and(|it| it.event == event);
-        let dialog = entry.subscriptions.get_mut(subsession).ok_or(481_u16)?;
-        let tag = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let to_tag = request.to().map(|to| tag(to.tag())).unwrap_or_default();
-        let from_tag = request.from().map(|from| tag(from.tag())).unwrap_or_default();
-        let is_other = dialog.remote_tag.as_ref().is_some_and(|known| *known != from_tag);
-        let cseq = request.cseq().map(|cseq| cseq.number).unwrap_or_default();
-        match () {
-            () if to_tag != dialog.from_tag || is_other || !is_same_event => return Err(481),
-            () if cseq < dialog.remote_cseq => return Err(500),
-            () if request.body.len() > most_bytes => return Err(413),
-            () => {}
+        let subscription = entry.subscriptions.get_mut(subsession).ok_or(481_u16)?;
+        if !is_same_event {
+            return Err(481);
         }
-        dialog.remote_cseq = cseq;
-        if dialog.remote_tag.is_none() {
-            // It may come before the 200 to the SUBSCRIBE (RFC 6665 section 4.1.2.4).
-            dialog.remote_tag = Some(from_tag);
-            dialog.remote_target = contact(request);
-            dialog.routes = request.values("Record-Route").into_iter().map(str::to_owned).collect();
+        if request.body.len() > most_bytes {
+            return Err(413);
         }
-        Ok(())
+        subscription.hear(request)
     }
 
     /// The state goes to an app that is there, else the latest one waits for it.

@@ -40,11 +40,11 @@ impl Node {
         let Some((flow, target)) = self.way_out(session, frame) else { return };
         let Some(entry) = self.entries.get(session) else { return };
         let record = &entry.session.record;
-        let (aor, contact, app) = (record.aor.clone(), record.contact.clone(), record.app.clone());
+        let (aor, app) = (record.aor.clone(), record.app.clone());
         let local_tag = self.dice.hex(8);
         let branch = format!("z9hG4bK{}", self.dice.hex(8));
         let call_id = self.dice.hex(16);
-        let contact = self.contact_uri(&contact, flow.transport);
+        let contact = self.contact_of(session, flow.transport);
         let mut invite = Message::request(Method::INVITE, target.to_string())
             .with("Via", self.via(flow.transport, &branch));
         for route in self.service_route(session) {
@@ -89,6 +89,7 @@ impl Node {
         };
         let Some(mut call) = Call::new(record) else { return };
         call.authorised = frame.header.authorization.is_some();
+        call.has_own_credentials = call.authorised;
         let key = call.key.clone();
         entry.calls.insert(subsession.to_owned(), call);
         self.index(session, subsession, &call_id, &key);
@@ -161,10 +162,14 @@ impl Node {
         &mut self,
         place: &(SessionId, String),
         invite: &Message,
+        flow: &Flow,
         response: &Message,
     ) {
         let (session, subsession) = place;
         let status = response.status().unwrap_or(480);
+        if status == 503 && self.call_elsewhere(place, flow, invite) {
+            return;
+        }
         let reason: String = response.reason().unwrap_or_default().chars().take(120).collect();
         let is_exchange = self.is_exchange(session, subsession, invite);
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
@@ -195,7 +200,7 @@ impl Node {
         let Some(entry) = self.entries.get(session) else { return false };
         let (user, flow) =
             (entry.session.record.user.clone(), entry.calls[subsession].record.flow.clone());
-        let Some(again) = self.authorised(&user, &flow, invite, response) else { return false };
+        let Some(again) = self.authorised(&user, &flow, invite, response, 0) else { return false };
         self.place_again(session, subsession, again);
         true
     }

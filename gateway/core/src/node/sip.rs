@@ -381,6 +381,12 @@ impl Node {
         format!("sip:{token}@{own}{}", transport.uri_param())
     }
 
+    /// Where this session is reached by what follows from a request or a response of its own.
+    pub(super) fn contact_of(&self, session: &SessionId, transport: Transport) -> String {
+        let record = self.entries.get(session).map(|entry| &entry.session.record);
+        record.map(|record| self.contact_uri(&record.contact, transport)).unwrap_or_default()
+    }
+
     /// Our Via of a request.
     pub(super) fn via(&self, transport: Transport, branch: &str) -> String {
         let (name, own) = (transport.via_name(), self.config.advertised(transport));

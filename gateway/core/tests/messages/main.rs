@@ -4,6 +4,7 @@
 
 mod disk;
 mod every_order;
+mod failover;
 mod rig;
 mod sending;
 mod situations;

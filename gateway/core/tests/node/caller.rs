@@ -1,6 +1,6 @@
 //! Bob's app as a caller, at a gateway with a way out.
 
-use reveille_gateway_core::config::Registrar;
+use reveille_gateway_core::config::{Config, Registrar};
 use reveille_gateway_core::io::{Input, SocketId};
 use reveille_wire::sip::Message;
 use serde_json::{Value, json};
@@ -18,9 +18,14 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = config();
         config.registrar =
             Some(Registrar { uri: "sip:example.com".to_owned(), flow: udp(), expires_s: 3_600 });
+        change(&mut config);
         let mut rig = Rig::new(config);
         rig.open(1, "bob");
         rig.say(

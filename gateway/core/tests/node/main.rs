@@ -4,6 +4,7 @@ mod asleep;
 mod caller;
 mod calls;
 mod crashes;
+mod failover;
 mod forks;
 mod frames;
 mod outgoing;
