@@ -149,6 +149,7 @@ impl Call {
         if status > 100 && status < 300 {
             response.push("Contact", format!("<{}>", self.contact(contact)));
             response.push("Allow", ALLOW);
+            response.push("Supported", "timer, gruu");
             if self.invite.values("Recv-Info").contains(&TRICKLE) {
                 response.push("Recv-Info", TRICKLE);
             }

@@ -60,8 +60,6 @@ pub(crate) struct Registration {
 pub(crate) struct Granted {
     /// Service-Route, in order (RFC 3608 section 6.1).
     pub(crate) service_route: Vec<String>,
-    /// The public GRUU of our binding (RFC 5627 section 4.2).
-    pub(crate) public_gruu: Option<String>,
     /// The flow that we registered over, if the registrar reaches us by it (RFC 5626 section 4.2.1).
     pub(crate) by_flow: Option<Flow>,
 }
@@ -82,7 +80,7 @@ impl Registration {
             challenge: None,
             answered: false,
             failures: 0,
-            granted: Granted { service_route: Vec::new(), public_gruu: None, by_flow: None },
+            granted: Granted { service_route: Vec::new(), by_flow: None },
             tried: Vec::new(),
         }
     }
@@ -102,11 +100,6 @@ impl Registration {
     /// The Route of requests outside of dialogs, in order; empty: none.
     pub(crate) fn service_route(&self) -> &[String] {
         &self.granted.service_route
-    }
-
-    /// The URI that reaches this very session from anywhere, if the registrar made one.
-    pub(crate) fn public_gruu(&self) -> Option<&str> {
-        self.granted.public_gruu.as_deref()
     }
 
     /// True if what is called comes by this flow.

@@ -401,8 +401,7 @@ impl Node {
                 if !call.is_undecided() {
                     return;
                 }
-                let token = &self.entries[session].session.record.contact;
-                let contact = self.contact_uri(token, call.record.flow.transport);
+                let contact = self.contact_in(session, call);
                 let mut response = call.answer(sdp, &contact, self.config.session_timer_s);
                 let app = &self.entries[session].session.record.app;
                 headers::to_sip(&self.config.headers, app, frame, &mut response);

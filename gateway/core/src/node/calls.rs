@@ -111,7 +111,7 @@ impl Node {
     ) {
         let Some(entry) = self.entries.get(session) else { return };
         let Some(call) = entry.calls.get(subsession) else { return };
-        let contact = self.contact_uri(&entry.session.record.contact, call.record.flow.transport);
+        let contact = self.contact_in(session, call);
         let bytes = call.response(status, Message::reason_phrase(status), &contact).to_bytes();
         let (key, subsession) = (call.key.clone(), subsession.to_owned());
         let promise = Promise::Respond { key, status, bytes, subsession };
@@ -176,7 +176,7 @@ impl Node {
         if sdp.is_empty() {
             return;
         }
-        let contact = self.contact_uri(&entry.session.record.contact, call.record.flow.transport);
+        let contact = self.contact_in(session, call);
         let mut response = call.response(183, Message::reason_phrase(183), &contact);
         response.set_body("application/sdp", sdp.as_bytes());
         let (key, bytes) = (call.key.clone(), response.to_bytes());

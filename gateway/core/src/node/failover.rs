@@ -6,6 +6,7 @@ use reveille_wire::sip::Message;
 use super::Node;
 use super::calling::branch_of;
 use super::sending;
+use crate::headers;
 use crate::io::Flow;
 use crate::record::{Phase, SessionId};
 use crate::timer::{Name, Owner};
@@ -100,7 +101,13 @@ impl Node {
             None => request.prepend("Via", via),
         }
         if request.header("Contact").is_some() {
-            request.set("Contact", format!("<{}>", self.contact_of(session, flow.transport)));
+            request.set(
+                "Contact",
+                format!(
+                    "<{}>",
+                    self.contact_of(session, flow.transport, headers::is_private(request))
+                ),
+            );
         }
     }
 

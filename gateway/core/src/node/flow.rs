@@ -122,24 +122,15 @@ impl Node {
         self.registration(session).map_or(&[], Registration::service_route)
     }
 
-    /// The URI that reaches this very session from anywhere (RFC 5627), if the registrar made one.
-    #[must_use]
-    pub fn public_gruu(&self, session: &SessionId) -> Option<&str> {
-        self.registration(session).and_then(Registration::public_gruu)
-    }
-
     fn registration(&self, session: &SessionId) -> Option<&Registration> {
         self.entries.get(session).and_then(|entry| entry.registration.as_ref())
     }
 
     /// A REGISTER was accepted: keeps what the response grants, and the flow it came by alive.
     pub(super) fn on_granted(&mut self, session: &SessionId, way: Flow, response: &Message) {
+        self.note_gruu(session, response);
         let flow = is_by_flow(response).then_some(way);
-        let granted = Granted {
-            service_route: service_route(response),
-            public_gruu: self.gruu_in(session, response),
-            by_flow: flow.clone(),
-        };
+        let granted = Granted { service_route: service_route(response), by_flow: flow.clone() };
         let entry = self.entries.get_mut(session);
         let Some(registration) = entry.and_then(|entry| entry.registration.as_mut()) else {
             return;
@@ -152,15 +143,6 @@ impl Node {
             let every_ms = every_ms(flow.transport, flow_timer_s(response));
             self.out.push(Output::KeepAlive { flow, every_ms });
         }
-    }
-
-    fn gruu_in(&self, session: &SessionId, response: &Message) -> Option<String> {
-        let token = self.entries.get(session).map(|entry| entry.session.record.contact.as_str());
-        response.contacts().unwrap_or_default().into_iter().find_map(|contact| {
-            let contact = contact.addr()?.clone();
-            let is_ours = token.is_some() && contact.uri.user.as_deref() == token;
-            is_ours.then(|| contact.param("pub-gruu").map(ToOwned::to_owned)).flatten()
-        })
     }
 
     /// The flow to the registrar is dead: whoever is called by it registers over a new one, soon,

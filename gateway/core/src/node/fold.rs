@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::Node;
 use super::entry::{Dirty, Entry};
 use crate::gate::Gate;
-use crate::record::{Device, SentFrame, SessionId, SessionRecord, SleepCause, Standing, VERSION};
+use crate::record::{
+    Device, Gruu, SentFrame, SessionId, SessionRecord, SleepCause, Standing, VERSION,
+};
 use crate::registration::Registration;
 use crate::session::{Link, Session};
 
@@ -32,6 +34,7 @@ struct Folded {
     last_arrival: u64,
     registered_until_wall_us: u64,
     supersedes: Option<SessionId>,
+    gruu: Gruu,
     untold: u32,
     woken_us: Option<u64>,
     registration: Option<Registration>,
@@ -109,6 +112,7 @@ impl Entry {
             last_arrival,
             registered_until_wall_us,
             supersedes,
+            gruu,
             version: _,
             id: _,
             sending: _,
@@ -136,6 +140,7 @@ impl Entry {
             last_arrival,
             registered_until_wall_us,
             supersedes,
+            gruu,
             untold,
             woken_us,
             registration,
@@ -169,6 +174,7 @@ impl Entry {
             supersedes: folded.supersedes,
             sending: Vec::new(),
             subscriptions: Vec::new(),
+            gruu: folded.gruu,
         };
         let mut session = Session::new(record, Link::None);
         session.untold = folded.untold;

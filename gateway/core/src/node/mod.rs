@@ -13,6 +13,7 @@ mod failover;
 mod flow;
 mod fold;
 mod fork;
+mod gruu;
 mod large;
 mod limits;
 mod message_end;

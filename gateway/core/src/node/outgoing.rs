@@ -44,7 +44,6 @@ impl Node {
         let local_tag = self.dice.hex(8);
         let branch = format!("z9hG4bK{}", self.dice.hex(8));
         let call_id = self.dice.hex(16);
-        let contact = self.contact_of(session, flow.transport);
         let mut invite = Message::request(Method::INVITE, target.to_string())
             .with("Via", self.via(flow.transport, &branch));
         for route in self.service_route(session) {
@@ -56,9 +55,8 @@ impl Node {
             .with("To", format!("<{target}>"))
             .with("Call-ID", call_id.as_str())
             .with("CSeq", "1 INVITE")
-            .with("Contact", format!("<{contact}>"))
             .with("Allow", ALLOW)
-            .with("Supported", "100rel, timer")
+            .with("Supported", "100rel, timer, gruu")
             .with("Session-Expires", format!("{};refresher=uas", self.config.session_timer_s))
             .with("Min-SE", session_timer::LEAST_S.to_string())
             .with("Recv-Info", TRICKLE);
@@ -67,6 +65,9 @@ impl Node {
             invite.push("Proxy-Authorization", &credentials);
         }
         headers::to_sip(&self.config.headers, &app, frame, &mut invite);
+        let is_private = headers::is_private(&invite);
+        let contact = self.contact_of(session, flow.transport, is_private);
+        invite.push("Contact", format!("<{contact}>"));
         invite.set_body("application/sdp", frame.sdp().unwrap_or_default().as_bytes());
         let now_wall_us = self.now.wall_us;
         let correlation = frame.control.correlation_id.clone().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use reveille_wire::sip::{Message, Method, Uri};
 
-use super::entry::{Dirty, Promise};
+use super::entry::{Dirty, Entry, Promise};
 use super::fork::{MOST_LEGS, Place};
 use super::{Invite, Node};
 use crate::call::ALLOW;
@@ -15,6 +15,9 @@ use crate::transaction::{InviteServer, Server, TransactionKey};
 /// Methods whose requests are carried out, and may not require what is not supported.
 const SERVED: [Method; 6] =
     [Method::BYE, Method::OPTIONS, Method::UPDATE, Method::INFO, Method::MESSAGE, Method::NOTIFY];
+
+/// Option tags that a request may require.
+const SUPPORTED: [&str; 2] = ["timer", "gruu"];
 
 /// Whom a Request-URI names.
 pub(super) enum Target {
@@ -119,8 +122,8 @@ impl Node {
         invite.legs.iter().find(is_there).or(invite.legs.first()).cloned()
     }
 
-    /// A token of ours in the user part names one session; an address of record of a served domain,
-    /// or of our own address, names the user: all of the user's sessions.
+    /// A token of ours in the user part names one session, as does a GRUU; an address of record of a
+    /// served domain, or of our own address, names the user: all of the user's sessions.
     pub(super) fn target(&mut self, request: &Message) -> Target {
         let Some(uri) = request.uri().and_then(|uri| Uri::parse(uri).ok()) else {
             return Target::Unknown;
@@ -128,7 +131,7 @@ impl Node {
         let user = uri.user.clone().unwrap_or_default();
         if let Some(session) = self.contacts.get(&user).cloned() {
             self.unfold(&session);
-            let live = self.entries.get(&session).is_some_and(super::entry::Entry::is_live);
+            let live = self.entries.get(&session).is_some_and(Entry::is_live);
             return if live { Target::Sessions(vec![session.clone()]) } else { Target::Absent };
         }
         let host = uri.host.to_ascii_lowercase();
@@ -142,9 +145,11 @@ impl Node {
             self.unfold_address(aor);
         }
         let found = aors.iter().flat_map(|aor| self.sessions_of(aor));
-        let mut live: Vec<_> = found
-            .filter_map(|session| self.entries.get(session).filter(|entry| entry.is_live()))
-            .collect();
+        let gr = uri.param("gr");
+        let is_meant =
+            |entry: &&Entry| entry.is_live() && gr.is_none_or(|gr| entry.is_named_by(gr));
+        let mut live: Vec<_> =
+            found.filter_map(|session| self.entries.get(session).filter(is_meant)).collect();
         live.sort_by_key(|entry| std::cmp::Reverse(entry.born));
         if !live.is_empty() {
             let ids = live.into_iter().map(|entry| entry.session.record.id.clone());
@@ -375,18 +380,6 @@ impl Node {
         request.cseq().is_ok_and(|cseq| cseq.number < seen)
     }
 
-    /// The Contact URI of a session, as the network sees it.
-    pub(super) fn contact_uri(&self, token: &str, transport: Transport) -> String {
-        let own = self.config.advertised(transport);
-        format!("sip:{token}@{own}{}", transport.uri_param())
-    }
-
-    /// Where this session is reached by what follows from a request or a response of its own.
-    pub(super) fn contact_of(&self, session: &SessionId, transport: Transport) -> String {
-        let record = self.entries.get(session).map(|entry| &entry.session.record);
-        record.map(|record| self.contact_uri(&record.contact, transport)).unwrap_or_default()
-    }
-
     /// Our Via of a request.
     pub(super) fn via(&self, transport: Transport, branch: &str) -> String {
         let (name, own) = (transport.via_name(), self.config.advertised(transport));
@@ -404,10 +397,10 @@ fn merged_identity(request: &Message) -> String {
 }
 
 /// Option tags that the request requires and that are not supported (RFC 3261 section 8.2.2.3): all
-/// but `timer`. In an ACK or a CANCEL they say nothing.
+/// but `timer` and `gruu`. In an ACK or a CANCEL they say nothing.
 pub(super) fn required(request: &Message) -> Option<String> {
     let mut tags = request.values("Require");
-    tags.retain(|tag| !tag.is_empty() && !tag.eq_ignore_ascii_case("timer"));
+    tags.retain(|tag| !tag.is_empty() && !SUPPORTED.iter().any(|it| tag.eq_ignore_ascii_case(it)));
     (!tags.is_empty()).then(|| tags.join(", "))
 }
 

@@ -120,7 +120,7 @@ impl Node {
             "*/*"
         };
         let request = request
-            .with("Contact", format!("<{}>", self.contact_of(session, Transport::Udp)))
+            .with("Contact", format!("<{}>", self.contact_of(session, Transport::Udp, false)))
             .with("Event", record.event.as_str())
             .with("Expires", expires_s.to_string())
             .with("Accept", accept);

@@ -9,7 +9,7 @@ use super::entry::{Dirty, Entry, Joining, Promise, Purpose};
 use super::outgoing::authenticate;
 use crate::config::Registrar;
 use crate::io::{Change, Flow, Output, SocketId, Transport};
-use crate::record::{SessionId, SessionRecord, Standing, VERSION};
+use crate::record::{Gruu, SessionId, SessionRecord, Standing, VERSION};
 use crate::registration::{Answer, Next, Registration};
 use crate::session::{Link, Session};
 use crate::timer::{Name, Owner};
@@ -61,6 +61,7 @@ impl Node {
             supersedes: None,
             sending: Vec::new(),
             subscriptions: Vec::new(),
+            gruu: Gruu::default(),
         };
         self.born += 1;
         self.census.add(&record);

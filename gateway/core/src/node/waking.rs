@@ -6,6 +6,7 @@ use reveille_wire::sip::Message;
 
 use super::Node;
 use super::entry::{Dirty, Entry, Promise};
+use crate::headers;
 use crate::io::{Output, PushId, PushOutcome, PushRequest};
 use crate::record::{SessionId, Standing};
 use crate::timer::{Name, Owner};
@@ -252,10 +253,9 @@ impl Node {
     }
 }
 
-/// RFC 3323: a caller who asked for privacy is not named to a push service.
+/// A caller who asked for privacy is not named to a push service.
 fn shown_initiator(request: &Message) -> String {
-    let private = request.header("Privacy").is_some_and(|value| value.trim() != "none");
-    if private {
+    if headers::is_private(request) {
         return "anonymous@anonymous.invalid".to_owned();
     }
     request.from().map(|from| from.uri.aor()).unwrap_or_default()

@@ -1,6 +1,7 @@
 //! What must survive the process: plain, versioned, serialisable. What is not here may be lost.
 
 mod call;
+mod gruu;
 mod message;
 mod subscription;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use call::{CallRecord, Decision, Dialog, Exchange, Phase, Refresh, Side};
 
+pub use gruu::Gruu;
 pub use message::{Answer, Delivery, MessageRecord};
 pub use subscription::{Notified, SubscriptionRecord};
 
@@ -134,6 +136,9 @@ pub struct SessionRecord {
     /// What the app subscribed to; kept up by the gateway, awake or asleep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<SubscriptionRecord>,
+    /// What others may call this very session by.
+    #[serde(default, skip_serializing_if = "Gruu::is_none")]
+    pub gruu: Gruu,
 }
 
 /// Bytes; in the record as text where they are UTF-8, else as base64.

@@ -7,6 +7,7 @@ mod crashes;
 mod failover;
 mod forks;
 mod frames;
+mod gruu;
 mod outgoing;
 mod register;
 mod rig;
