@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use reveille_wire::sip::Message;
 
 use super::errand::Errand;
+use super::knocks::Knock;
 use super::subscriptions::Subscription;
 use crate::call::Call;
 use crate::gate::Gate;
@@ -109,6 +110,8 @@ pub(super) struct Entry {
     pub(super) messages: BTreeMap<String, InstantMessage>,
     /// The SIP side of the subscriptions in the record, by subsession.
     pub(super) subscriptions: BTreeMap<String, Subscription>,
+    /// Requests that wait for the app.
+    pub(super) knocks: BTreeMap<TransactionKey, Knock>,
     /// Requests of ours under way.
     pub(super) errands: BTreeMap<u64, Errand>,
     pub(super) wake: Option<Wake>,
@@ -136,6 +139,7 @@ impl Entry {
             calls: BTreeMap::new(),
             messages: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
+            knocks: BTreeMap::new(),
             errands: BTreeMap::new(),
             wake: None,
             woken_us: None,
@@ -172,12 +176,17 @@ impl Entry {
 
     /// True if something waits for what the app says.
     pub(super) fn awaits_app(&self) -> bool {
-        self.calls.values().any(Call::awaits_app)
+        self.calls.values().any(|call| self.is_awaiting(call))
+    }
+
+    fn is_awaiting(&self, call: &Call) -> bool {
+        call.awaits_app() || self.is_knocked_at(&call.record.subsession)
     }
 
     /// Calls that wait for what the app says, by arrival.
     pub(super) fn awaiting(&self) -> Vec<String> {
-        let mut awaiting: Vec<_> = self.calls.values().filter(|call| call.awaits_app()).collect();
+        let mut awaiting: Vec<_> =
+            self.calls.values().filter(|call| self.is_awaiting(call)).collect();
         awaiting.sort_by_key(|call| call.record.arrival);
         awaiting.into_iter().map(|call| call.record.subsession.clone()).collect()
     }

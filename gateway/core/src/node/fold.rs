@@ -83,13 +83,14 @@ impl Entry {
         let record = &self.session.record;
         let sleeps = self.session.is_asleep() && self.session.link == Link::None && !self.over;
         let is_bare = self.calls.is_empty() && self.messages.is_empty() && self.errands.is_empty();
+        let is_left_alone = self.knocks.is_empty();
         let is_quiet = self.subscriptions.is_empty()
             && record.subscriptions.is_empty()
             && record.sending.is_empty();
         let waits = self.wake.is_some() || self.asked_sleep.is_some() || self.joining.is_some();
         let is_written =
             self.dirty == Dirty::Clean && self.changes.is_empty() && self.gate.is_empty();
-        sleeps && is_bare && is_quiet && !waits && is_written
+        sleeps && is_bare && is_left_alone && is_quiet && !waits && is_written
     }
 
     fn fold(self, node: &str) -> Box<[u8]> {

@@ -14,6 +14,7 @@ mod flow;
 mod fold;
 mod fork;
 mod gruu;
+mod knocks;
 mod large;
 mod limits;
 mod message_end;
@@ -21,6 +22,7 @@ mod messages;
 mod notifications;
 mod outgoing;
 mod recover;
+mod refer;
 mod refresh;
 mod reinvite;
 mod sending;
@@ -241,6 +243,7 @@ impl Node {
             Owner::Subscription(session, subsession) => {
                 self.on_subscribe_due(&session, &subsession);
             }
+            Owner::Knock(session, key) => self.on_knock_deadline(&session, &key),
             Owner::Session(session) => self.on_session_deadline(name, &session),
             Owner::Socket(socket) => self.on_idle(socket),
         }

@@ -9,7 +9,7 @@ use super::calling::branch_of;
 use super::entry::{Dirty, Promise, Purpose};
 use super::target;
 use super::within::{put_sdp, told_code};
-use crate::call::{ALLOW, Call};
+use crate::call::Call;
 use crate::dialog::TRICKLE;
 use crate::headers;
 use crate::io::Flow;
@@ -55,7 +55,7 @@ impl Node {
             .with("To", format!("<{target}>"))
             .with("Call-ID", call_id.as_str())
             .with("CSeq", "1 INVITE")
-            .with("Allow", ALLOW)
+            .with("Allow", self.config.allow())
             .with("Supported", "100rel, timer, gruu")
             .with("Session-Expires", format!("{};refresher=uas", self.config.session_timer_s))
             .with("Min-SE", session_timer::LEAST_S.to_string())

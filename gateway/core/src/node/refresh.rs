@@ -112,7 +112,7 @@ impl Node {
         let mut response = request
             .reply(200, "OK", None)
             .with("Contact", format!("<{contact}>"))
-            .with("Allow", crate::call::ALLOW);
+            .with("Allow", self.config.allow());
         for (name, value) in session_timer::answer(request, self.config.session_timer_s) {
             response.push(name, value);
         }

@@ -269,7 +269,7 @@ impl Node {
         let mut request = dialog
             .request(method, &call_id, &via)
             .with("Contact", format!("<{contact}>"))
-            .with("Allow", crate::call::ALLOW);
+            .with("Allow", self.config.allow());
         for (name, value) in timer {
             request.push(name, value);
         }
@@ -354,6 +354,7 @@ impl Node {
     /// A dialog ends while requests of the peer wait in it: they are answered, not dropped
     /// (RFC 3261 section 15.1.2).
     pub(super) fn answer_peer(&mut self, session: &SessionId, subsession: &str) {
+        self.end_knocks(&(session.clone(), subsession.to_owned()));
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let Some(call) = call else { return };
         let update = call.update.take();

@@ -5,7 +5,6 @@ use reveille_wire::sip::{Message, Method, Uri};
 use super::entry::{Dirty, Entry, Promise};
 use super::fork::{MOST_LEGS, Place};
 use super::{Invite, Node};
-use crate::call::ALLOW;
 use crate::io::{Flow, Transport};
 use crate::message::ACCEPT;
 use crate::record::{Phase, SessionId};
@@ -13,8 +12,15 @@ use crate::session_timer;
 use crate::transaction::{InviteServer, Server, TransactionKey};
 
 /// Methods whose requests are carried out, and may not require what is not supported.
-const SERVED: [Method; 6] =
-    [Method::BYE, Method::OPTIONS, Method::UPDATE, Method::INFO, Method::MESSAGE, Method::NOTIFY];
+const SERVED: [Method; 7] = [
+    Method::BYE,
+    Method::OPTIONS,
+    Method::UPDATE,
+    Method::INFO,
+    Method::MESSAGE,
+    Method::NOTIFY,
+    Method::REFER,
+];
 
 /// Option tags that a request may require.
 const SUPPORTED: [&str; 2] = ["timer", "gruu"];
@@ -109,7 +115,7 @@ impl Node {
     }
 
     /// True if a call for this session can come to something.
-    fn is_reachable(&self, session: &SessionId) -> bool {
+    pub(super) fn is_reachable(&self, session: &SessionId) -> bool {
         let entry = &self.entries[session];
         !entry.session.is_asleep() || entry.session.device_usable()
     }
@@ -230,14 +236,21 @@ impl Node {
             self.on_message(key, request);
         } else if method == Method::NOTIFY {
             self.on_notify(key, request);
+        } else if method == Method::REFER {
+            self.on_refer(key, request);
+        } else if method == Method::PRACK {
+            // No provisional of ours asks for one, so that it matches none (RFC 3262 section 3).
+            self.reply(key, request, 481, &[]);
         } else if request.to().is_ok_and(|to| to.tag().is_some()) {
             self.on_mid_dialog(key, request);
-        } else if [Method::INFO, Method::UPDATE, Method::PRACK].contains(&method) {
-            // They have no meaning but in a dialog, and this is in none.
-            self.reply(key, request, 481, &[]);
         } else {
             let known = is_known(&method);
-            self.reply(key, request, if known { 405 } else { 501 }, &[("Allow", ALLOW.to_owned())]);
+            self.reply(
+                key,
+                request,
+                if known { 405 } else { 501 },
+                &[("Allow", self.config.allow().to_owned())],
+            );
         }
     }
 
@@ -259,7 +272,7 @@ impl Node {
             Some(place) => {
                 self.note_peer(&place, request);
                 let known = request.method().is_some_and(is_known);
-                let allow = [("Allow", ALLOW.to_owned())];
+                let allow = [("Allow", self.config.allow().to_owned())];
                 self.reply(key, request, if known { 405 } else { 501 }, &allow);
             }
         }
@@ -279,8 +292,10 @@ impl Node {
             Target::Absent => 480,
             Target::Unknown => 404,
         };
-        let headers =
-            [("Allow", ALLOW.to_owned()), ("Accept", format!("application/sdp, {ACCEPT}"))];
+        let headers = [
+            ("Allow", self.config.allow().to_owned()),
+            ("Accept", format!("application/sdp, {ACCEPT}")),
+        ];
         self.reply(key, request, status, if status == 200 { &headers } else { &[] });
     }
 

@@ -6,8 +6,10 @@ use reveille_wire::sip::Message;
 
 use super::Node;
 use super::entry::{Dirty, Entry, Promise};
+use crate::dice;
 use crate::headers;
 use crate::io::{Output, PushId, PushOutcome, PushRequest};
+use crate::message::identity;
 use crate::record::{SessionId, Standing};
 use crate::timer::{Name, Owner};
 use crate::wake::{Wake, WakeAct};
@@ -29,6 +31,7 @@ impl Node {
             .filter(|call| call.awaits_app())
             .map(|call| self.mono_of_wall(call.record.deadline_wall_us, most_ms))
             .chain(messages.iter().map(|message| message.wake_until_us))
+            .chain(entry.knocking_until_us())
             .max();
         let for_call = entry.awaits_app();
         let Some(deadline_us) = deadline_us else { return };
@@ -66,9 +69,9 @@ impl Node {
         self.step_wake(session);
     }
 
-    /// A message joins the wake under way, also one whose push was accepted long ago: a burst of
+    /// A message, or another request that is no call's, joins the wake under way, also one whose push was accepted long ago: a burst of
     /// messages is one push for each wake budget. Otherwise it begins one.
-    pub(super) fn wake_for_message(&mut self, session: &SessionId) {
+    pub(super) fn wake_gently(&mut self, session: &SessionId) {
         let now_us = self.now.mono_us;
         let wake = self.entries.get(session).and_then(|entry| entry.wake.as_ref());
         if !wake.is_some_and(|wake| wake.is_coming(now_us)) {
@@ -167,12 +170,15 @@ impl Node {
         let (request, subsession) = match (call, message) {
             (Some(call), _) => (Some(&call.invite), Some(call.record.subsession.clone())),
             (None, Some(it)) => (Some(&it.request), Some(it.record.subsession.clone())),
-            (None, None) => (None, None),
+            (None, None) => {
+                let request = entry.knocks.values().next().map(|knock| &knock.request);
+                (request, request.map(|request| dice::uuid_of(&identity(request))))
+            }
         };
         let call_id = request.and_then(|request| request.call_id().ok());
         WakePayload {
             session_id: entry.session.record.id.0.clone(),
-            event: if message.is_some() { "message" } else { "call" }.to_owned(),
+            event: if call.is_some() { "call" } else { "message" }.to_owned(),
             call_id: call_id.map(ToOwned::to_owned),
             subsession_id: subsession,
             initiator: request.map(shown_initiator),

@@ -198,7 +198,7 @@ impl Node {
         let Some(entry) = self.entries.get_mut(session) else { return };
         let Some(call) = entry.calls.get_mut(subsession) else { return };
         if let Some(dialog) = call.confirmed() {
-            dialog.remote_cseq = number;
+            dialog.remote_cseq = dialog.remote_cseq.max(number);
             if refreshes {
                 dialog.learn(request);
             }

@@ -230,7 +230,6 @@ fn what_has_no_meaning_outside_a_dialog_is_answered_without_a_push() {
         ("INFO", 481),
         ("UPDATE", 481),
         ("PRACK", 481),
-        ("REFER", 405),
         ("SUBSCRIBE", 405),
         ("PUBLISH", 405),
         ("FOO", 501),

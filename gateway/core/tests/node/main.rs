@@ -8,6 +8,7 @@ mod failover;
 mod forks;
 mod frames;
 mod gruu;
+mod knocks;
 mod outgoing;
 mod register;
 mod rig;

@@ -83,6 +83,7 @@ const PLAIN: &[Key] = keys! {
     live "call.no-answer" core.no_answer_ms;
     live "call.complete-wait" core.complete_ms;
     live "call.update-wait" core.update_ms;
+    live "call.refer" core.refer;
     live "call.session-timer" core.session_timer_s;
     live "call.start-silence" core.start_silence_ms;
     live "call.most-pending" core.most_pending;

@@ -110,6 +110,8 @@ no-answer = "185s"
 # How long an app may take to complete a call that was answered, and to answer an UPDATE.
 complete-wait = "20s"
 update-wait = "10s"
+# Whether REFER (RFC 3515) is given to apps as package "refer", and wakes them; false: 405.
+refer = true
 # Session timer asked for, and granted at most (RFC 4028).
 session-timer = "1h"
 # An app that says nothing for this long after it was given a call is woken again.

@@ -178,6 +178,7 @@ section!(Call {
     no_answer: Span = Span(core().no_answer_ms),
     complete_wait: Span = Span(core().complete_ms),
     update_wait: Span = Span(core().update_ms),
+    refer: bool = core().refer,
     session_timer: Span = Span(u64::from(core().session_timer_s) * 1_000),
     start_silence: Span = Span(core().start_silence_ms),
     most_pending: usize = core().most_pending,
