@@ -6,7 +6,7 @@ use super::Node;
 use super::entry::Purpose;
 use super::large::leave_udp;
 use crate::call::Call;
-use crate::io::{Flow, Output};
+use crate::io::Flow;
 use crate::record::{Exchange, Phase, SessionId};
 use crate::timer::{Name, Owner};
 use crate::transaction::{Act, InviteClient, InviteEvent};
@@ -74,14 +74,8 @@ impl Node {
         let Some(flow) = self.calling.get(branch).map(|calling| calling.flow.clone()) else {
             return;
         };
-        let owner = Owner::Client(branch.to_owned());
-        for act in acts {
-            match act {
-                Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
-                Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
-                Act::Disarm(name) => self.timers.clear(name, &owner),
-                Act::Over => self.drop_calling(branch),
-            }
+        if self.act(&flow, &Owner::Client(branch.to_owned()), acts) {
+            self.drop_calling(branch);
         }
     }
 

@@ -46,10 +46,7 @@ impl Node {
         request: &Message,
     ) -> Result<(SessionId, Option<String>), u16> {
         if request.to().is_ok_and(|to| to.tag().is_some()) {
-            let place = self.dialog_of(request).ok_or(481_u16)?;
-            if self.is_old_cseq(&place, request) {
-                return Err(500);
-            }
+            let place = self.in_order(request)?;
             self.note_peer(&place, request);
             return Ok((place.0, Some(place.1)));
         }

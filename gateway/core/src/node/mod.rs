@@ -282,30 +282,30 @@ impl Node {
     /// Carries out what an INVITE server transaction asks for.
     fn act_invite(&mut self, key: &TransactionKey, acts: Vec<Act>) {
         let Some(flow) = self.invites.get(key).map(|invite| invite.flow.clone()) else { return };
-        let owner = Owner::InviteServer(key.clone());
-        for act in acts {
-            match act {
-                Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
-                Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
-                Act::Disarm(name) => self.timers.clear(name, &owner),
-                Act::Over => self.forget_invite(key),
-            }
+        if self.act(&flow, &Owner::InviteServer(key.clone()), acts) {
+            self.forget_invite(key);
         }
     }
 
     fn act_server(&mut self, key: &TransactionKey, acts: Vec<Act>) {
         let Some(flow) = self.servers.get(key).map(|(_, flow)| flow.clone()) else { return };
-        let owner = Owner::Server(key.clone());
+        if self.act(&flow, &Owner::Server(key.clone()), acts) {
+            self.servers.remove(key);
+        }
+    }
+
+    /// Carries out what a transaction asks for. True: it is over.
+    fn act(&mut self, flow: &Flow, owner: &Owner, acts: Vec<Act>) -> bool {
+        let mut is_over = false;
         for act in acts {
             match act {
                 Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
                 Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
-                Act::Disarm(name) => self.timers.clear(name, &owner),
-                Act::Over => {
-                    self.servers.remove(key);
-                }
+                Act::Disarm(name) => self.timers.clear(name, owner),
+                Act::Over => is_over = true,
             }
         }
+        is_over
     }
 
     fn forget_invite(&mut self, key: &TransactionKey) {

@@ -22,15 +22,11 @@ pub(super) const NOT_NOW: u16 = 504;
 impl Node {
     /// A re-INVITE of the peer goes to the app as a `start` in the same subsession.
     pub(super) fn on_reinvite(&mut self, key: &TransactionKey, flow: Flow, request: &Message) {
-        let Some(place) = self.dialog_of(request) else {
-            self.refuse(key, request, 481, &[]);
-            return;
+        let place = match self.in_order(request) {
+            Ok(place) => place,
+            Err(status) => return self.refuse(key, request, status, &[]),
         };
         let (session, subsession) = &place;
-        if self.is_old_cseq(&place, request) {
-            self.refuse(key, request, 500, &[]);
-            return;
-        }
         if let Some(tags) = required(request) {
             self.refuse(key, request, 420, &[("Unsupported", tags)]);
             return;

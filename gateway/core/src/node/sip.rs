@@ -181,16 +181,20 @@ impl Node {
         status: u16,
         headers: &[(&str, String)],
     ) {
+        let (bytes, mut acts) = (self.refusal(request, status, headers), Vec::new());
+        if let Some(invite) = self.invites.get_mut(key) {
+            invite.machine.respond(status, &bytes, &mut acts);
+        }
+        self.act_invite(key, acts);
+    }
+
+    fn refusal(&mut self, request: &Message, status: u16, headers: &[(&str, String)]) -> Vec<u8> {
         let tag = self.dice.hex(8);
         let mut response = request.reply(status, Message::reason_phrase(status), Some(&tag));
         for (name, value) in headers {
-            response.push(name, value.clone());
+            response.push(name, value);
         }
-        let mut acts = Vec::new();
-        if let Some(invite) = self.invites.get_mut(key) {
-            invite.machine.respond(status, &response.to_bytes(), &mut acts);
-        }
-        self.act_invite(key, acts);
+        response.to_bytes()
     }
 
     fn on_ack(&mut self, key: &TransactionKey, ack: &Message) {
@@ -266,10 +270,9 @@ impl Node {
 
     /// A request within a dialog that this gateway does not carry: the dialog stays.
     fn on_mid_dialog(&mut self, key: &TransactionKey, request: &Message) {
-        match self.dialog_of(request) {
-            None => self.reply(key, request, 481, &[]),
-            Some(place) if self.is_old_cseq(&place, request) => self.reply(key, request, 500, &[]),
-            Some(place) => {
+        match self.in_order(request) {
+            Err(status) => self.reply(key, request, status, &[]),
+            Ok(place) => {
                 self.note_peer(&place, request);
                 let known = request.method().is_some_and(is_known);
                 let allow = [("Allow", self.config.allow().to_owned())];
@@ -329,15 +332,10 @@ impl Node {
     }
 
     fn on_bye(&mut self, key: &TransactionKey, request: &Message) {
-        let Some(place) = self.dialog_of(request) else {
-            self.reply(key, request, 481, &[]);
-            return;
+        let (session, subsession) = match self.in_order(request) {
+            Ok(place) => place,
+            Err(status) => return self.reply(key, request, status, &[]),
         };
-        if self.is_old_cseq(&place, request) {
-            self.reply(key, request, 500, &[]);
-            return;
-        }
-        let (session, subsession) = place;
         let undecided = self.entries[&session].calls[&subsession].is_undecided();
         let reply = request.reply(200, "OK", None).to_bytes();
         if undecided {
@@ -358,19 +356,23 @@ impl Node {
         status: u16,
         headers: &[(&str, String)],
     ) {
-        let tag = self.dice.hex(8);
-        let mut response = request.reply(status, Message::reason_phrase(status), Some(&tag));
-        for (name, value) in headers {
-            response.push(name, value.clone());
-        }
-        let mut acts = Vec::new();
+        let (bytes, mut acts) = (self.refusal(request, status, headers), Vec::new());
         if let Some((server, _)) = self.servers.get_mut(key) {
-            server.respond(&response.to_bytes(), &mut acts);
+            server.respond(&bytes, &mut acts);
         }
         self.act_server(key, acts);
     }
 
-    pub(super) fn dialog_of(&self, request: &Message) -> Option<(SessionId, String)> {
+    /// The call that a request is within.
+    ///
+    /// # Errors
+    /// The status that refuses it: there is no such dialog, or it comes out of order.
+    pub(super) fn in_order(&self, request: &Message) -> Result<Place, u16> {
+        let place = self.dialog_of(request).ok_or(481_u16)?;
+        if self.is_old_cseq(&place, request) { Err(500) } else { Ok(place) }
+    }
+
+    fn dialog_of(&self, request: &Message) -> Option<(SessionId, String)> {
         let places = self.dialogs.get(request.call_id().ok()?)?;
         let owns = |(session, subsession): &&(SessionId, String)| {
             let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
@@ -380,11 +382,7 @@ impl Node {
     }
 
     /// RFC 3261 section 12.2.2: a CSeq below one already seen is out of order.
-    pub(super) fn is_old_cseq(
-        &self,
-        (session, subsession): &(SessionId, String),
-        request: &Message,
-    ) -> bool {
+    fn is_old_cseq(&self, (session, subsession): &(SessionId, String), request: &Message) -> bool {
         let Some(entry) = self.entries.get(session) else { return false };
         let seen = match entry.calls.get(subsession).map(|call| &call.record.phase) {
             Some(Phase::Answered { dialog, .. } | Phase::Confirmed { dialog, .. }) => {

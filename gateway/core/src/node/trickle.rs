@@ -45,14 +45,10 @@ impl Node {
     /// INFO within a dialog: candidates for the app; any other package is refused by name (RFC 6086
     /// section 4.2.2).
     pub(super) fn on_info(&mut self, key: &TransactionKey, request: &Message) {
-        let Some(place) = self.dialog_of(request) else {
-            self.reply(key, request, 481, &[]);
-            return;
+        let place = match self.in_order(request) {
+            Ok(place) => place,
+            Err(status) => return self.reply(key, request, status, &[]),
         };
-        if self.is_old_cseq(&place, request) {
-            self.reply(key, request, 500, &[]);
-            return;
-        }
         self.note_peer(&place, request);
         match request.header("Info-Package").map(|package| package.trim().to_ascii_lowercase()) {
             Some(package) if package == TRICKLE => {

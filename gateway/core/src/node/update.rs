@@ -17,14 +17,10 @@ use crate::transaction::TransactionKey;
 impl Node {
     /// An UPDATE of the peer (RFC 3311 section 5.2).
     pub(super) fn on_update(&mut self, key: &TransactionKey, request: &Message) {
-        let Some(place) = self.dialog_of(request) else {
-            self.reply(key, request, 481, &[]);
-            return;
+        let place = match self.in_order(request) {
+            Ok(place) => place,
+            Err(status) => return self.reply(key, request, status, &[]),
         };
-        if self.is_old_cseq(&place, request) {
-            self.reply(key, request, 500, &[]);
-            return;
-        }
         let (session, subsession) = &place;
         let wait_s = self.dice.between(0, 10).to_string();
         let entry = &self.entries[session];

@@ -306,14 +306,8 @@ impl Node {
 
     fn act_client(&mut self, branch: &str, acts: Vec<Act>) {
         let Some(flow) = self.clients.get(branch).map(|(_, flow, _)| flow.clone()) else { return };
-        let owner = Owner::Client(branch.to_owned());
-        for act in acts {
-            match act {
-                Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
-                Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
-                Act::Disarm(name) => self.timers.clear(name, &owner),
-                Act::Over => self.drop_client(branch),
-            }
+        if self.act(&flow, &Owner::Client(branch.to_owned()), acts) {
+            self.drop_client(branch);
         }
     }
 

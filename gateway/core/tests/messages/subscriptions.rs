@@ -249,3 +249,25 @@ fn the_end_of_the_session_ends_its_subscriptions() {
     assert_eq!(asked[1].header("Expires"), Some("0"));
     assert_eq!(asked[1].call_id(), asked[0].call_id());
 }
+
+#[test]
+fn a_notify_before_the_200_begins_the_dialog_and_later_ones_say_where_it_goes() {
+    let mut rig = Rig::new(with_registrar());
+    rig.connect(1);
+    rig.say(1, &frame("request", "start", 2, &json!({})));
+    let state = "Event: message-summary\r\nSubscription-State: active\r\n";
+    // A strict router, then a loose one (RFC 3261 section 12.2.1.1).
+    let routes =
+        format!("Record-Route: <sip:old.example.com>\r\nRecord-Route: <sip:p1;lr>\r\n{state}");
+    assert_eq!(notify_with(&mut rig, 7, &routes, "Messages-Waiting: yes\r\n"), 200);
+    rig.network("SUBSCRIBE", 200, &[("Expires", "1800"), ("Contact", "<sip:early@192.0.2.78>")]);
+    assert_eq!(notify(&mut rig, 6, "active", "Messages-Waiting: no\r\n"), 500, "it counts");
+    assert_eq!(notify(&mut rig, 8, "active", "Messages-Waiting: no\r\n"), 200);
+    rig.say(1, &frame("message", "shutdown", 3, &json!({})));
+    let last = rig.asked("SUBSCRIBE").pop().expect("the end");
+    assert_eq!(last.header("Expires"), Some("0"));
+    assert_eq!(last.to().expect("a To").tag(), Some("n"), "within the dialog");
+    assert_eq!(last.header("CSeq"), Some("2 SUBSCRIBE"));
+    assert_eq!(last.uri(), Some("sip:old.example.com"), "a strict router");
+    assert_eq!(last.values("Route"), ["<sip:p1;lr>", "<sip:mwi@192.0.2.77:5080>"]);
+}
