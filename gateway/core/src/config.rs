@@ -43,6 +43,8 @@ pub struct Config {
     pub complete_ms: u64,
     /// How long an app may take to answer an UPDATE, well under 64*T1.
     pub update_ms: u64,
+    /// An app that is away is woken for news of its subscriptions.
+    pub notify_wakes: bool,
     /// REFER is given to apps, and wakes them; else it is refused.
     pub refer: bool,
     /// An app that sends no frame for this long after a `start` is woken again.
@@ -185,6 +187,7 @@ impl Config {
             session_timer_s: 3_600,
             complete_ms: 20_000,
             update_ms: 10_000,
+            notify_wakes: false,
             refer: true,
             start_silence_ms: 3_000,
             grace_ms: 60_000,

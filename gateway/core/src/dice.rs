@@ -43,7 +43,7 @@ impl Dice {
 }
 
 /// A UUID that follows from a text (RFC 9562 section 5.8).
-pub(crate) fn uuid_of(text: &str) -> String {
+pub(crate) fn uuid_of(text: impl AsRef<[u8]>) -> String {
     let hash: [u8; 32] = Sha256::digest(text).into();
     uuid(&digits(&hash[..16]), '8')
 }

@@ -112,6 +112,8 @@ pub(super) struct Entry {
     pub(super) subscriptions: BTreeMap<String, Subscription>,
     /// Requests that wait for the app.
     pub(super) knocks: BTreeMap<TransactionKey, Knock>,
+    /// Until when the app is woken for what a subscription has come to, in monotonic microseconds.
+    pub(super) news_until_us: u64,
     /// Requests of ours under way.
     pub(super) errands: BTreeMap<u64, Errand>,
     pub(super) wake: Option<Wake>,
@@ -140,6 +142,7 @@ impl Entry {
             messages: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             knocks: BTreeMap::new(),
+            news_until_us: 0,
             errands: BTreeMap::new(),
             wake: None,
             woken_us: None,

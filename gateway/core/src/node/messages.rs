@@ -159,6 +159,9 @@ impl Node {
                 self.offer_message(session, &subsession);
             }
         }
+        if let Some(entry) = self.entries.get_mut(session) {
+            entry.news_until_us = 0;
+        }
         self.offer_all_notified(session);
         self.open_to_knocks(session);
     }
@@ -248,8 +251,12 @@ impl Entry {
     }
 
     /// True if the app is to be woken: for a call or another request that waits for it, or for a
-    /// message that came lately.
+    /// message or news that came lately.
     pub(super) fn wants_wake(&self, now_us: u64) -> bool {
-        self.awaits_app() || !self.waking_messages(now_us).is_empty() || !self.knocks.is_empty()
+        let is_for_message = !self.waking_messages(now_us).is_empty();
+        self.awaits_app()
+            || is_for_message
+            || !self.knocks.is_empty()
+            || now_us < self.news_until_us
     }
 }

@@ -1,5 +1,5 @@
 //! NOTIFY: the state of what an app subscribed to. It goes to an app that is there; for one that is
-//! away the latest state is kept, and nobody is woken.
+//! away the latest state is kept, and it is woken only for news, and only if the operator wants that.
 
 use reveille_wire::jsonrtc::Frame;
 use reveille_wire::sip::Message;
@@ -7,6 +7,7 @@ use reveille_wire::sip::Message;
 use super::Node;
 use super::entry::{Dirty, Promise};
 use super::subscriptions::PACKAGE;
+use crate::dice;
 use crate::record::{Notified, Raw, SessionId};
 use crate::summary;
 use crate::transaction::TransactionKey;
@@ -68,18 +69,32 @@ impl Node {
         let Some(entry) = self.entries.get_mut(session) else { return };
         let is_deaf = entry.session.record.unacknowledged.len() >= MOST_UNSEEN;
         let is_here = entry.session.attached().is_some() && !is_deaf;
+        let mut is_news = false;
         if let Some(record) = entry.subscription_mut(subsession)
             && !notified.body.0.is_empty()
         {
+            let state = dice::uuid_of(&notified.body.0);
+            is_news = record.state.as_ref() != Some(&state);
+            record.state = Some(state);
             record.latest = Some(notified);
             self.touch(session, Dirty::Urgent);
         }
         if is_here {
             self.offer_notified(session, subsession);
+        } else if is_news && self.config.notify_wakes {
+            self.wake_for_news(session);
         }
         if state.split(';').next().is_some_and(|word| word.trim() == "terminated") {
             self.on_terminated(session, subsession, &state);
         }
+    }
+
+    fn wake_for_news(&mut self, session: &SessionId) {
+        let until_us = self.now.mono_us + self.config.wake_budget_ms * 1_000;
+        if let Some(entry) = self.entries.get_mut(session) {
+            entry.news_until_us = until_us;
+        }
+        self.wake_gently(session);
     }
 
     /// The notifier ended it. Where it only wants a new one, the app hears nothing (RFC 6665

@@ -70,7 +70,7 @@ impl Node {
         let Some(knock) = entry.knocks.get(key) else { return };
         let request = &knock.request;
         let mut frame = Frame::request(PACKAGE, "start");
-        frame.control.subsession_id = Some(dice::uuid_of(&identity(request)));
+        frame.control.subsession_id = Some(dice::uuid_of(identity(request)));
         frame.header.initiator = request.from().map(|from| from.uri.aor()).ok();
         frame.header.target = Some(entry.session.record.aor.clone());
         let extra = &mut frame.header.extra;
@@ -151,7 +151,7 @@ impl Node {
         if let Some(call) = call {
             self.put_call(session, call, Dirty::Soon);
         }
-        let subsession = dice::uuid_of(&identity(request));
+        let subsession = dice::uuid_of(identity(request));
         self.ask_within(session, call.unwrap_or(&subsession), flow, notify, Asked::Info);
     }
 
@@ -160,7 +160,7 @@ impl Node {
         let is_over = self.entries.get(session).is_none_or(|entry| entry.over);
         let Some(correlation) = knock.given.clone().filter(|_| !is_over) else { return };
         let mut frame = Frame::message(PACKAGE, "shutdown");
-        frame.control.subsession_id = Some(dice::uuid_of(&identity(&knock.request)));
+        frame.control.subsession_id = Some(dice::uuid_of(identity(&knock.request)));
         frame.control.correlation_id = Some(correlation);
         self.give(session, frame);
     }

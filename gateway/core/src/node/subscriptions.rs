@@ -96,6 +96,7 @@ impl Node {
             told: false,
             ending: false,
             latest: None,
+            state: None,
         })
     }
 

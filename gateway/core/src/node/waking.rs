@@ -32,6 +32,7 @@ impl Node {
             .map(|call| self.mono_of_wall(call.record.deadline_wall_us, most_ms))
             .chain(messages.iter().map(|message| message.wake_until_us))
             .chain(entry.knocking_until_us())
+            .chain(Some(entry.news_until_us).filter(|until_us| now_us < *until_us))
             .max();
         let for_call = entry.awaits_app();
         let Some(deadline_us) = deadline_us else { return };
@@ -158,7 +159,7 @@ impl Node {
         last_us.unwrap_or(wake.deadline_us()).min(sleep_ends_us)
     }
 
-    /// What the push says: of a call if one waits, else of a message. The first wake names what
+    /// What the push says: of a call if one waits, else of a message, else that there is news. The first wake names what
     /// came first, one that follows a spent one what came last.
     fn wake_payload(&self, entry: &Entry, again: bool, ttl_s: u64) -> WakePayload {
         let pending = entry.awaiting();
@@ -172,13 +173,18 @@ impl Node {
             (None, Some(it)) => (Some(&it.request), Some(it.record.subsession.clone())),
             (None, None) => {
                 let request = entry.knocks.values().next().map(|knock| &knock.request);
-                (request, request.map(|request| dice::uuid_of(&identity(request))))
+                (request, request.map(|request| dice::uuid_of(identity(request))))
             }
+        };
+        let event = match (call, request) {
+            (Some(_), _) => "call",
+            (None, Some(_)) => "message",
+            (None, None) => "notify",
         };
         let call_id = request.and_then(|request| request.call_id().ok());
         WakePayload {
             session_id: entry.session.record.id.0.clone(),
-            event: if call.is_some() { "call" } else { "message" }.to_owned(),
+            event: event.to_owned(),
             call_id: call_id.map(ToOwned::to_owned),
             subsession_id: subsession,
             initiator: request.map(shown_initiator),

@@ -90,6 +90,7 @@ const PLAIN: &[Key] = keys! {
     live "message.wait" core.message_wait_ms;
     live "message.most-stored" core.most_messages;
     live "message.most-bytes" core.most_message_bytes;
+    live "message.notify-wakes" core.notify_wakes;
     live "header" core.headers;
     live "session.grace" core.grace_ms;
     live "session.ttl-default" core.ttl_s.0;

@@ -127,6 +127,8 @@ wait = "5s"
 most-stored = 64
 # Longest body in bytes, at most 8192; beyond: 413.
 most-bytes = 8192
+# Whether news of a subscription (NOTIFY) wakes an app, by a push of low priority where there is one.
+notify-wakes = false
 
 [session]
 # How long a lost connection may come back before the session counts as asleep.

@@ -187,6 +187,7 @@ section!(Message {
     wait: Span = Span(core().message_wait_ms),
     most_stored: usize = core().most_messages,
     most_bytes: usize = core().most_message_bytes,
+    notify_wakes: bool = core().notify_wakes,
 });
 section!(Session {
     grace: Span = Span(core().grace_ms),

@@ -55,6 +55,7 @@ fn subscription() -> SubscriptionRecord {
         told: true,
         ending: false,
         latest: None,
+        state: None,
     }
 }
 
