@@ -5,6 +5,7 @@ use reveille_wire::sip::Message;
 
 use super::Node;
 use super::calling::branch_of;
+use super::entry::Purpose;
 use super::sending;
 use crate::headers;
 use crate::io::Flow;
@@ -80,6 +81,32 @@ impl Node {
         self.address(session, &flow, &branch, &mut again);
         self.place_again(session, subsession, again);
         true
+    }
+
+    /// A connection ended. What it carried and nobody said a word to goes elsewhere at once, if
+    /// there is an elsewhere: it may have arrived, or not.
+    pub(super) fn leave_flow(&mut self, flow: &Flow) {
+        let of_calls = self.calling.iter().filter(|(_, it)| it.flow == *flow);
+        let calls = of_calls.filter(|(_, it)| it.machine.is_unheard());
+        let calls = calls
+            .map(|(branch, it)| (branch.clone(), it.place.clone(), it.machine.invite().clone()));
+        for (branch, place, invite) in calls.collect::<Vec<_>>() {
+            if self.call_elsewhere(&place, flow, &invite) {
+                self.drop_calling(&branch);
+            }
+        }
+        let unheard =
+            self.clients.iter().filter(|(_, (it, way, _))| way == flow && it.is_unheard());
+        let errands = unheard.filter_map(|(branch, (_, _, purpose))| match purpose {
+            Purpose::Errand(session, id) => Some((branch.clone(), session.clone(), *id)),
+            _ => None,
+        });
+        for (branch, session, id) in errands.collect::<Vec<_>>() {
+            self.unfold(&session);
+            if self.errand_elsewhere(&session, id, flow) {
+                self.drop_client(&branch);
+            }
+        }
     }
 
     /// No response at all came from there: whoever asks next begins with another target.

@@ -193,7 +193,10 @@ impl Node {
             Input::Sip { flow, message } => self.on_sip(flow, &message),
             Input::SipUnsent { flow } => self.on_unsent(&flow),
             Input::Targets { flows } => self.upstream.aim(flows),
-            Input::FlowLost { flow } => self.on_flow_lost(&flow),
+            Input::FlowLost { flow } => {
+                self.on_flow_lost(&flow);
+                self.leave_flow(&flow);
+            }
             Input::SocketOpened { socket, user, app } => self.on_opened(socket, user, app),
             Input::SocketText { socket, text } => self.on_text(socket, &text),
             Input::SocketBinary { socket } => self.on_binary(socket),

@@ -54,6 +54,7 @@ enum How {
     Refuses,
     Unreached,
     Silent,
+    Lost,
 }
 
 fn fail(rig: &mut Rig, method: &str, how: How) {
@@ -64,6 +65,7 @@ fn fail(rig: &mut Rig, method: &str, how: How) {
             rig.feed(Input::Sip { flow: udp(), message: Box::new(answer) });
         }
         How::Unreached => rig.feed(Input::SipUnsent { flow }),
+        How::Lost => rig.feed(Input::FlowLost { flow }),
         How::Silent => {
             for _ in 0..32 {
                 rig.wait_ms(1_000);
@@ -76,7 +78,7 @@ fn fail(rig: &mut Rig, method: &str, how: How) {
 #[test]
 fn what_the_first_target_does_not_take_goes_to_the_second_as_the_same_request() {
     for method in ["MESSAGE", "SUBSCRIBE"] {
-        for how in [How::Refuses, How::Unreached, How::Silent] {
+        for how in [How::Refuses, How::Unreached, How::Silent, How::Lost] {
             let mut rig = two(Transport::Udp, Transport::Udp);
             ask(&mut rig, method, 2, "hello");
             let (first, _) = sent(&rig, method).pop().expect("one");

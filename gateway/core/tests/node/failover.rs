@@ -23,6 +23,7 @@ enum How {
     Refuses,
     Unreached,
     Silent,
+    Lost,
 }
 
 impl Caller {
@@ -35,6 +36,10 @@ impl Caller {
                 self.rig.feed(Input::SipUnsent { flow });
             }
             How::Silent => self.idle(32),
+            How::Lost => {
+                let flow = self.way_of("INVITE");
+                self.rig.feed(Input::FlowLost { flow });
+            }
         }
     }
 
@@ -52,7 +57,7 @@ fn branch(message: &Message) -> Option<String> {
 
 #[test]
 fn a_call_that_the_first_target_does_not_take_is_placed_at_the_second() {
-    for how in [How::Refuses, How::Unreached, How::Silent] {
+    for how in [How::Refuses, How::Unreached, How::Silent, How::Lost] {
         let mut caller = two();
         caller.start("c2", "alice@example.com");
         let (first, before) = (caller.sent("INVITE").expect("one"), caller.rig.texts.len());
@@ -124,6 +129,22 @@ fn who_rang_was_reached_and_another_failure_is_an_answer() {
         let invite = caller.sent("INVITE").expect("an INVITE");
         caller.respond(&invite, status, "a", &[], "");
         assert_eq!(caller.count("INVITE"), 1, "{status}");
+    }
+}
+
+#[test]
+fn a_lost_connection_ends_no_call_that_was_heard_of_or_has_nowhere_else_to_go() {
+    for (is_heard, mut caller) in [(true, two()), (false, Caller::new())] {
+        caller.start("c2", "alice@example.com");
+        let invite = caller.sent("INVITE").expect("an INVITE");
+        if is_heard {
+            caller.respond(&invite, 100, "", &[], "");
+        }
+        let before = caller.rig.texts.len();
+        caller.fail(How::Lost);
+        assert_eq!(caller.count("INVITE"), 1);
+        caller.respond(&invite, 180, "a", &[], "");
+        assert_eq!(caller.told(before), [line("response", "start", 180)], "over a new one");
     }
 }
 
