@@ -349,3 +349,51 @@ fn what_is_not_carried_is_refused_within_a_call_too_and_wakes_nobody() {
         "the call stood all the time"
     );
 }
+
+#[test]
+fn requests_in_an_early_dialog_of_an_app_that_is_lost_are_answered_at_once() {
+    let mut rig = Rig::new(config());
+    rig.connect(1, "bob", "tok");
+    rig.request("INVITE", "c", "");
+    let start = rig.starts(1).remove(0);
+    let control = &start["control"];
+    rig.say(
+        1,
+        &json!({"control": {"type": "response", "package_type": "call", "sequence": 2,
+            "subsession_id": control["subsession_id"], "message_state": "subsequent",
+            "correlation_id": control["correlation_id"]}, "header": {"action": "start"}}),
+    );
+    let tag = rig.tag_of("c", 180);
+    rig.feed(Input::SocketClosed { socket: SocketId(1), code: None });
+    let before = rig.pushes.len();
+    let table = [("PRACK", 481), ("UPDATE", 500), ("INFO", 200), ("REFER", 500), ("FOO", 501)];
+    for (at, (method, status)) in table.into_iter().enumerate() {
+        let sdp = if method == "UPDATE" { "v=0\r\n" } else { "" };
+        let text = format!(
+            "{method} sip:bob@example.com SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{method}\r\n\
+             From: <sip:alice@example.com>;tag=f\r\nTo: <sip:bob@example.com>;tag={tag}\r\n\
+             Call-ID: c\r\nCSeq: {} {method}\r\nContact: <sip:alice@192.0.2.1>\r\n\
+             Max-Forwards: 70\r\n{TO}Content-Length: {}\r\n\r\n{sdp}",
+            at + 2,
+            sdp.len()
+        );
+        let message = Box::new(Message::parse(text.as_bytes()).expect("well-formed"));
+        rig.feed(Input::Sip { flow: udp(), message });
+        assert_eq!(rig.statuses("c").last(), Some(&status), "{method}");
+    }
+    assert_eq!(rig.pushes.len(), before, "they wake nobody; the call itself may");
+}
+
+#[test]
+fn a_bye_for_an_app_that_is_away_is_answered_without_it_and_told_at_its_return() {
+    let mut caller = lost();
+    caller.alice_asks("BYE", 5, "");
+    assert_eq!(caller.answers("BYE", 5), [200]);
+    caller.rig.request("BYE", "stranger", "x");
+    assert_eq!(caller.rig.statuses("stranger"), [481]);
+    assert!(caller.rig.pushes.is_empty());
+    let before = caller.rig.texts.len();
+    come_back(&mut caller);
+    assert_eq!(caller.told(before), [line("message", "shutdown", 0)]);
+}
