@@ -41,7 +41,7 @@ impl From<Frame> for Incoming {
 pub struct WakePayload {
     /// The session to resume.
     pub session_id: String,
-    /// Why: `call` or `message`.
+    /// Why: `call`, `message`, or `notify` for news of a subscription.
     pub event: String,
     /// SIP Call-ID of the first call, or message, that waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]

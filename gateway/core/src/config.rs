@@ -44,6 +44,10 @@ pub struct Config {
     pub complete_ms: u64,
     /// How long an app may take to answer an UPDATE, well under 64*T1.
     pub update_ms: u64,
+    /// An app that is away is woken for news of its subscriptions.
+    pub notify_wakes: bool,
+    /// REFER is given to apps, and wakes them; else it is refused.
+    pub refer: bool,
     /// An app that sends no frame for this long after a `start` is woken again.
     pub start_silence_ms: u64,
     /// How long a lost connection may come back before the session counts as asleep.
@@ -173,6 +177,15 @@ impl Default for SipTimers {
 }
 
 impl Config {
+    /// Methods that this gateway takes, as Allow says them.
+    pub(crate) const fn allow(&self) -> &'static str {
+        if self.refer {
+            "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE, NOTIFY, REFER"
+        } else {
+            "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE, NOTIFY"
+        }
+    }
+
     /// The defaults, for a node that serves `domain` at `advertised`.
     #[must_use]
     pub fn new(domain: &str, advertised: &str) -> Self {
@@ -193,6 +206,8 @@ impl Config {
             session_timer_s: 3_600,
             complete_ms: 20_000,
             update_ms: 10_000,
+            notify_wakes: false,
+            refer: true,
             start_silence_ms: 3_000,
             grace_ms: 60_000,
             idle_limit_ms: (30_000, 9_000),

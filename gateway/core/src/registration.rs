@@ -52,7 +52,7 @@ pub(crate) struct Registration {
     failures: u32,
     granted: Granted,
     /// Targets that failed since one last answered.
-    pub(crate) tried: usize,
+    pub(crate) tried: Vec<Flow>,
 }
 
 /// What the 200 says beside the lifetime; for this process only, since each start registers anew.
@@ -60,8 +60,6 @@ pub(crate) struct Registration {
 pub(crate) struct Granted {
     /// Service-Route, in order (RFC 3608 section 6.1).
     pub(crate) service_route: Vec<String>,
-    /// The public GRUU of our binding (RFC 5627 section 4.2).
-    pub(crate) public_gruu: Option<String>,
     /// The flow that we registered over, if the registrar reaches us by it (RFC 5626 section 4.2.1).
     pub(crate) by_flow: Option<Flow>,
 }
@@ -82,16 +80,16 @@ impl Registration {
             challenge: None,
             answered: false,
             failures: 0,
-            granted: Granted { service_route: Vec::new(), public_gruu: None, by_flow: None },
-            tried: 0,
+            granted: Granted { service_route: Vec::new(), by_flow: None },
+            tried: Vec::new(),
         }
     }
 
     /// Turns to another registrar, which knows nothing of the challenges of the one before.
-    pub(crate) fn turn(&mut self) {
+    pub(crate) fn turn(&mut self, failed: &Flow) {
         self.ask = None;
         self.answered = false;
-        self.tried += 1;
+        self.tried.push(failed.clone());
     }
 
     /// What a 200 grants takes the place of what an earlier one did.
@@ -102,11 +100,6 @@ impl Registration {
     /// The Route of requests outside of dialogs, in order; empty: none.
     pub(crate) fn service_route(&self) -> &[String] {
         &self.granted.service_route
-    }
-
-    /// The URI that reaches this very session from anywhere, if the registrar made one.
-    pub(crate) fn public_gruu(&self) -> Option<&str> {
-        self.granted.public_gruu.as_deref()
     }
 
     /// True if what is called comes by this flow.

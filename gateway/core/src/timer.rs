@@ -52,6 +52,8 @@ pub enum Name {
     MessageEnd,
     /// RFC 4320 4.2: 100 for a non-INVITE request that is still unanswered.
     Trying,
+    /// A request that waits for the app is answered without it.
+    Knock,
     /// A subscription is to be refreshed, or its end to be taken for granted.
     Subscribe,
     /// Next push attempt.
@@ -98,6 +100,7 @@ impl Name {
             Self::MessageWait => "message-wait",
             Self::MessageEnd => "message-end",
             Self::Trying => "trying",
+            Self::Knock => "knock",
             Self::Subscribe => "subscribe",
             Self::WakeAttempt => "wake-attempt",
             Self::StartSilence => "start-silence",
@@ -121,6 +124,7 @@ pub(crate) enum Owner {
     Call(Box<(SessionId, String)>),
     Message(Box<(SessionId, String)>),
     Subscription(Box<(SessionId, String)>),
+    Knock(Box<(SessionId, TransactionKey)>),
     Session(SessionId),
     Socket(SocketId),
 }

@@ -102,9 +102,11 @@ impl Gateway {
         let (stop, stopping) = watch::channel(false);
         let scribe = Scribe::new(recorder, "gateway");
         let aimed = dns::aim(&host, &mut settings).await;
-        let (acceptors, certificates) =
-            tls::certificates(&host, &settings.secure).map_err(StartError::Certificates)?;
         let connector = connector(&host, &settings).map_err(StartError::Certificates)?;
+        let connector = connector.map(Arc::new);
+        let (acceptors, certificates) =
+            tls::certificates(&host, &settings.secure, connector.clone())
+                .map_err(StartError::Certificates)?;
         let world = World::new(host.clone(), scribe, inbox.clone(), stopping);
         let world = world.with_connector(connector);
         if let Some(aimed) = aimed {
@@ -117,7 +119,8 @@ impl Gateway {
         world.health.start(world.now().wall_us / 1_000_000);
         let gate = Arc::new(Live::new(Gate::new(&settings)));
         let door = Door::new(settings.most_sockets, settings.most_sockets_per_ip);
-        let inside = Inside::new(&world, &settings, gate, door).map_err(StartError::Admin)?;
+        let inside = Inside::new(&world, &settings, (gate, door), certificates.clone())
+            .map_err(StartError::Admin)?;
 
         let (commits, queued) = mpsc::channel(COMMIT_QUEUE);
         let closed = fabric::start(&world, opened, queued);

@@ -71,8 +71,8 @@ impl World {
     }
 
     /// The same, with a way to dial over TLS.
-    pub(crate) fn with_connector(self, connector: Option<Connector>) -> Self {
-        Self { connector: connector.map(Arc::new), ..self }
+    pub(crate) fn with_connector(self, connector: Option<Arc<Connector>>) -> Self {
+        Self { connector, ..self }
     }
 
     /// A number that no other connection or socket of this process has.

@@ -387,7 +387,7 @@ impl Node {
                 let late_offer = code == 403 && call.invite.body.is_empty();
                 let code = if late_offer { 488 } else { code };
                 let reason = reveille_wire::sip::Message::reason_phrase(code);
-                let response = call.response(code, reason, "");
+                let response = call.response(code, reason, ("", ""));
                 self.decide(session, &subsession, &response);
             }
             (_, Some(_)) if !frame.is_final() => {
@@ -402,9 +402,9 @@ impl Node {
                 if !call.is_undecided() {
                     return;
                 }
-                let token = &self.entries[session].session.record.contact;
-                let contact = self.contact_uri(token, call.record.flow.transport);
-                let mut response = call.answer(sdp, &contact, self.config.session_timer_s);
+                let contact = self.contact_in(session, call);
+                let us = (contact.as_str(), self.config.allow());
+                let mut response = call.answer(sdp, us, self.config.session_timer_s);
                 let app = &self.entries[session].session.record.app;
                 headers::to_sip(&self.config.headers, app, frame, &mut response);
                 self.decide(session, &subsession, &response);

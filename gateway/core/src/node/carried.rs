@@ -5,9 +5,9 @@ use reveille_wire::push::Incoming;
 
 use super::Node;
 use super::entry::Entry;
-use super::waking::is_private;
 use crate::call::Call;
 use crate::headers;
+use crate::headers::is_private;
 use crate::message::InstantMessage;
 
 impl Node {

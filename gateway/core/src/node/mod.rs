@@ -6,13 +6,17 @@ mod app;
 mod calling;
 mod calls;
 mod carried;
+mod challenge;
 mod configure;
 mod entry;
 mod errand;
+mod failover;
 mod flow;
 mod fold;
 mod fork;
+mod gruu;
 mod ice;
+mod knocks;
 mod large;
 mod late_offer;
 mod limits;
@@ -22,6 +26,7 @@ mod messages;
 mod notifications;
 mod outgoing;
 mod recover;
+mod refer;
 mod refresh;
 mod reinvite;
 mod sending;
@@ -196,7 +201,10 @@ impl Node {
             Input::Sip { flow, message } => self.on_sip(flow, &message),
             Input::SipUnsent { flow } => self.on_unsent(&flow),
             Input::Targets { flows } => self.upstream.aim(flows),
-            Input::FlowLost { flow } => self.on_flow_lost(&flow),
+            Input::FlowLost { flow } => {
+                self.on_flow_lost(&flow);
+                self.leave_flow(&flow);
+            }
             Input::SocketOpened { socket, user, app } => self.on_opened(socket, user, app),
             Input::SocketText { socket, text } => self.on_text(socket, &text),
             Input::SocketBinary { socket } => self.on_binary(socket),
@@ -239,6 +247,7 @@ impl Node {
                 _ => self.on_message_end(&message.0, &message.1),
             },
             Owner::Subscription(of) => self.on_subscribe_due(&of.0, &of.1),
+            Owner::Knock(knock) => self.on_knock_deadline(&knock.0, &knock.1),
             Owner::Session(session) => self.on_session_deadline(name, &session),
             Owner::Socket(socket) => self.on_idle(socket),
         }
@@ -288,30 +297,30 @@ impl Node {
     /// Carries out what an INVITE server transaction asks for.
     fn act_invite(&mut self, key: &TransactionKey, acts: Vec<Act>) {
         let Some(flow) = self.invites.get(key).map(|invite| invite.flow.clone()) else { return };
-        let owner = Owner::InviteServer(key.clone());
-        for act in acts {
-            match act {
-                Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
-                Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
-                Act::Disarm(name) => self.timers.clear(name, &owner),
-                Act::Over => self.forget_invite(key),
-            }
+        if self.act(&flow, &Owner::InviteServer(key.clone()), acts) {
+            self.forget_invite(key);
         }
     }
 
     fn act_server(&mut self, key: &TransactionKey, acts: Vec<Act>) {
         let Some(flow) = self.servers.get(key).map(|(_, flow)| flow.clone()) else { return };
-        let owner = Owner::Server(key.clone());
+        if self.act(&flow, &Owner::Server(key.clone()), acts) {
+            self.servers.remove(key);
+        }
+    }
+
+    /// Carries out what a transaction asks for. True: it is over.
+    fn act(&mut self, flow: &Flow, owner: &Owner, acts: Vec<Act>) -> bool {
+        let mut is_over = false;
         for act in acts {
             match act {
                 Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
                 Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
-                Act::Disarm(name) => self.timers.clear(name, &owner),
-                Act::Over => {
-                    self.servers.remove(key);
-                }
+                Act::Disarm(name) => self.timers.clear(name, owner),
+                Act::Over => is_over = true,
             }
         }
+        is_over
     }
 
     fn forget_invite(&mut self, key: &TransactionKey) {

@@ -257,6 +257,7 @@ impl Node {
             self.end_call_with_session(session, &subsession);
         }
         self.end_messages(session);
+        self.refuse_knocks(session);
         self.end_subscriptions(session);
         self.end_wake(session);
         for name in ENDED {
@@ -329,8 +330,9 @@ impl Node {
             self.close(socket, close::NODE_STOPS, "another node has the session");
             self.forget_socket(socket);
         }
-        for message in entry.messages.values() {
-            self.servers.remove(&message.key);
+        let messages = entry.messages.values().map(|message| &message.key);
+        for key in messages.chain(entry.knocks.keys()) {
+            self.servers.remove(key);
         }
         self.contacts.remove(&entry.session.record.contact);
         self.notified.retain(|_, (owner, _)| owner != session);

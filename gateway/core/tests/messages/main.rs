@@ -5,6 +5,7 @@
 mod carried;
 mod disk;
 mod every_order;
+mod failover;
 mod rig;
 mod sending;
 mod situations;

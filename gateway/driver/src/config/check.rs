@@ -171,6 +171,8 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         no_answer_ms: call.no_answer.0,
         complete_ms: call.complete_wait.0,
         update_ms: call.update_wait.0,
+        refer: call.refer,
+        notify_wakes: file.message.notify_wakes,
         session_timer_s: u32::try_from(call.session_timer.seconds()).unwrap_or(u32::MAX),
         start_silence_ms: call.start_silence.0,
         grace_ms: session.grace.0,

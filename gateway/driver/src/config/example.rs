@@ -113,6 +113,8 @@ no-answer = "185s"
 # How long an app may take to complete a call that was answered, and to answer an UPDATE.
 complete-wait = "20s"
 update-wait = "10s"
+# Whether REFER (RFC 3515) is given to apps as package "refer", and wakes them; false: 405.
+refer = true
 # Session timer asked for, and granted at most (RFC 4028).
 session-timer = "1h"
 # An app that says nothing for this long after it was given a call is woken again.
@@ -130,6 +132,8 @@ wait = "5s"
 most-stored = 64
 # Longest body in bytes, at most 8192; beyond: 413.
 most-bytes = 8192
+# Whether news of a subscription (NOTIFY) wakes an app, by a push of low priority where there is one.
+notify-wakes = false
 
 [session]
 # How long a lost connection may come back before the session counts as asleep.

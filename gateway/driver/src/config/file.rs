@@ -197,6 +197,7 @@ section!(Call {
     no_answer: Span = Span(core().no_answer_ms),
     complete_wait: Span = Span(core().complete_ms),
     update_wait: Span = Span(core().update_ms),
+    refer: bool = core().refer,
     session_timer: Span = Span(u64::from(core().session_timer_s) * 1_000),
     start_silence: Span = Span(core().start_silence_ms),
     most_pending: usize = core().most_pending,
@@ -206,6 +207,7 @@ section!(Message {
     wait: Span = Span(core().message_wait_ms),
     most_stored: usize = core().most_messages,
     most_bytes: usize = core().most_message_bytes,
+    notify_wakes: bool = core().notify_wakes,
 });
 section!(Session {
     grace: Span = Span(core().grace_ms),

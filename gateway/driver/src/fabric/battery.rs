@@ -2,7 +2,7 @@
 
 use reveille_gateway_core::io::{Change, Commit, Flow, Transport};
 use reveille_gateway_core::record::{
-    Answer, CallRecord, Delivery, MessageRecord, Phase, Raw, SessionId, SessionRecord, Side,
+    Answer, CallRecord, Delivery, Gruu, MessageRecord, Phase, Raw, SessionId, SessionRecord, Side,
     Standing, VERSION,
 };
 
@@ -49,6 +49,7 @@ pub(super) fn session(name: &str, epoch: u64) -> SessionRecord {
         supersedes: None,
         sending: Vec::new(),
         subscriptions: Vec::new(),
+        gruu: Gruu::default(),
     }
 }
 

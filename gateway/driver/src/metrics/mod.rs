@@ -16,6 +16,7 @@ use reveille_wire::sip::Message;
 
 use crate::config::Settings;
 use crate::push::{Application, PROVIDERS};
+use crate::tls;
 
 pub(crate) use exposition::CONTENT_TYPE;
 use kinds::{Axis, Grid, Histogram, Number, Series};
@@ -89,6 +90,8 @@ pub(crate) struct Metrics {
     /// WebSockets and SIP connections that stand.
     pub(crate) sockets: Number,
     pub(crate) connections: Number,
+    /// When the certificate of each port ends, in Unix seconds.
+    certificates: Mutex<Vec<(&'static str, u64)>>,
     names: Mutex<BTreeMap<String, String>>,
     /// Applications and their tenants.
     tenants: Mutex<BTreeMap<String, String>>,
@@ -120,6 +123,7 @@ impl Default for Metrics {
             limits: Series::new(["app", "limit"]),
             sockets: Number::default(),
             connections: Number::default(),
+            certificates: Mutex::default(),
             names: Mutex::default(),
             tenants: Mutex::default(),
         }
@@ -128,8 +132,10 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Takes the names that may be labels: of applications, their ids at push services, and their
-    /// tenants.
+    /// tenants; and when certificates end.
     pub(crate) fn learn(&self, settings: &Settings) {
+        let ends = tls::ends(settings);
+        *self.certificates.lock().unwrap_or_else(PoisonError::into_inner) = ends;
         let (default_app, applications) = (&settings.default_app, &settings.push.applications);
         let tenant_of = |app: &Application| {
             settings.core.tenancy.tenant_of(&app.app).unwrap_or_default().to_owned()

@@ -44,6 +44,13 @@ impl Metrics {
         page.one("reveille_draining", Type::Gauge, help, u8::from(sight.draining));
         let help = "Times the configuration was read anew.";
         self.reloads.show(page, "reveille_reloads_total", help);
+        let name = "reveille_certificate_expiry_time_seconds";
+        let help = "Unix time at which the certificate of a port, or one of its chain, expires.";
+        page.family(name, Type::Gauge, help);
+        let ends = self.certificates.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (port, end_s) in &ends {
+            page.sample(name, &[("port", port)], end_s);
+        }
     }
 
     fn show_sip(&self, page: &mut Page) {
