@@ -44,8 +44,8 @@ impl Registrar {
     pub(crate) fn hear(&mut self, bytes: &[u8], now_us: u64, chance: &mut Chance) -> String {
         let request = Message::parse(bytes).expect("well-formed SIP");
         assert_eq!(request.method().map(ToString::to_string).as_deref(), Some("REGISTER"));
-        let branch = request.via().expect("a Via").branch.clone().unwrap_or_default();
-        let user = request.to().expect("a To").uri.user.clone().unwrap_or_default();
+        let branch = request.via().expect("a Via").branch.unwrap_or_default();
+        let user = request.to().expect("a To").uri.user.unwrap_or_default();
         if let Some(known) = self.bindings.get(&user).filter(|known| known.branch == branch) {
             self.repeated += 1;
             return known.said.clone();
@@ -71,7 +71,8 @@ impl Registrar {
         let call_id = request.call_id().expect("a Call-ID").to_owned();
         let cseq = request.cseq().expect("a CSeq").number;
         let number: usize = user.trim_start_matches('u').parse().expect("a number");
-        let life_s = BRIEF_S.iter().find(|(nth, _)| number % nth == 0).map_or(asked, |(_, s)| *s);
+        let life_s =
+            BRIEF_S.iter().find(|(nth, _)| number.is_multiple_of(*nth)).map_or(asked, |(_, s)| *s);
         if let Some(old) = self.bindings.get(user) {
             if old.until_us < now_us {
                 self.lapses.push((user.to_owned(), now_us - old.until_us));
