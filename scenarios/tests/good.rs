@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reveille_scenarios::{
-    Actor, App, Early, Expect, Head, Need, OnCall, Point, Proxy, PushFate, Scenario, Service,
-    Sight, Step, Sweep, SweepFault, Transport, Verb, Wanted, What, World, read, shipped,
+    Actor, App, Content, Early, Expect, Head, Message, Need, OnCall, Point, Proxy, PushFate,
+    Scenario, Service, Sight, Step, Sweep, SweepFault, Transport, Verb, Wanted, What, World, read,
+    shipped,
 };
 
 /// Three actors, the steps and expectations given.
@@ -196,6 +197,14 @@ fn every_verb_reads() {
         lost_answers: 0,
         to_request_uri: false,
     };
+    let message = |from: &str, to: &str, content, non_urgent, expires| {
+        let (mark, from, to) = ("m1".to_owned(), from.to_owned(), to.to_owned());
+        Verb::Message(Message { mark, from, to, content, non_urgent, expires })
+    };
+    let notify = |messages, ends| {
+        let (phone, by) = (bob(), "alice".to_owned());
+        Verb::Notify { phone, by, messages, ends }
+    };
     let on_call = |on_call| Verb::SetOnCall { who: bob(), on_call };
     let early = |early| Verb::SetEarly { who: "alice".to_owned(), early };
     let by = |name: &str| Some(name.to_owned());
@@ -227,6 +236,24 @@ fn every_verb_reads() {
         ),
         (r#"info = "c1", by = "alice""#, Verb::Info { mark: c1(), by: by("alice") }),
         (r#"retransmit = "c1""#, Verb::Retransmit { mark: c1() }),
+        (
+            r#"message = "m1", from = "alice", to = "bob""#,
+            message("alice", "bob", Content::Text, false, None),
+        ),
+        (
+            r#"message = "m1", from = "alice", to = "bob", content = "imdn", priority = "non-urgent", expires = "30s""#,
+            message("alice", "bob", Content::Imdn, true, Some(seconds(30))),
+        ),
+        (
+            r#"message = "m1", from = "bob", to = "alice""#,
+            message("bob", "alice", Content::Text, false, None),
+        ),
+        (
+            r#"subscribe = "bob", to = "alice""#,
+            Verb::Subscribe { phone: bob(), to: "alice".to_owned() },
+        ),
+        (r#"notify = "bob", by = "alice", messages = 3"#, notify(3, false)),
+        (r#"notify = "bob", by = "alice", messages = 0, state = "terminated""#, notify(0, true)),
         (r#"set = "bob", pushes = "ignored""#, Verb::SetPushes { phone: bob(), ignored: true }),
         (r#"set = "bob", pushes = "heeded""#, Verb::SetPushes { phone: bob(), ignored: false }),
         (r#"set = "bob", answer-after = "0s""#, on_call(OnCall::Answer(seconds(0)))),

@@ -7,6 +7,7 @@ use reveille_scenarios::{Sight, What};
 use reveille_trace::{Event, Kind};
 use serde_json::Value;
 
+use super::beside;
 use crate::cast::mark;
 use crate::cast::scan::{param, scan, uri};
 
@@ -45,7 +46,7 @@ struct Known {
 
 /// Reads events in their order, and knows each call again.
 #[derive(Debug, Clone, Default)]
-pub struct Facts(BTreeMap<(String, String), Known>);
+pub struct Facts(BTreeMap<(String, String), Known>, beside::Marks);
 
 impl Facts {
     /// What `event` means, if it means anything to a script.
@@ -86,6 +87,9 @@ impl Facts {
         if let (true, Some(status), "REGISTER") = (sent, message.status(), method) {
             return Some((What::Registered, user, status));
         }
+        if matches!(method, "MESSAGE" | "SUBSCRIBE" | "NOTIFY") {
+            return self.1.sip(event, &message);
+        }
         let number = message.cseq_number()?.to_string();
         let within = message.header("to").is_some_and(|to| param(to, "tag").is_some());
         let key = (event.actor.clone(), message.call_id().to_owned());
@@ -117,6 +121,9 @@ impl Facts {
         let text = |part: &str, name: &str| frame[part][name].as_str().unwrap_or_default();
         let sent = event.kind == Kind::RtcSent;
         let key = (event.actor.clone(), text("control", "subsession_id").to_owned());
+        if text("control", "package_type").starts_with("messag") {
+            return self.1.rtc(event, &frame);
+        }
         let of = text("control", "correlation_id").to_owned();
         let (action, kind) = (text("header", "action"), text("control", "type"));
         if action == "start" && kind == "request" {
