@@ -197,14 +197,6 @@ fn every_verb_reads() {
         lost_answers: 0,
         to_request_uri: false,
     };
-    let message = |from: &str, to: &str, content, non_urgent, expires| {
-        let (mark, from, to) = ("m1".to_owned(), from.to_owned(), to.to_owned());
-        Verb::Message(Message { mark, from, to, content, non_urgent, expires })
-    };
-    let notify = |messages, ends| {
-        let (phone, by) = (bob(), "alice".to_owned());
-        Verb::Notify { phone, by, messages, ends }
-    };
     let on_call = |on_call| Verb::SetOnCall { who: bob(), on_call };
     let early = |early| Verb::SetEarly { who: "alice".to_owned(), early };
     let by = |name: &str| Some(name.to_owned());
@@ -236,24 +228,6 @@ fn every_verb_reads() {
         ),
         (r#"info = "c1", by = "alice""#, Verb::Info { mark: c1(), by: by("alice") }),
         (r#"retransmit = "c1""#, Verb::Retransmit { mark: c1() }),
-        (
-            r#"message = "m1", from = "alice", to = "bob""#,
-            message("alice", "bob", Content::Text, false, None),
-        ),
-        (
-            r#"message = "m1", from = "alice", to = "bob", content = "imdn", priority = "non-urgent", expires = "30s""#,
-            message("alice", "bob", Content::Imdn, true, Some(seconds(30))),
-        ),
-        (
-            r#"message = "m1", from = "bob", to = "alice""#,
-            message("bob", "alice", Content::Text, false, None),
-        ),
-        (
-            r#"subscribe = "bob", to = "alice""#,
-            Verb::Subscribe { phone: bob(), to: "alice".to_owned() },
-        ),
-        (r#"notify = "bob", by = "alice", messages = 3"#, notify(3, false)),
-        (r#"notify = "bob", by = "alice", messages = 0, state = "terminated""#, notify(0, true)),
         (r#"set = "bob", pushes = "ignored""#, Verb::SetPushes { phone: bob(), ignored: true }),
         (r#"set = "bob", pushes = "heeded""#, Verb::SetPushes { phone: bob(), ignored: false }),
         (r#"set = "bob", answer-after = "0s""#, on_call(OnCall::Answer(seconds(0)))),
@@ -282,6 +256,42 @@ fn every_verb_reads() {
         ),
         (r#"note = "now""#, Verb::Note { text: "now".to_owned() }),
     ]);
+    for (step, wanted) in verbs {
+        assert_eq!(verb(step), wanted, "{step}");
+    }
+}
+
+#[test]
+fn every_verb_beside_calls_reads() {
+    let bob = || "bob".to_owned();
+    let message = |from: &str, to: &str, content, non_urgent, expires| {
+        let (mark, from, to) = ("m1".to_owned(), from.to_owned(), to.to_owned());
+        Verb::Message(Message { mark, from, to, content, non_urgent, expires })
+    };
+    let notify = |messages, ends| {
+        let (phone, by) = (bob(), "alice".to_owned());
+        Verb::Notify { phone, by, messages, ends }
+    };
+    let verbs = [
+        (
+            r#"message = "m1", from = "alice", to = "bob""#,
+            message("alice", "bob", Content::Text, false, None),
+        ),
+        (
+            r#"message = "m1", from = "alice", to = "bob", content = "imdn", priority = "non-urgent", expires = "30s""#,
+            message("alice", "bob", Content::Imdn, true, Some(seconds(30))),
+        ),
+        (
+            r#"message = "m1", from = "bob", to = "alice""#,
+            message("bob", "alice", Content::Text, false, None),
+        ),
+        (
+            r#"subscribe = "bob", to = "alice""#,
+            Verb::Subscribe { phone: bob(), to: "alice".to_owned() },
+        ),
+        (r#"notify = "bob", by = "alice", messages = 3"#, notify(3, false)),
+        (r#"notify = "bob", by = "alice", messages = 0, state = "terminated""#, notify(0, true)),
+    ];
     for (step, wanted) in verbs {
         assert_eq!(verb(step), wanted, "{step}");
     }
@@ -330,6 +340,10 @@ fn every_sight_reads() {
         ("alice.renegotiated(c1)", sight(alice, What::Renegotiated, Some("c1"))),
         ("alice.changed(c1)", sight(alice, What::Changed, Some("c1"))),
         ("alice.ended(c1)", sight(alice, What::Ended, Some("c1"))),
+        ("alice.delivered(c1)", sight(alice, What::Delivered, Some("c1"))),
+        ("alice.subscribed(bob)", sight(alice, What::Subscribed, Some("bob"))),
+        ("bob.subscribed(alice)", sight("bob", What::Subscribed, Some(alice))),
+        ("bob.notified(alice, 3)", numbered(sight("bob", What::Notified, Some(alice)), 3, 3)),
         ("bob.state()", sight("bob", What::State, None)),
         ("push.sent(bob)", sight(push, What::PushSent, Some("bob"))),
         (

@@ -288,9 +288,11 @@ impl Plain {
             // The library has sent its provisional answer already.
             AppCommand::Ring(_) => None,
             AppCommand::Place(call, to, sdp) => self.place(socket, call, &to, &sdp).await,
-            AppCommand::Send(id, to, content) => self.send_message(socket, id, to, content).await,
+            AppCommand::Send(id, to, content) => {
+                self.send_message(socket, &id, &to, &content).await
+            }
             AppCommand::AnswerMessage(id, code) => self.answer_message(socket, &id, code).await,
-            AppCommand::Subscribe(id, to) => self.subscribe(socket, id, to).await,
+            AppCommand::Subscribe(id, to) => self.subscribe(socket, &id, &to).await,
             AppCommand::Change(call, sdp, update) => self.change(socket, &call, &sdp, update).await,
             AppCommand::Answer(call, sdp) => self.answer(socket, &call, &sdp).await,
             AppCommand::Decline(call, code) => self.decline(socket, &call, code, "declined").await,

@@ -5,6 +5,7 @@
 mod faults;
 mod jsonrtc_call;
 mod jsonrtc_change;
+mod jsonrtc_row;
 mod jsonrtc_session;
 mod messages;
 mod patent;
@@ -173,6 +174,7 @@ pub const CHECKS: &[Check] = &[
     seen("jsonrtc.call.change-is-answered", jsonrtc_change::change_is_answered),
     seen("jsonrtc.call.change-leaves-call", jsonrtc_change::change_leaves_call),
     seen("jsonrtc.call.change-taken-back", jsonrtc_change::change_is_taken_back),
+    seen("jsonrtc.row.message.from-the-app", jsonrtc_row::sent_is_answered),
     seen("jsonrtc.session.token-acknowledged-before-sleep", jsonrtc_session::token_before_sleep),
     seen("jsonrtc.session.old-session-id-rehydrates", jsonrtc_session::rehydrates),
     seen("jsonrtc.session.held-call-is-start", jsonrtc_session::held_call_is_start),

@@ -9,7 +9,7 @@ use crate::cast::{message_mark, user};
 /// What is no reason to wake anybody (RFC 3994, RFC 5438).
 const QUIET: [&str; 2] = ["im-iscomposing", "imdn"];
 
-/// A MESSAGE that a SIP user agent sent, and what it heard of it.
+/// A MESSAGE that a SIP user agent sent or was sent, and what it said and heard of it.
 pub struct Text {
     /// Its mark.
     pub mark: String,
@@ -27,7 +27,7 @@ pub struct Text {
 
 impl Text {
     fn of(said: Vec<Said>) -> Option<Self> {
-        let first = said.first().filter(|first| first.asks("MESSAGE"))?;
+        let first = said.first().filter(|first| first.message.method() == Some("MESSAGE"))?;
         let header = |name: &str| first.message.header(name).unwrap_or_default();
         let from = uri(header("from"));
         let kind = header("content-type");
@@ -74,8 +74,11 @@ pub struct Notice {
     pub answer: Option<(u64, u16)>,
 }
 
-/// Messages and notices from what SIP user agents said and heard, by actor and Call-ID.
-pub(super) fn texts(said: &mut BTreeMap<(&str, String), Vec<Said>>) -> (Vec<Text>, Vec<Notice>) {
+/// Messages that SIP user agents sent, those that reached them, and notices, from what they said and
+/// heard by actor and Call-ID.
+pub(super) fn texts(
+    said: &mut BTreeMap<(&str, String), Vec<Said>>,
+) -> (Vec<Text>, Vec<Text>, Vec<Notice>) {
     let (mut texts, mut notices) = (Vec::new(), Vec::new());
     let is_text = |all: &Vec<Said>| all.first().is_some_and(|said| said.is_of("MESSAGE"));
     let keys: Vec<_> =
@@ -87,9 +90,11 @@ pub(super) fn texts(said: &mut BTreeMap<(&str, String), Vec<Said>>) -> (Vec<Text
         notices
             .extend(all.iter().filter(|one| one.asks("NOTIFY")).map(|one| notice(actor, one, all)));
     }
-    texts.sort_by_key(|text| text.said.first().map(|said| said.seq));
+    texts.sort_by_key(|text: &Text| text.said.first().map(|said| said.seq));
     notices.sort_by_key(|notice| notice.seq);
-    (texts, notices)
+    let is_ours = |text: &Text| text.said.first().is_some_and(|first| first.sent);
+    let (texts, written) = texts.into_iter().partition(is_ours);
+    (texts, written, notices)
 }
 
 fn notice(actor: &str, one: &Said, all: &[Said]) -> Notice {

@@ -228,6 +228,8 @@ pub struct View<'a> {
     pub placed: Vec<Placed>,
     /// Messages that SIP user agents sent, in order.
     pub texts: Vec<Text>,
+    /// Messages that reached SIP user agents, in order.
+    pub written: Vec<Text>,
     /// What SIP user agents told subscribers, in order.
     pub notices: Vec<Notice>,
     /// What apps said and heard, in order.
@@ -261,7 +263,7 @@ impl<'a> View<'a> {
                 _ => {}
             }
         }
-        let (texts, notices) = texts::texts(&mut said);
+        let (texts, written, notices) = texts::texts(&mut said);
         let (calls, called) = placed::calls(said);
         placed::mark_changes(&mut frames);
         Self {
@@ -270,6 +272,7 @@ impl<'a> View<'a> {
             calls,
             called,
             texts,
+            written,
             notices,
             frames,
             pushes: pushes(&trace.events),
@@ -365,7 +368,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn token_of(&self, app: &str) -> Option<&str> {
         let given = self.frames.iter().filter(|f| f.sent && f.actor == app);
-        given.filter_map(super::jsonrtc_session::token).last()
+        given.filter_map(super::jsonrtc_session::token).next_back()
     }
 
     /// When a sleep ended, in microseconds.

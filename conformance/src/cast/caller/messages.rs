@@ -65,6 +65,12 @@ pub(super) struct Text {
     answered: bool,
 }
 
+impl Text {
+    pub(super) const fn is_busy(&self) -> bool {
+        !self.answered
+    }
+}
+
 impl Caller {
     pub(super) async fn write(&mut self, message: Message) {
         let call_id = self.host.random_hex();
@@ -108,7 +114,7 @@ impl Caller {
 
     /// When something is to be sent again.
     pub(super) fn repetitions(&self) -> impl Iterator<Item = Duration> {
-        let texts = self.texts.iter().filter(|text| !text.answered);
+        let texts = self.texts.iter().filter(|text| text.is_busy());
         let texts = texts.map(|text| text.sending.deadline());
         texts.chain(self.notices_due())
     }

@@ -13,6 +13,7 @@ mod settings;
 mod tests;
 mod within;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reveille_host::Host;
@@ -94,6 +95,8 @@ struct Caller {
     legs: Vec<Leg>,
     texts: Vec<Text>,
     subscriptions: Vec<Subscription>,
+    /// How many messages wait for whom.
+    waiting: BTreeMap<String, u16>,
 }
 
 /// Runs until no command can come any more and every call is over.
@@ -122,12 +125,13 @@ pub async fn run(
         legs: Vec::new(),
         texts: Vec::new(),
         subscriptions: Vec::new(),
+        waiting: BTreeMap::new(),
     };
     for call in calls {
         caller.place(call).await;
     }
     let mut more_commands = true;
-    while more_commands || caller.legs.iter().any(Leg::is_busy) {
+    while more_commands || caller.is_busy() {
         let of_calls = caller.legs.iter().filter_map(Leg::deadline);
         let until = of_calls.chain(caller.repetitions()).min();
         match super::next(&caller.host, &mut inbox, until).await {
@@ -143,6 +147,10 @@ pub async fn run(
 impl Caller {
     fn now(&self) -> Duration {
         self.host.clock.now().mono
+    }
+
+    fn is_busy(&self) -> bool {
+        self.legs.iter().any(Leg::is_busy) || self.texts.iter().any(Text::is_busy)
     }
 
     fn say(&self, call_id: &str, text: String) {

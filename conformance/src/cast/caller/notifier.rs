@@ -33,8 +33,6 @@ pub(super) struct Subscription {
     routes: Vec<String>,
     cseq: u32,
     remote_cseq: u32,
-    /// What waits.
-    messages: u16,
     ended: bool,
     /// NOTIFYs that were not answered, each by its CSeq.
     sending: Vec<(u32, Repeated, Path)>,
@@ -67,7 +65,7 @@ impl Caller {
         let is_new = number > subscription.remote_cseq;
         subscription.remote_cseq = subscription.remote_cseq.max(number);
         let tag = param(&subscription.from, "tag").unwrap_or_default();
-        let contact = self.contact(&user(uri(to)).to_owned());
+        let contact = self.contact(user(uri(to)));
         let headers = [("Contact", contact), ("Expires", life_s.to_string())];
         self.sockets.send(response_with(message, 200, &tag, &headers, b""), path).await;
         if is_new {
@@ -93,20 +91,19 @@ impl Caller {
             routes: message.all("record-route").map(str::to_owned).collect(),
             cseq: 0,
             remote_cseq: 0,
-            messages: 0,
             ended: false,
             sending: Vec::new(),
         });
         self.subscriptions.len() - 1
     }
 
-    /// Tells the latest subscription of this user that stands.
+    /// Tells the latest subscription of this user that stands; without one it waits for the next.
     pub(super) async fn notify(&mut self, notice: &Notice) {
+        self.waiting.insert(notice.subscriber.clone(), notice.messages);
         let of = |it: &Subscription| it.subscriber == notice.subscriber && !it.ended;
         let Some(at) = self.subscriptions.iter().rposition(of) else {
             return self.say("", format!("{} has no subscription here", notice.subscriber));
         };
-        self.subscriptions[at].messages = notice.messages;
         self.tell(at, notice.ends).await;
     }
 
@@ -115,7 +112,8 @@ impl Caller {
         let subscription = &mut self.subscriptions[at];
         subscription.cseq += 1;
         subscription.ended = ends;
-        let Subscription { cseq, messages, .. } = *subscription;
+        let cseq = subscription.cseq;
+        let messages = self.waiting.get(&subscription.subscriber).copied().unwrap_or(0);
         let waiting = if messages > 0 { "yes" } else { "no" };
         let body = format!("Messages-Waiting: {waiting}\r\nVoice-Message: {messages}/0 (0/0)\r\n");
         let state = if ends { "terminated;reason=noresource" } else { "active;expires=3600" };

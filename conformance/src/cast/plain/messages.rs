@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{AppEvent, End, Plain, Socket};
 
 impl Plain {
-    fn request(&self, package: &str, action: &str, id: String, to: String) -> Value {
+    fn request(&self, package: &str, action: &str, id: &str, to: &str) -> Value {
         json!({
             "control": {"type": "request", "package_type": package,
                 "session_id": self.now.session_id, "subsession_id": id,
@@ -19,9 +19,9 @@ impl Plain {
     pub(super) async fn send_message(
         &mut self,
         socket: &mut Socket,
-        id: String,
-        to: String,
-        content: String,
+        id: &str,
+        to: &str,
+        content: &str,
     ) -> Option<End> {
         let mut frame = self.request("messaging", "send", id, to);
         frame["payload"]["content"] = json!(content);
@@ -31,8 +31,8 @@ impl Plain {
     pub(super) async fn subscribe(
         &mut self,
         socket: &mut Socket,
-        id: String,
-        to: String,
+        id: &str,
+        to: &str,
     ) -> Option<End> {
         let frame = self.request("message_notification", "start", id, to);
         self.number(socket, frame).await

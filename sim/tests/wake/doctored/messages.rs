@@ -7,6 +7,7 @@ use super::{at, bobs, edit, is_response, pushed, repeat_at_end, replace, text, w
 
 const WAKES: &str = "message/wakes-a-sleeper";
 const STORED: &str = "message/stored-for-a-sleeper";
+const SENT: &str = "message/sent-by-the-app";
 const BURST: &str = "message/several-and-a-call";
 const QUIET: &str = "message/quiet";
 const WAITING: &str = "message/waiting";
@@ -44,6 +45,13 @@ pub(super) const MESSAGES: &[Row] = &[
     }),
     ("sip.other.message-200-or-stored-202", WAKES, |trace| {
         without(trace, |e| bobs(e, Kind::RtcSent, "\"send\""));
+    }),
+    ("jsonrtc.row.message.from-the-app", SENT, |trace| {
+        let told = |e: &Event| bobs(e, Kind::RtcReceived, "\"send\"");
+        replace(trace, told, "\"response_code\":200", "\"response_code\":202");
+    }),
+    ("jsonrtc.row.message.from-the-app", SENT, |trace| {
+        without(trace, |e| e.actor == "alice" && text(e).contains("MESSAGE"));
     }),
     ("patent.claim.message-delivered-once", WAKES, |trace| {
         repeat_at_end(trace, is_send);
