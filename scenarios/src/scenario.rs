@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::expect::Expect;
+use crate::message::Message;
 use crate::service::Service;
 use crate::sight::Sight;
 
@@ -225,9 +226,30 @@ pub enum Verb {
         /// Who does; absent: who placed it.
         by: Option<String>,
     },
-    /// `retransmit = "c1"`: the INVITE once more, whatever the timers say.
+    /// `message = "m1"`.
+    Message(Message),
+    /// `subscribe = "bob", to = "alice"`: the app wants to know of the messages that wait for it there
+    /// (message-summary).
+    Subscribe {
+        /// Whose app.
+        phone: String,
+        /// The notifier, a SIP user agent.
+        to: String,
+    },
+    /// `notify = "bob", by = "alice", messages = 3`: the notifier tells the subscriber how many wait.
+    Notify {
+        /// The subscriber.
+        phone: String,
+        /// The notifier.
+        by: String,
+        /// How many.
+        messages: u16,
+        /// `state = "terminated"`: and ends the subscription.
+        ends: bool,
+    },
+    /// `retransmit = "c1"`: the INVITE once more, whatever the timers say; of a message the MESSAGE.
     Retransmit {
-        /// The call.
+        /// The call or message.
         mark: String,
     },
     /// `set = "bob"` with `pushes = "ignored"` or `"heeded"`.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reveille_scenarios::{
-    Actor, App, Early, Expect, Head, Need, OnCall, Point, Proxy, PushFate, Scenario, Service,
-    Sight, Step, Sweep, SweepFault, Transport, Verb, Wanted, What, World, read, shipped,
+    Actor, App, Content, Early, Expect, Head, Message, Need, OnCall, Point, Proxy, PushFate,
+    Scenario, Service, Sight, Step, Sweep, SweepFault, Transport, Verb, Wanted, What, World, read,
+    shipped,
 };
 
 /// Three actors, the steps and expectations given.
@@ -268,6 +269,42 @@ fn every_verb_reads() {
 }
 
 #[test]
+fn every_verb_beside_calls_reads() {
+    let bob = || "bob".to_owned();
+    let message = |from: &str, to: &str, content, non_urgent, expires| {
+        let (mark, from, to) = ("m1".to_owned(), from.to_owned(), to.to_owned());
+        Verb::Message(Message { mark, from, to, content, non_urgent, expires })
+    };
+    let notify = |messages, ends| {
+        let (phone, by) = (bob(), "alice".to_owned());
+        Verb::Notify { phone, by, messages, ends }
+    };
+    let verbs = [
+        (
+            r#"message = "m1", from = "alice", to = "bob""#,
+            message("alice", "bob", Content::Text, false, None),
+        ),
+        (
+            r#"message = "m1", from = "alice", to = "bob", content = "imdn", priority = "non-urgent", expires = "30s""#,
+            message("alice", "bob", Content::Imdn, true, Some(seconds(30))),
+        ),
+        (
+            r#"message = "m1", from = "bob", to = "alice""#,
+            message("bob", "alice", Content::Text, false, None),
+        ),
+        (
+            r#"subscribe = "bob", to = "alice""#,
+            Verb::Subscribe { phone: bob(), to: "alice".to_owned() },
+        ),
+        (r#"notify = "bob", by = "alice", messages = 3"#, notify(3, false)),
+        (r#"notify = "bob", by = "alice", messages = 0, state = "terminated""#, notify(0, true)),
+    ];
+    for (step, wanted) in verbs {
+        assert_eq!(verb(step), wanted, "{step}");
+    }
+}
+
+#[test]
 fn every_head_reads() {
     let step = |head: &str| {
         let step = format!("{head}, sleep = \"bob\"");
@@ -310,6 +347,10 @@ fn every_sight_reads() {
         ("alice.renegotiated(c1)", sight(alice, What::Renegotiated, Some("c1"))),
         ("alice.changed(c1)", sight(alice, What::Changed, Some("c1"))),
         ("alice.ended(c1)", sight(alice, What::Ended, Some("c1"))),
+        ("alice.delivered(c1)", sight(alice, What::Delivered, Some("c1"))),
+        ("alice.subscribed(bob)", sight(alice, What::Subscribed, Some("bob"))),
+        ("bob.subscribed(alice)", sight("bob", What::Subscribed, Some(alice))),
+        ("bob.notified(alice, 3)", numbered(sight("bob", What::Notified, Some(alice)), 3, 3)),
         ("bob.state()", sight("bob", What::State, None)),
         ("push.sent(bob)", sight(push, What::PushSent, Some("bob"))),
         (

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -11,7 +11,10 @@ use reveille_trace::{Event, Kind};
 use tempfile::TempDir;
 
 /// Nothing in these tests takes this long; beyond it, something hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a port that is to be opened is tried: a minute of refusals, and more.
+const TRIES: u32 = 10_000_000;
 
 /// A running process that writes its events to its standard output.
 pub(crate) struct Process {
@@ -113,7 +116,7 @@ pub(crate) struct Bench {
     pub(crate) ws: u16,
     registrar: u16,
     push: u16,
-    devices: u16,
+    pub(crate) devices: u16,
     caller: u16,
 }
 
@@ -207,6 +210,17 @@ impl Bench {
 
     pub(crate) fn start(&self, who: &'static str) -> Process {
         Process::start(who, &self.folder, who)
+    }
+
+    /// Starts whoever an app needs, and gives them when they listen to it.
+    pub(crate) fn start_for_apps(&self) -> [Process; 3] {
+        let started = ["registrar", "push", "gateway"].map(|who| self.start(who));
+        for port in [self.devices, self.ws] {
+            let listens = |_: &u32| TcpStream::connect(("127.0.0.1", port)).is_ok();
+            let tried = (0..TRIES).inspect(|_| std::thread::yield_now()).find(listens);
+            assert!(tried.is_some(), "nobody listens at port {port}");
+        }
+        started
     }
 
     /// TCP connections that this machine holds to the gateway's WebSocket.

@@ -217,7 +217,7 @@ impl Lowering<'_> {
             | Said::Retransmit { mark: who } => self.of_parties(verb, who),
             Said::Call { mark, from, to, hang_up_after, .. } if self.is_phone(from) => {
                 let (mark, hang_up_after_ms) = (mark.clone(), hang_up_after.map(ms));
-                let to = format!("{to}@{}", self.rig.caller(to).domain);
+                let to = self.address_of(to);
                 let call = phone::Outgoing { mark, to, hang_up_after_ms };
                 phone(from, phone::Command::Place(call))
             }
@@ -243,6 +243,19 @@ impl Lowering<'_> {
                 };
                 Verb::Caller(from.clone(), caller::Command::Call(call))
             }
+            Said::Message(message) if self.is_phone(&message.from) => {
+                let (mark, to) = (message.mark.clone(), self.address_of(&message.to));
+                phone(&message.from, phone::Command::Send(mark, to))
+            }
+            Said::Message(message) => self.message(message),
+            Said::Subscribe { phone: name, to } => {
+                phone(name, phone::Command::Subscribe(self.address_of(to)))
+            }
+            Said::Notify { phone: subscriber, by, messages, ends } => {
+                let (subscriber, messages, ends) = (subscriber.clone(), *messages, *ends);
+                let notice = caller::Notice { subscriber, messages, ends };
+                Verb::Caller(by.clone(), caller::Command::Notify(notice))
+            }
             Said::Push { service, fate, times } => {
                 let answers = (0..*times).map(|_| answer(*fate)).collect();
                 Verb::Push(push::Command::Script { service: *service, answers })
@@ -261,6 +274,27 @@ impl Lowering<'_> {
                 Verb::Fault(Fault::Partition { a: a.clone(), b: b.clone(), lasts: *lasts })
             }
         }
+    }
+
+    /// Where a SIP user agent is reached.
+    fn address_of(&self, agent: &str) -> String {
+        format!("{agent}@{}", self.rig.caller(agent).domain)
+    }
+
+    fn message(&self, message: &scenarios::Message) -> Verb {
+        let content = match message.content {
+            scenarios::Content::Text => caller::Content::Text,
+            scenarios::Content::IsComposing => caller::Content::IsComposing,
+            scenarios::Content::Imdn => caller::Content::Imdn,
+        };
+        let sent = caller::Message {
+            mark: message.mark.clone(),
+            to: format!("sip:{}", self.phone(&message.to).address),
+            content,
+            non_urgent: message.non_urgent,
+            expires_s: message.expires.map(|life| life.as_secs()),
+        };
+        Verb::Caller(message.from.clone(), caller::Command::Message(sent))
     }
 
     pub(super) fn is_phone(&self, name: &str) -> bool {

@@ -5,6 +5,7 @@ mod actors;
 mod expects;
 mod field;
 mod findings;
+mod messages;
 mod names;
 mod parties;
 mod predicate;
@@ -153,8 +154,9 @@ fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario>
     let lines = script.as_ref().map_or(Vec::new(), |script| steps::lines(script, f));
     let calls = steps::calls(&lines, &kinds, f);
     let (actors_whole, calls_whole) = (f.whole("actors"), f.whole("script"));
-    let parties = parties::parties(&lines);
-    let names = Names { actors: kinds, services, calls, parties, actors_whole, calls_whole };
+    let (parties, messages) = (parties::parties(&lines), steps::messages(&lines));
+    let names =
+        Names { actors: kinds, services, calls, messages, parties, actors_whole, calls_whole };
     let steps = steps::steps(&lines, &names, f);
     let (expects, expected) = match &script {
         Some(script) => expects::expects(script, &names, f),

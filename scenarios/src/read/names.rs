@@ -42,6 +42,8 @@ pub(super) struct Names<'t> {
     /// The push services that wake its phones.
     pub(super) services: BTreeSet<Service>,
     pub(super) calls: Calls<'t>,
+    /// Those of them that are messages.
+    pub(super) messages: BTreeSet<&'t str>,
     /// Between whom each call is.
     pub(super) parties: BTreeMap<&'t str, [&'t str; 2]>,
     /// Whether all actors can be known; else no name is called unknown.

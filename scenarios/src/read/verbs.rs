@@ -12,13 +12,16 @@ use crate::scenario::Verb;
 use crate::words::quoted;
 
 /// Each verb and the arguments that it can have.
-pub(super) const VERBS: [(&str, &[&str]); 19] = [
+pub(super) const VERBS: [(&str, &[&str]); 22] = [
     ("sleep", &["close-code"]),
     ("resume", &[]),
     ("call", &["from", "to", "hang-up-after", "lost-answers", "offer", "in-dialog"]),
     ("cancel", &["by"]),
     ("hangup", &["by"]),
     ("retransmit", &[]),
+    ("message", &["from", "to", "content", "priority", "expires"]),
+    ("subscribe", &["to"]),
+    ("notify", &["by", "messages", "state"]),
     ("renegotiate", &["by", "method", "cseq"]),
     ("info", &["by"]),
     ("set", &["pushes", "answer-after", "decline", "ring", "early"]),
@@ -59,6 +62,9 @@ impl Verbs<'_, '_> {
             "cancel" | "hangup" | "retransmit" | "renegotiate" | "info" => {
                 self.within(verb.key, &used, f)
             }
+            "message" => self.message(text, f),
+            "subscribe" => self.subscribe(&used, f),
+            "notify" => self.notify(&used, f),
             "set" => self.set(&used, f),
             "drop" => self.drop(&used, f),
             "refuse" | "duplicate" | "delay" | "break" => self.push(verb.key, &used, f),
@@ -89,14 +95,7 @@ impl Verbs<'_, '_> {
         if mark.is_none() && self.step.field("call").is_none() {
             return None;
         }
-        let party = |key, example: &str, f: &mut Findings<'_>| {
-            let field = self.step.needed(key, example, f)?;
-            let name = field.string(example, f)?;
-            Some(Used { name, span: field.span() })
-        };
-        let from = party("from", "from = \"alice\"", f);
-        let to = party("to", "to = \"bob\"", f);
-        let (from, to) = self.call_parties(from.as_ref(), to.as_ref(), f);
+        let (from, to) = self.both_parties(&["lost-answers", "offer", "in-dialog"], f);
         let hang_up_after = match self.step.field("hang-up-after") {
             Some(field) => field.duration(("0s", FOREVER), f).map(Some),
             None => Some(None),
@@ -217,6 +216,9 @@ fn example(verb: &str) -> &'static str {
         "cancel" => "cancel = \"c1\"",
         "hangup" => "hangup = \"c1\"",
         "retransmit" => "retransmit = \"c1\"",
+        "message" => "message = \"m1\"",
+        "subscribe" => "subscribe = \"bob\"",
+        "notify" => "notify = \"bob\"",
         "renegotiate" => "renegotiate = \"c1\"",
         "info" => "info = \"c1\"",
         "set" => "set = \"bob\"",

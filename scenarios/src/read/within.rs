@@ -13,6 +13,9 @@ const SET: [&str; 5] = ["pushes", "early", ON_CALL[0], ON_CALL[1], ON_CALL[2]];
 
 impl Verbs<'_, '_> {
     pub(super) fn within(&self, verb: &str, used: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
+        if self.is_message(verb, used, f) {
+            return None;
+        }
         let who = match verb {
             "hangup" => self.names.call_or_actor(used, self.at, f),
             _ => self.names.call(used, self.at, f),

@@ -309,7 +309,10 @@ impl Node {
         // That a known token was given again may be lost: the older time only ends it sooner.
         let known = entry.session.record.device.replace(device.clone());
         let is_new = known.is_none_or(|known| Device { since_wall_us, ..known } != device);
-        self.touch(session, if is_new { Dirty::Urgent } else { Dirty::Lazy });
+        // A session that the registrar has yet to take is not on record: it may come to nothing.
+        if entry.joining.is_none() {
+            self.touch(session, if is_new { Dirty::Urgent } else { Dirty::Lazy });
+        }
     }
 
     fn on_frame(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {

@@ -244,7 +244,9 @@ impl Entry {
 
     /// Messages that the app has not confirmed and is woken for, by arrival.
     pub(super) fn waking_messages(&self, now_us: u64) -> Vec<&InstantMessage> {
-        let waits = |it: &&InstantMessage| it.is_undelivered() && now_us < it.wake_until_us;
+        let waits = |it: &&InstantMessage| {
+            it.is_undelivered() && now_us < it.wake_until_us && !it.is_quiet()
+        };
         let mut waiting: Vec<_> = self.messages.values().filter(waits).collect();
         waiting.sort_by_key(|message| message.record.arrival);
         waiting

@@ -151,8 +151,10 @@ impl Node {
     fn on_register_answer(&mut self, session: &SessionId, answer: Answer) {
         let part = self.dice.between(50, 100);
         let Some(entry) = self.entries.get_mut(session) else { return };
+        let until_us = entry.session.record.registered_until_wall_us;
+        let left_ms = until_us.saturating_sub(self.now.wall_us) / 1_000;
         let Some(registration) = &mut entry.registration else { return };
-        match registration.answer(answer, part) {
+        match registration.answer(answer, part, left_ms) {
             Next::Register => self.register(session),
             Next::Registered { expires_s, again_ms } => {
                 self.arm(Name::Register, Owner::Session(session.clone()), again_ms);
