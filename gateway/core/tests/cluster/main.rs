@@ -3,3 +3,4 @@
 mod hands;
 mod orders;
 mod pair;
+mod sleepers;

@@ -99,15 +99,15 @@ pub(super) fn commit(of: &str, token: u64, epoch: u64, changes: Vec<Change>) -> 
     Commit { session: SessionId(of.to_owned()), token, epoch, changes, urgent: false }
 }
 
-fn put_session(name: &str, epoch: u64) -> Change {
+pub(super) fn put_session(name: &str, epoch: u64) -> Change {
     Change::PutSession(Box::new(session(name, epoch)))
 }
 
-fn put_call(of: &str, subsession: &str, arrival: u64) -> Change {
+pub(super) fn put_call(of: &str, subsession: &str, arrival: u64) -> Change {
     Change::PutCall(Box::new(call(of, subsession, arrival)))
 }
 
-fn put_message(of: &str, subsession: &str, arrival: u64) -> Change {
+pub(super) fn put_message(of: &str, subsession: &str, arrival: u64) -> Change {
     Change::PutMessage(Box::new(message(of, subsession, arrival)))
 }
 
