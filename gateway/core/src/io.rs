@@ -263,6 +263,13 @@ pub enum Key {
     Contact(String),
     /// The SIP Call-ID of a call of its.
     Call(String),
+    /// Its user and the token of its device.
+    Device {
+        /// The user.
+        user: String,
+        /// The token.
+        token: String,
+    },
     /// Its address of record; of several sessions the one that was stored last.
     Address(String),
 }

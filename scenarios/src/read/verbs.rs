@@ -21,7 +21,7 @@ pub(super) const VERBS: [(&str, &[&str]); 19] = [
     ("retransmit", &[]),
     ("renegotiate", &["by", "method", "cseq"]),
     ("info", &["by"]),
-    ("set", &["pushes", "answer-after", "decline", "ring", "early"]),
+    ("set", &["pushes", "answer-after", "decline", "ring", "early", "node"]),
     ("drop", &["what", "times"]),
     ("refuse", &["status", "reason", "retry-after", "age", "times"]),
     ("duplicate", &["times"]),

@@ -53,7 +53,7 @@ pub(super) fn operations(job: &Job, host: &str) -> Vec<Operation> {
     on_fresh_thread(|| {
         let mut stage = TurmoilStage::new(job.seed, Recorder::passing(), Options::default());
         let (settings, rig_settings) = (settings(job), settings(job));
-        target::enter(&mut stage, settings);
+        target::enter_nodes(&mut stage, &settings, job.piece.scenario.world.nodes);
         let (script, _) = player::script(&job.piece.scenario, &SimRig(&rig_settings));
         // A harness that breaks here breaks again in the case without a fault, and is told there.
         drop(player::perform(&script, &mut stage as &mut dyn Stage));
@@ -76,7 +76,7 @@ fn perform(job: &Job, settings: Settings) -> Performed {
     let recorder = Recorder::keeping();
     let mut stage = TurmoilStage::new(job.seed, recorder.clone(), Options::default());
     let (mut script, expects) = player::script(&job.piece.scenario, &SimRig(&settings));
-    target::enter(&mut stage, settings);
+    target::enter_nodes(&mut stage, &settings, job.piece.scenario.world.nodes);
     let outcome = lay(job, &mut script, &stage);
     let outcome =
         outcome.and_then(|()| player::perform(&script, &mut stage as &mut dyn Stage).map(|_| ()));

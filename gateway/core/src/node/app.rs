@@ -139,10 +139,10 @@ impl Node {
 
     /// Without a session only a connect makes sense.
     fn on_first_frame(&mut self, socket: SocketId, frame: &Frame) {
-        let is_connect = frame.control.kind == FrameType::Request
-            && frame.control.package == "register"
-            && frame.header.action.as_deref() == Some("connect");
-        if !is_connect {
+        if self.waits_behind_connect(socket, frame) {
+            return;
+        }
+        if !is_connect(frame) {
             let mut error = Frame::error("register", "connect", 400, "connect first");
             error.control.correlation_id.clone_from(&frame.control.correlation_id);
             self.out.push(Output::Text { socket, text: error.to_text() });
@@ -325,7 +325,7 @@ impl Node {
         self.touch(session, if is_new { Dirty::Urgent } else { Dirty::Lazy });
     }
 
-    fn on_frame(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
+    pub(super) fn on_frame(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
         let Some(entry) = self.entries.get_mut(session) else { return };
         if entry.joining.is_some() || entry.session.socket() != Some(socket) {
             return;
@@ -498,6 +498,13 @@ impl Node {
         self.sockets.remove(&socket);
         self.timers.clear(Name::Idle, &Owner::Socket(socket));
     }
+}
+
+/// True if the frame asks for a session.
+pub(super) fn is_connect(frame: &Frame) -> bool {
+    frame.control.kind == FrameType::Request
+        && frame.control.package == "register"
+        && frame.header.action.as_deref() == Some("connect")
 }
 
 /// As much of a frame as its error has to repeat.

@@ -7,6 +7,7 @@ use reveille_trace::{Draft, Kind};
 use reveille_wire::jsonrtc::{Frame, close};
 use reveille_wire::sip::{Message, Method, Uri};
 
+use super::app::is_connect;
 use super::entry::{Entry, Promise, Purpose};
 use super::{Invite, Node};
 use crate::io::{Claim, Claimed, Flow, Key, Output, Records, SocketId};
@@ -18,6 +19,8 @@ use crate::transaction::TransactionKey;
 const MOST_WAITING: usize = 256;
 /// How long the fabric may take. Who waits longer is told to come again.
 const WAIT_MS: u64 = 3_000;
+/// Frames behind a connect that waits; those beyond are missed by their numbers.
+const MOST_LATER: usize = 16;
 /// Requests that begin something, of whom a session is asked for by its Contact or address.
 const FRESH: [Method; 3] = [Method::INVITE, Method::MESSAGE, Method::OPTIONS];
 
@@ -30,31 +33,59 @@ pub(super) struct Claims {
 
 #[derive(Debug, Clone)]
 enum Waiting {
-    Request { flow: Flow, message: Box<Message> },
-    Connect { socket: SocketId, frame: Box<Frame> },
+    Request {
+        flow: Flow,
+        message: Box<Message>,
+    },
+    /// With what its app said since, in order.
+    Connect {
+        socket: SocketId,
+        frame: Box<Frame>,
+        later: Vec<Frame>,
+    },
 }
 
 impl Node {
-    /// Asks whose the session is that a connect names, if it is not here. True if the frame waits.
+    /// Asks whose the session is that a connect names, if it is not here; for a fresh one, whose the
+    /// session is that its device had before, which it takes the place of. True if the frame waits.
     pub(super) fn ask_for_session(&mut self, socket: SocketId, frame: &Frame) -> bool {
-        let waits =
-            |it: &Waiting| matches!(it, Waiting::Connect { socket: at, .. } if *at == socket);
-        if self.claims.waiting.values().any(waits) {
-            return true;
-        }
-        let Some(id) = frame.control.session_id.clone().map(SessionId) else { return false };
-        let is_here = self.sleepers.contains_key(&id) || self.entries.contains_key(&id);
+        let id = frame.control.session_id.clone().map(SessionId);
+        let is_here = id
+            .as_ref()
+            .is_some_and(|id| self.sleepers.contains_key(id) || self.entries.contains_key(id));
         let Some(known) = self.sockets.get(&socket).filter(|_| self.asks() && !is_here) else {
             return false;
         };
         let user = known.user.clone();
+        let device = frame.device_token().map(ToOwned::to_owned);
+        let device = device.map(|token| Key::Device { user: user.clone(), token });
+        let keys: Vec<_> = id.map(Key::Session).into_iter().chain(device).collect();
+        if keys.is_empty() {
+            return false;
+        }
         if self.claims.waiting.len() >= MOST_WAITING {
             self.put_off(socket, frame);
             return true;
         }
-        let waiting = Waiting::Connect { socket, frame: Box::new(frame.clone()) };
-        self.ask(vec![Key::Session(id)], Some(user), waiting);
+        let waiting =
+            Waiting::Connect { socket, frame: Box::new(frame.clone()), later: Vec::new() };
+        self.ask(keys, Some(user), waiting);
         true
+    }
+
+    /// True if the frame waits behind a connect that waits.
+    pub(super) fn waits_behind_connect(&mut self, socket: SocketId, frame: &Frame) -> bool {
+        for waiting in self.claims.waiting.values_mut() {
+            if let Waiting::Connect { socket: at, later, .. } = waiting
+                && *at == socket
+            {
+                if later.len() < MOST_LATER {
+                    later.push(frame.clone());
+                }
+                return true;
+            }
+        }
+        false
     }
 
     /// Asks whose the session is that a request is for, if it is not here. True if the request
@@ -109,7 +140,7 @@ impl Node {
         let is_fresh = !is_within && FRESH.contains(method);
         let is_here = self.invites.contains_key(&key)
             || self.servers.contains_key(&key)
-            || self.contacts.contains_key(&user)
+            || (self.contacts.contains_key(&user) && !self.is_strange_ack(request))
             || (is_within && self.is_within_known(request));
         let hangs_on = is_within || [Method::CANCEL, Method::ACK].contains(method);
         if is_here || !(is_fresh || hangs_on) {
@@ -131,7 +162,18 @@ impl Node {
 
     fn is_within_known(&self, request: &Message) -> bool {
         let call_id = request.call_id().unwrap_or_default();
-        self.notified.contains_key(call_id) || self.dialog_of(request).is_some()
+        let is_here = self.notified.contains_key(call_id) || self.dialog_of(request).is_some();
+        is_here && !self.is_strange_ack(request)
+    }
+
+    /// The ACK of an answer that was not given here: another node has the session by now. All else
+    /// that comes for it here rests on a commit, which says so.
+    fn is_strange_ack(&self, request: &Message) -> bool {
+        let place = self.dialog_of(request).filter(|_| request.method() == Some(&Method::ACK));
+        let call = place
+            .as_ref()
+            .and_then(|(session, subsession)| self.entries.get(session)?.calls.get(subsession));
+        call.is_some_and(crate::call::Call::is_undecided)
     }
 
     /// The addresses of record of a user of ours none of whose sessions is here.
@@ -164,16 +206,26 @@ impl Node {
                 self.hand_on(&flow, &message, &address);
             }
             (Some(Waiting::Request { flow, message }), None) => self.on_any_request(flow, &message),
-            (Some(Waiting::Connect { socket, frame }), address) => {
-                let is_free = self.sockets.get(&socket).is_some_and(|it| it.session.is_none());
-                match (is_free, is_stranger, address) {
-                    (false, ..) => {}
-                    (true, true, _) => self.refuse_stranger(socket, &frame),
-                    (true, false, Some(_)) => self.put_off(socket, &frame),
-                    (true, false, None) => self.on_connect_frame(socket, &frame),
+            (Some(Waiting::Connect { socket, frame, .. }), _) if is_stranger => {
+                self.refuse_stranger(socket, &frame);
+            }
+            (Some(Waiting::Connect { socket, frame, .. }), Some(_)) => self.put_off(socket, &frame),
+            (Some(Waiting::Connect { socket, frame, later }), None) => {
+                for frame in std::iter::once(*frame).chain(later) {
+                    self.on_frame_of(socket, &frame);
                 }
             }
             (None, _) => {}
+        }
+    }
+
+    /// A frame that waited: the connect, or what came behind it.
+    fn on_frame_of(&mut self, socket: SocketId, frame: &Frame) {
+        let Some(known) = self.sockets.get(&socket) else { return };
+        match known.session.clone() {
+            Some(session) => self.on_frame(&session, socket, frame),
+            None if is_connect(frame) => self.on_connect_frame(socket, frame),
+            None => {}
         }
     }
 
@@ -181,7 +233,7 @@ impl Node {
     pub(super) fn on_claim_late(&mut self, claim: u64) {
         match self.claims.waiting.remove(&claim) {
             Some(Waiting::Request { flow, message }) => self.turn_away(&flow, &message),
-            Some(Waiting::Connect { socket, frame }) => self.put_off(socket, &frame),
+            Some(Waiting::Connect { socket, frame, .. }) => self.put_off(socket, &frame),
             None => {}
         }
     }

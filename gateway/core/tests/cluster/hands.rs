@@ -26,13 +26,14 @@ fn a_call_parked_here_is_delivered_by_the_node_that_the_app_comes_to() {
         all.into_iter().filter(|(_, status)| *status >= 200).collect::<Vec<_>>()
     };
     assert_eq!(finals(&pair), [(1, 200)]);
-    pair.duty(0);
     let tag = pair.tag_of("one", 200);
-    // The caller's ACK and BYE go where its INVITE went.
+    // The caller's ACK and BYE go where its INVITE went, to a node that has not heard yet.
     pair.request(0, "ACK", BOB, "one", &tag);
     pair.wait_ms(8_000);
     assert_eq!(finals(&pair), [(1, 200)], "the ACK stopped it");
     assert_eq!(pair.last_text(1, 5)["header"]["action"], "complete");
+    pair.request(0, "BYE", BOB, "one", &tag);
+    assert_eq!(pair.statuses("one", "BYE"), [], "its commit is refused");
     pair.request(0, "BYE", BOB, "one", &tag);
     assert_eq!(pair.statuses("one", "BYE"), [(0, 200)]);
     assert_eq!(pair.last_text(1, 5)["header"]["action"], "shutdown");
@@ -181,4 +182,21 @@ fn a_response_with_a_branch_that_is_not_ours_goes_nowhere() {
     let message = Box::new(reveille_wire::sip::Message::parse(text.as_bytes()).expect("sound"));
     pair.feed(1, Input::Sip { flow: super::pair::udp("203.0.113.8:5060"), message });
     assert!(pair.heard.is_empty());
+}
+
+#[test]
+fn a_device_that_connects_afresh_takes_over_what_waits_for_it_at_another_node() {
+    let mut pair = Pair::new();
+    let old = pair.asleep();
+    pair.request(0, "INVITE", BOB, "one", "");
+    let new = pair.connect(1, 5, "bob");
+    assert_ne!(new, old);
+    let starts = pair.starts(1);
+    assert_eq!(starts.len(), 1, "the call that was for the same device");
+    assert_eq!(starts[0]["control"]["session_id"], new.as_str());
+    pair.answer(1, 5, &starts[0], 2);
+    assert_eq!(pair.statuses("one", "INVITE").last(), Some(&(1, 200)));
+    assert!(!pair.has(&old), "the old session is gone");
+    pair.connect(1, 6, "eve");
+    assert!(pair.has(&new), "another user with the same token takes nothing");
 }

@@ -172,3 +172,20 @@ fn more_claims_than_may_wait_are_told_to_come_again() {
     assert_eq!(pair.heard.len(), 1);
     assert_eq!(pair.statuses("c256", "INVITE"), [(1, 503)]);
 }
+
+#[test]
+fn what_an_app_says_behind_its_connect_waits_with_it() {
+    let mut pair = Pair::new();
+    let session = pair.asleep();
+    pair.seats[1].held = true;
+    pair.resume(1, 5, "bob", &session);
+    let hibernate = json!({"control": {"type": "request", "sequence": 3, "session_id": session},
+        "header": {"action": "hibernate", "ttl": 3600}});
+    pair.say(1, 5, &hibernate);
+    assert_eq!(pair.seats[1].texts, []);
+    pair.seats[1].held = false;
+    pair.work(1);
+    let answers: Vec<_> =
+        pair.seats[1].texts.iter().map(|(_, it)| &it["header"]["action"]).collect();
+    assert_eq!(answers, ["connect", "hibernate"]);
+}

@@ -227,6 +227,10 @@ impl Pair {
             Key::Session(id) => by(&|record| record.id == *id),
             Key::Contact(contact) => by(&|record| record.contact == *contact),
             Key::Address(aor) => by(&|record| record.aor == *aor),
+            Key::Device { user, token } => by(&|record| {
+                let device = record.device.as_ref();
+                record.user == *user && device.is_some_and(|it| it.token == *token)
+            }),
             Key::Call(id) => {
                 let found = self.shelf.calls.iter().find(|(_, record)| call_id(record) == *id);
                 found.map(|((session, _), _)| session.clone())
@@ -310,16 +314,19 @@ impl Pair {
         self.now = until;
     }
 
+    /// The session that the first answer of a fresh connect names.
     pub(crate) fn connect(&mut self, node: usize, socket: u64, user: &str) -> String {
         self.open(node, socket, user);
-        self.say(
-            node,
-            socket,
-            &json!({"control": {"type": "request", "sequence": 1}, "header": {"action": "connect"},
-                "payload": {"deviceToken": "tok"}}),
-        );
-        let answer = self.last_text(node, socket);
+        let frame = json!({"control": {"type": "request", "sequence": 1},
+            "header": {"action": "connect"}, "payload": {"deviceToken": "tok"}});
+        self.say(node, socket, &frame);
+        let texts = &self.seats[node].texts;
+        let (_, answer) = texts.iter().find(|(at, _)| *at == socket).expect("an answer");
         answer["control"]["session_id"].as_str().expect("a session id").to_owned()
+    }
+
+    pub(crate) fn has(&self, session: &str) -> bool {
+        self.shelf.sessions.contains_key(&SessionId(session.to_owned()))
     }
 
     /// Bob, asleep at node 0.

@@ -173,6 +173,9 @@ impl Shelf {
             Key::Session(id) => record.id == *id,
             Key::Contact(contact) => record.contact == *contact,
             Key::Address(aor) => record.aor == *aor,
+            Key::Device { user, token } => {
+                record.user == *user && record.device.as_ref().is_some_and(|it| it.token == *token)
+            }
             Key::Call(_) => called == Some(&record.id),
         };
         Ok(all.sessions.iter().find(fits).cloned())
