@@ -6,6 +6,7 @@ use reveille_gateway_core::record::{
     Standing, VERSION,
 };
 
+use super::postgres::server::database;
 use super::seal::test_key;
 use super::{CommitResult, ENGINES, Fabric, FabricSettings, Records, Sealing, open};
 
@@ -17,11 +18,17 @@ fn on_every_engine(test: impl Fn(&str, &mut dyn FnMut() -> Box<dyn Fabric>)) {
     let keys = Sealing { keys: vec![test_key("a", 1), test_key("b", 2)], clear: false };
     let clear = Sealing { keys: Vec::new(), clear: true };
     for (name, _) in ENGINES {
-        for sealing in [&beside, &keys, &clear] {
+        // A database has no key beside it.
+        let beside = Some(&beside).filter(|_| *name != "postgres");
+        for sealing in beside.into_iter().chain([&keys, &clear]) {
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join("fabric").to_string_lossy().into_owned();
             let (engine, sealing) = ((*name).to_owned(), sealing.clone());
-            let settings = FabricSettings { engine, path, sealing, ..FabricSettings::default() };
+            let mut settings =
+                FabricSettings { engine, path, sealing, ..FabricSettings::default() };
+            if *name == "postgres" {
+                settings.database = database();
+            }
             test(&format!("{name}, {settings:?}"), &mut || open(&settings, &host).expect(name));
         }
     }

@@ -7,12 +7,14 @@ mod committer;
 mod duty;
 mod index;
 pub mod memory;
+mod postgres;
 mod redb;
 mod reseal;
 mod seal;
 #[cfg(test)]
 mod sharing;
 
+use reveille_gateway_core::config::Secret;
 pub use reveille_gateway_core::io::Records;
 use reveille_gateway_core::io::{Claim, Claimed, Commit};
 use reveille_gateway_core::record::SessionId;
@@ -129,7 +131,11 @@ pub struct FabricSettings {
     pub engine: String,
     /// The file of an embedded engine.
     pub path: String,
-    /// How an embedded engine seals its records.
+    /// The words by which a database is reached, as libpq reads them.
+    pub database: String,
+    /// What a database asks for, if it does.
+    pub password: Option<Secret>,
+    /// How an engine that writes seals its records.
     pub sealing: Sealing,
     /// What the memory engine holds: a clone kept by a test outlives the gateway, and gateways that
     /// have clones share it.
@@ -161,10 +167,11 @@ pub(crate) enum Work {
 pub type Open = fn(&FabricSettings, &Host) -> Result<Box<dyn Fabric>, FabricError>;
 
 /// Every engine.
-pub const ENGINES: &[(&str, Open)] = &[("memory", memory::open), ("redb", redb::open)];
+pub const ENGINES: &[(&str, Open)] =
+    &[("memory", memory::open), ("postgres", postgres::open), ("redb", redb::open)];
 
 /// Engines that several nodes may share.
-pub const SHARED: &[&str] = &["memory"];
+pub const SHARED: &[&str] = &["memory", "postgres"];
 
 /// Opens the engine that the settings name.
 ///

@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reveille_gateway_core::io::{Change, Claim, Claimed, Key};
-use reveille_gateway_core::record::{Raw, SessionId, SessionRecord};
+use reveille_gateway_core::record::{Device, Raw, SessionId, SessionRecord};
 use reveille_host::{BoxFuture, Clock, Host, Reading};
 
 use super::battery::{call, commit, put_call, put_message, session};
-use super::{CommitResult, Fabric, FabricSettings, Member, Records, SHARED, open};
+use super::postgres::server::{database, dump, lapse};
+use super::seal::test_key;
+use super::{CommitResult, Fabric, FabricSettings, Member, Records, SHARED, Sealing, open};
 
-const LEASE_MS: u64 = 400;
+const LEASE_MS: u64 = 60_000;
 
 /// A clock of a test's own: the memory's leases run by it.
 struct Hands(Mutex<Duration>);
@@ -32,14 +34,15 @@ struct Nodes {
     nodes: Vec<Box<dyn Fabric>>,
     hands: Arc<Hands>,
     engine: String,
+    database: String,
 }
 
 impl Nodes {
     /// Lets every lease run out that is not renewed after this.
     fn lapse(&self) {
         *self.hands.0.lock().expect("sound") += Duration::from_millis(LEASE_MS + 1);
-        if self.engine != "memory" {
-            std::thread::park_timeout(Duration::from_millis(LEASE_MS + 50));
+        if self.engine == "postgres" {
+            lapse(&self.database);
         }
     }
 
@@ -67,7 +70,11 @@ fn on_every_shared_engine(test: impl Fn(&str, Nodes)) {
         let hands = Arc::new(Hands(Mutex::new(Duration::from_secs(1))));
         let real = reveille_host::real::host();
         let host = Host { clock: Arc::clone(&hands) as Arc<dyn Clock>, ..real };
-        let settings = FabricSettings { engine: (*engine).to_owned(), ..FabricSettings::default() };
+        let sealing = Sealing { keys: vec![test_key("a", 1)], clear: false };
+        let database = if *engine == "postgres" { database() } else { String::new() };
+        let name = (*engine).to_owned();
+        let settings =
+            FabricSettings { engine: name, sealing, database, ..FabricSettings::default() };
         let nodes = ["a", "b", "c"].map(|node| {
             let address = format!("{node}:5060");
             let member = Some(Member { node: node.to_owned(), address, lease_ms: LEASE_MS });
@@ -76,7 +83,8 @@ fn on_every_shared_engine(test: impl Fn(&str, Nodes)) {
             fabric.renew().expect(engine);
             fabric
         });
-        test(engine, Nodes { nodes: nodes.into(), hands, engine: (*engine).to_owned() });
+        let (engine_, database) = ((*engine).to_owned(), settings.database.clone());
+        test(engine, Nodes { nodes: nodes.into(), hands, engine: engine_, database });
     }
 }
 
@@ -236,4 +244,85 @@ fn a_lease_that_is_given_up_is_over_at_once() {
         nodes.node('a').leave().expect(name);
         assert_eq!(nodes.node('b').adopt(9).expect(name).sessions, [owned("s", "b", 2)], "{name}");
     });
+}
+
+#[test]
+fn a_dump_of_the_database_shows_no_token_no_address_and_no_call_id() {
+    on_every_shared_engine(|name, mut nodes| {
+        let device = Device {
+            token: "tok-secret".to_owned(),
+            provider: "webhook".to_owned(),
+            application: "app".to_owned(),
+            usable: true,
+            since_wall_us: 0,
+        };
+        let record = SessionRecord { device: Some(device), ..owned("s", "a", 1) };
+        let changes = vec![
+            Change::PutSession(Box::new(record)),
+            put_invite("s", "x", "secret-call@one"),
+            put_message("s", "m", 2),
+        ];
+        assert_eq!(nodes.put('a', 1, 1, changes), Stored, "{name}");
+        let known = Key::Device { user: "bob".to_owned(), token: "tok-secret".to_owned() };
+        assert_eq!(nodes.claim('a', known, Some("bob")), Claimed::Ours, "{name}");
+        let other = Key::Device { user: "eve".to_owned(), token: "tok-secret".to_owned() };
+        assert_eq!(nodes.claim('a', other, Some("eve")), Claimed::Nobody, "{name}");
+        if name == "postgres" {
+            let dump = dump(&nodes.database);
+            assert!(dump.contains("a:5060"), "{dump}");
+            for secret in ["tok-secret", "contact of s", "example.com", "secret-call", "bob"] {
+                assert!(!dump.contains(secret), "{secret} in {dump}");
+                let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+                assert!(!dump.contains(&hex), "{secret} in {dump}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_second_process_under_the_name_of_a_node_ends_the_first() {
+    let settings = FabricSettings {
+        engine: "postgres".to_owned(),
+        sealing: Sealing { keys: vec![test_key("a", 1)], clear: false },
+        database: database(),
+        member: Some(Member {
+            node: "a".to_owned(),
+            address: "a:5060".to_owned(),
+            lease_ms: LEASE_MS,
+        }),
+        ..FabricSettings::default()
+    };
+    let host = reveille_host::real::host();
+    let mut first = open(&settings, &host).expect("open");
+    assert_eq!((first.renew(), first.renew()), (Ok(()), Ok(())));
+    let mut second = open(&settings, &host).expect("open");
+    assert_eq!((second.renew(), second.renew()), (Ok(()), Ok(())));
+    let error = first.renew().expect_err("the name is taken");
+    assert!(error.what.contains("give each node a node.name of its own"), "{error}");
+    first.leave().expect("it leaves nothing");
+    assert_eq!(second.renew(), Ok(()));
+}
+
+#[test]
+fn a_database_is_near_and_its_password_elsewhere() {
+    let refusal = |database: &str| {
+        let settings = FabricSettings {
+            engine: "postgres".to_owned(),
+            sealing: Sealing { keys: vec![test_key("a", 1)], clear: false },
+            database: database.to_owned(),
+            ..FabricSettings::default()
+        };
+        let host = reveille_host::real::host();
+        open(&settings, &host).err().map(|error| error.what).unwrap_or_default()
+    };
+    assert_eq!(refusal("host=/run/postgresql user=r"), "");
+    assert_eq!(refusal("host=localhost user=r"), "");
+    let far = "without TLS, so host must be the folder of a unix socket, localhost, 127.0.0.1 or";
+    for database in ["host=db.example.com user=r", "host=localhost,10.0.0.1", "user=r", ""] {
+        assert!(refusal(database).contains(far), "{database}: {}", refusal(database));
+    }
+    let told = refusal("host=localhost user=r password=p");
+    assert!(told.contains("password-file or password-env"), "{told}");
+    let told = refusal("host=localhost colour=red");
+    assert!(told.contains("fabric.database: ") && told.contains("write words like"), "{told}");
 }
