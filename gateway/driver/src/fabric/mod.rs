@@ -21,6 +21,7 @@ use reveille_gateway_core::record::SessionId;
 use reveille_host::Host;
 
 pub(crate) use committer::start;
+pub(crate) use postgres::check as check_database;
 pub use seal::{SealKey, Sealing};
 
 /// What the fabric did with a commit.

@@ -68,8 +68,13 @@ pub(super) fn open(settings: &FabricSettings, host: &Host) -> Result<Box<dyn Fab
     Ok(Box::new(Postgres { config, client: None, sealer, member, holder, has_lease, told, stale }))
 }
 
+/// What is wrong with the way to the database.
+pub(crate) fn check(settings: &FabricSettings) -> Result<(), FabricError> {
+    config(settings).map(drop)
+}
+
 /// How the database is reached.
-pub(super) fn config(settings: &FabricSettings) -> Result<Config, FabricError> {
+fn config(settings: &FabricSettings) -> Result<Config, FabricError> {
     let words = &settings.database;
     let bad = |what: String| {
         let example = "host=/run/postgresql dbname=reveille user=reveille";
