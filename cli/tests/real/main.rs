@@ -2,6 +2,7 @@
 
 mod bench;
 mod kill;
+mod nodes;
 mod reload;
 mod sipp;
 mod storms;
