@@ -109,8 +109,8 @@ pub fn gateway(settings: Settings, recorder: Recorder) -> Part {
 }
 
 /// Puts the gateway on a stage.
-pub fn enter(stage: &mut dyn Stage, settings: Settings) {
-    enter_nodes(stage, &settings, None);
+pub fn enter(stage: &mut dyn Stage, settings: &Settings) {
+    enter_nodes(stage, settings, None);
 }
 
 /// Puts so many nodes of it on a stage.

@@ -103,6 +103,7 @@ fn config(settings: &FabricSettings) -> Result<Config, FabricError> {
     Ok(config)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn unknown(error: postgres::Error) -> FabricError {
     // The chain names what the database says.
     let mut what = format!("postgres: {error}");
@@ -115,6 +116,7 @@ fn unknown(error: postgres::Error) -> FabricError {
     FabricError::new(what)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn unreadable(bad: BadRecord) -> FabricError {
     FabricError::new(format!("postgres holds a record that this build cannot read: {bad}"))
 }
