@@ -54,6 +54,9 @@ pub struct World {
     pub payload_carries: bool,
     /// What the registrar does with calls that it passes on.
     pub proxy: Proxy,
+    /// How many nodes of the gateway share one fabric, as hosts `gateway`, `gateway-2` and so on;
+    /// absent: one, with a fabric of its own.
+    pub nodes: Option<u32>,
 }
 
 /// What the registrar does with calls that it passes on: `proxy = ["challenges", "records-route"]`.
@@ -272,6 +275,14 @@ pub enum Verb {
         who: String,
         /// What it says of calls from now on before their answer.
         early: Early,
+    },
+    /// `set = "bob"` with `node = 2`: to which node of the gateway the actor turns from now on, a SIP
+    /// user agent also with what it has still to say of its calls.
+    SetNode {
+        /// Who.
+        who: String,
+        /// Which, from 1.
+        node: u32,
     },
     /// `crash = "bob.app"`: the operating system kills the app.
     KillApp {

@@ -120,6 +120,7 @@ points = ["spawn", "store"]
         world: World {
             wake_budget: Some(seconds(90)),
             ring_deadline: Some(seconds(40)),
+            nodes: None,
             registration: Some(seconds(3600)),
             late_offer: Some(false),
             payload_carries: true,

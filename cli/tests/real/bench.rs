@@ -143,20 +143,8 @@ impl Bench {
     fn write_configurations(&self) {
         let Self { sip, ws, registrar, push, devices, .. } = self;
         let fabric = self.folder.path().join("fabric.redb");
-        let fabric = fabric.display();
-        self.write(
-            "gateway",
-            &format!(
-                "[node]\nadvertised = \"127.0.0.1:{sip}\"\n\
-                 [sip]\nudp = \"127.0.0.1:{sip}\"\ntcp = \"127.0.0.1:{sip}\"\n\
-                 [websocket]\nlisten = \"127.0.0.1:{ws}\"\n\
-                 [fabric]\nengine = \"redb\"\npath = \"{fabric}\"\n\
-                 [registrar]\nuri = \"sip:example.com\"\naddress = \"127.0.0.1:{registrar}\"\n\
-                 [[user]]\naor = \"bob@example.com\"\nusername = \"bob\"\nsecret = \"s\"\n\
-                 [[application]]\napp = \"app\"\nprovider = \"webhook\"\n\
-                 id = \"com.example.app\"\nurl = \"http://127.0.0.1:{push}/\"\n"
-            ),
-        );
+        let fabric = format!("engine = \"redb\"\npath = \"{}\"\n", fabric.display());
+        self.write_gateway("gateway", *sip, *ws, "", &fabric);
         self.write(
             "registrar",
             &format!(
@@ -167,6 +155,24 @@ impl Bench {
             format!("listen = \"127.0.0.1:{push}\"\ndevices = \"127.0.0.1:{devices}\"\n");
         self.write("push", &push_config);
         self.set_phone(20);
+    }
+
+    /// A gateway of this name at these ports; `node` and `fabric` stand in their sections.
+    pub(crate) fn write_gateway(&self, name: &str, sip: u16, ws: u16, node: &str, fabric: &str) {
+        let Self { registrar, push, .. } = self;
+        self.write(
+            name,
+            &format!(
+                "[node]\nadvertised = \"127.0.0.1:{sip}\"\n{node}\
+                 [sip]\nudp = \"127.0.0.1:{sip}\"\ntcp = \"127.0.0.1:{sip}\"\n\
+                 [websocket]\nlisten = \"127.0.0.1:{ws}\"\n\
+                 [fabric]\n{fabric}\
+                 [registrar]\nuri = \"sip:example.com\"\naddress = \"127.0.0.1:{registrar}\"\n\
+                 [[user]]\naor = \"bob@example.com\"\nusername = \"bob\"\nsecret = \"s\"\n\
+                 [[application]]\napp = \"app\"\nprovider = \"webhook\"\n\
+                 id = \"com.example.app\"\nurl = \"http://127.0.0.1:{push}/\"\n"
+            ),
+        );
     }
 
     /// A phone that goes to sleep whenever it can and answers so long after it rings.
@@ -180,6 +186,13 @@ impl Bench {
                  resleeps = true\nconduct = {{ answer = {{ after-ms = {answer_after_ms} }} }}\n"
             ),
         );
+    }
+
+    /// A push service with these answers.
+    pub(crate) fn set_push(&self, answers: &str) {
+        let Self { push, devices, .. } = self;
+        let at = format!("listen = \"127.0.0.1:{push}\"\ndevices = \"127.0.0.1:{devices}\"\n");
+        self.write("push", &(at + answers));
     }
 
     /// A push service whose pushes take that long.

@@ -4,6 +4,7 @@ mod app;
 mod bench;
 mod both_sides;
 mod kill;
+mod nodes;
 mod reload;
 mod sipp;
 mod storms;

@@ -160,6 +160,8 @@ pub enum Command {
     Conduct(Conduct),
     /// Ignore pushes, or heed them again.
     IgnorePushes(bool),
+    /// From now on connect to this `host:port`.
+    Turn(String),
     /// The user signs out: the session ends.
     Close,
 }
@@ -192,6 +194,7 @@ impl Command {
             | Self::HangUp
             | Self::Conduct(_)
             | Self::IgnorePushes(_)
+            | Self::Turn(_)
             | Self::Close => None,
         }
     }
@@ -498,6 +501,7 @@ impl Phone {
             }
             Command::Conduct(conduct) => self.settings.conduct = conduct,
             Command::IgnorePushes(ignores) => self.ignores = ignores,
+            Command::Turn(gateway) => self.settings.gateway = gateway,
             Command::Close => self.order(AppCommand::Close).await,
         }
     }

@@ -337,7 +337,9 @@ fn described(verb: &Verb) -> (&'static str, String, String) {
             caller::Command::HangUpAll => ("hangup", on.as_str(), ""),
             caller::Command::Change { mark, .. } => ("renegotiate", on.as_str(), mark.as_str()),
             caller::Command::Info(mark) => ("info", on.as_str(), mark.as_str()),
-            caller::Command::Conduct(_) | caller::Command::Early(_) => ("set", on.as_str(), ""),
+            caller::Command::Conduct(_) | caller::Command::Early(_) | caller::Command::Turn(_) => {
+                ("set", on.as_str(), "")
+            }
         },
         Verb::Phone(on, command) => (phone_word(command), on.as_str(), phone_call(command)),
         Verb::Registrar(registrar::Command::Forget) => ("forget", "registrar", ""),
@@ -360,7 +362,7 @@ const fn phone_word(command: &phone::Command) -> &'static str {
         phone::Command::Subscribe(_) => "subscribe",
         phone::Command::Change { .. } => "renegotiate",
         phone::Command::HangUp | phone::Command::HangUpCall(_) => "hangup",
-        phone::Command::Conduct(_) => "set",
+        phone::Command::Conduct(_) | phone::Command::Turn(_) => "set",
         phone::Command::IgnorePushes(_) => "ignore-pushes",
         phone::Command::Close => "close",
     }

@@ -23,6 +23,8 @@ pub trait Rig {
     fn registrar(&self, phones: &[&str]) -> registrar::Settings;
     /// The push services, which know these phones.
     fn push(&self, phones: &[(&str, Service)]) -> push::Settings;
+    /// The host of this node, from 1.
+    fn node(&self, node: u32) -> String;
     /// Resolved properties of the target, for the head of the trace.
     fn properties(&self) -> Vec<(String, String)>;
 }
@@ -173,9 +175,15 @@ impl Lowering<'_> {
         use scenarios::Verb::{Crash, PowerLoss, Restart};
         let stops = |verb: &scenarios::Verb| {
             matches!(verb, Crash { host, .. } | PowerLoss { host, .. } | Restart { host, .. }
-                if host == "gateway")
+                if host.starts_with("gateway"))
         };
         self.scenario.sweep.is_some() || self.scenario.steps.iter().any(|step| stops(&step.verb))
+    }
+
+    /// The same port of this node.
+    fn at_node(&self, node: u32, address: &str) -> String {
+        let port = address.rsplit_once(':').map_or(address, |(_, port)| port);
+        format!("{}:{port}", self.rig.node(node))
     }
 
     /// How this phone is reached.
@@ -207,6 +215,13 @@ impl Lowering<'_> {
             Said::DropWebSocket { phone: name } => phone(name, phone::Command::DropConnection),
             Said::SetPushes { phone: name, ignored } => {
                 phone(name, phone::Command::IgnorePushes(*ignored))
+            }
+            Said::SetNode { who, node } if self.is_phone(who) => {
+                phone(who, phone::Command::Turn(self.at_node(*node, &self.phone(who).gateway)))
+            }
+            Said::SetNode { who, node } => {
+                let turn = self.at_node(*node, &self.rig.caller(who).gateway);
+                Verb::Caller(who.clone(), caller::Command::Turn(turn))
             }
             Said::SetOnCall { who, .. }
             | Said::SetEarly { who, .. }

@@ -11,6 +11,8 @@ pub use crate::users::Users;
 pub struct Config {
     /// This node's name in the fabric.
     pub node: String,
+    /// Set where other nodes share the fabric.
+    pub cluster: Option<Cluster>,
     /// Domains whose addresses of record are ours, lower case.
     pub domains: Vec<String>,
     /// `host:port` that peers reach us at; in Contact and Via.
@@ -106,6 +108,13 @@ pub enum PushOnLoss {
     Nobody,
 }
 
+/// How a node stands among others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// `host:port` at which the other nodes reach this one, by UDP and TCP.
+    pub address: String,
+}
+
 /// One extension header, and the SIP header that it travels as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeaderRule {
@@ -191,6 +200,7 @@ impl Config {
     pub fn new(domain: &str, advertised: &str) -> Self {
         Self {
             node: "node-1".to_owned(),
+            cluster: None,
             domains: vec![domain.to_ascii_lowercase()],
             advertised: advertised.to_owned(),
             advertised_by: BTreeMap::new(),

@@ -74,9 +74,47 @@ pub enum Name {
     Register,
     /// A socket said nothing for too long.
     Idle,
+    /// The fabric does not say whose a session is.
+    Claim,
 }
 
 impl Name {
+    /// Every name.
+    const ALL: [Self; 32] = [
+        Self::A,
+        Self::B,
+        Self::D,
+        Self::E,
+        Self::F,
+        Self::K,
+        Self::G,
+        Self::H,
+        Self::I,
+        Self::J,
+        Self::L,
+        Self::M,
+        Self::Repeat2xx,
+        Self::NoAck,
+        Self::CallDeadline,
+        Self::SessionTimer,
+        Self::Update,
+        Self::Provisional,
+        Self::MessageWait,
+        Self::MessageEnd,
+        Self::Trying,
+        Self::Subscribe,
+        Self::WakeAttempt,
+        Self::StartSilence,
+        Self::Grace,
+        Self::SleepEnd,
+        Self::CloseWait,
+        Self::AskSleep,
+        Self::Acknowledge,
+        Self::Register,
+        Self::Idle,
+        Self::Claim,
+    ];
+
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::A => "A",
@@ -111,6 +149,7 @@ impl Name {
             Self::Acknowledge => "acknowledge",
             Self::Register => "register",
             Self::Idle => "idle",
+            Self::Claim => "claim",
         }
     }
 }
@@ -127,6 +166,7 @@ pub(crate) enum Owner {
     Knock(Box<(SessionId, TransactionKey)>),
     Session(SessionId),
     Socket(SocketId),
+    Claim(u64),
 }
 
 impl Owner {
@@ -165,6 +205,13 @@ impl Timers {
     pub(crate) fn clear(&mut self, name: Name, owner: &Owner) {
         if let Some(place) = self.places.remove(&(name, owner.clone())) {
             self.due.remove(&place);
+        }
+    }
+
+    /// Clears all of one owner.
+    pub(crate) fn forget(&mut self, owner: &Owner) {
+        for name in Name::ALL {
+            self.clear(name, owner);
         }
     }
 

@@ -39,7 +39,7 @@ const TOP: [&str; 10] =
     ["schema", "id", "title", "covers", "needs", "world", "actors", "run", "script", "sweep"];
 
 /// Where a key belongs that stands in the wrong table.
-const HOMES: [(&str, &str); 23] = [
+const HOMES: [(&str, &str); 24] = [
     ("schema", "at the top, before all tables"),
     ("id", "at the top, before all tables"),
     ("title", "at the top, before all tables"),
@@ -58,6 +58,7 @@ const HOMES: [(&str, &str); 23] = [
     ("late-offer", "under `[world]`"),
     ("payload", "under `[world]`"),
     ("proxy", "under `[world]`"),
+    ("nodes", "under `[world]`"),
     ("seeds", "under `[run]`"),
     ("fault", "under `[sweep]`"),
     ("points", "under `[sweep]`"),
@@ -146,8 +147,11 @@ fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario>
     same_id(id, top, f);
     let title = title(top, f);
     let covers = covers(top, f);
-    let needs = needs(top, f);
+    let mut needs = needs(top, f);
     let world = settings::world(top, f);
+    if world.nodes.is_some() && !needs.contains(&Need::Sim) {
+        needs.push(Need::Sim);
+    }
     let seeds = settings::seeds(top, f);
     let Cast { actors, kinds, services } = actors::cast(top, f);
     let script = script(top, f);
@@ -155,8 +159,17 @@ fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario>
     let calls = steps::calls(&lines, &kinds, f);
     let (actors_whole, calls_whole) = (f.whole("actors"), f.whole("script"));
     let (parties, messages) = (parties::parties(&lines), steps::messages(&lines));
-    let names =
-        Names { actors: kinds, services, calls, messages, parties, actors_whole, calls_whole };
+    let nodes = world.nodes.unwrap_or(1);
+    let names = Names {
+        actors: kinds,
+        nodes,
+        services,
+        calls,
+        messages,
+        parties,
+        actors_whole,
+        calls_whole,
+    };
     let steps = steps::steps(&lines, &names, f);
     let (expects, expected) = match &script {
         Some(script) => expects::expects(script, &names, f),

@@ -24,7 +24,7 @@ pub(super) const VERBS: [(&str, &[&str]); 22] = [
     ("notify", &["by", "messages", "state"]),
     ("renegotiate", &["by", "method", "cseq"]),
     ("info", &["by"]),
-    ("set", &["pushes", "answer-after", "decline", "ring", "early"]),
+    ("set", &["pushes", "answer-after", "decline", "ring", "early", "node"]),
     ("drop", &["what", "times"]),
     ("refuse", &["status", "reason", "retry-after", "age", "times"]),
     ("duplicate", &["times"]),

@@ -73,6 +73,8 @@ pub enum Command {
     Conduct(Conduct),
     /// What is said from now on of a call before its answer.
     Early(Early),
+    /// From now on requests go to this `host:port`, those of calls under way among them.
+    Turn(String),
 }
 
 enum Input {
@@ -212,6 +214,7 @@ impl Caller {
             }
             Command::Conduct(conduct) => self.settings.conduct = conduct,
             Command::Early(early) => self.settings.early = early,
+            Command::Turn(gateway) => self.turn(&gateway),
         }
     }
 

@@ -69,6 +69,15 @@ impl Caller {
         });
     }
 
+    /// Whatever is still to be said goes to another server.
+    pub(super) fn turn(&mut self, gateway: &str) {
+        gateway.clone_into(&mut self.settings.gateway);
+        for leg in self.legs.iter_mut().filter(|leg| leg.is_placed) {
+            gateway.clone_into(&mut leg.hop);
+            leg.path = None;
+        }
+    }
+
     /// A request within the call, or a CANCEL or ACK of one.
     pub(super) fn in_call(
         &self,

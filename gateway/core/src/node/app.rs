@@ -139,15 +139,22 @@ impl Node {
 
     /// Without a session only a connect makes sense.
     fn on_first_frame(&mut self, socket: SocketId, frame: &Frame) {
-        let is_connect = frame.control.kind == FrameType::Request
-            && frame.control.package == "register"
-            && frame.header.action.as_deref() == Some("connect");
-        if !is_connect {
+        if self.waits_behind_connect(socket, frame) {
+            return;
+        }
+        if !is_connect(frame) {
             let mut error = Frame::error("register", "connect", 400, "connect first");
             error.control.correlation_id.clone_from(&frame.control.correlation_id);
             self.out.push(Output::Text { socket, text: error.to_text() });
             return;
         }
+        if !self.ask_for_session(socket, frame) {
+            self.on_connect_frame(socket, frame);
+        }
+    }
+
+    /// A connect: to a session that is here, or to a fresh one.
+    pub(super) fn on_connect_frame(&mut self, socket: SocketId, frame: &Frame) {
         let asked = frame.control.session_id.clone().map(SessionId::from);
         if let Some(session) = &asked {
             self.unfold(session);
@@ -159,6 +166,15 @@ impl Node {
         }
     }
 
+    /// The session that an app asks for is another user's.
+    pub(super) fn refuse_stranger(&mut self, socket: SocketId, frame: &Frame) {
+        let mut error = Frame::error("register", "connect", 403, "Forbidden");
+        error.control.correlation_id.clone_from(&frame.control.correlation_id);
+        self.out.push(Output::Text { socket, text: error.to_text() });
+        self.close(socket, close::WRONG_USER, "session of another user");
+        self.forget_socket(socket);
+    }
+
     /// The app comes back to its session.
     fn on_resume(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
         let known = &self.sockets[&socket];
@@ -166,11 +182,7 @@ impl Node {
         let is_own =
             record.user == known.user && self.config.tenancy.are_together(&record.app, &known.app);
         if !is_own {
-            let mut error = Frame::error("register", "connect", 403, "Forbidden");
-            error.control.correlation_id.clone_from(&frame.control.correlation_id);
-            self.out.push(Output::Text { socket, text: error.to_text() });
-            self.close(socket, close::WRONG_USER, "session of another user");
-            self.forget_socket(socket);
+            self.refuse_stranger(socket, frame);
             return;
         }
         if let Some(old) = self.entries[session].session.socket() {
@@ -209,7 +221,9 @@ impl Node {
         answer.header.sslr = Some(last_in);
         answer.header.extra.insert("pending".to_owned(), pending.into());
         let text = entry.session.stamp(answer, last_in);
-        entry.mark(if is_durable { Dirty::Lazy } else { Dirty::Urgent });
+        // Among several nodes the answer rests on a commit, which says that the session is ours still.
+        let rests = !is_durable || self.config.cluster.is_some();
+        entry.mark(if rests { Dirty::Urgent } else { Dirty::Lazy });
         self.promise(session, Promise::Text { socket, text, hop: None });
     }
 
@@ -315,7 +329,7 @@ impl Node {
         }
     }
 
-    fn on_frame(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
+    pub(super) fn on_frame(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
         let Some(entry) = self.entries.get_mut(session) else { return };
         if entry.joining.is_some() || entry.session.socket() != Some(socket) {
             return;
@@ -488,6 +502,13 @@ impl Node {
         self.sockets.remove(&socket);
         self.timers.clear(Name::Idle, &Owner::Socket(socket));
     }
+}
+
+/// True if the frame asks for a session.
+pub(super) fn is_connect(frame: &Frame) -> bool {
+    frame.control.kind == FrameType::Request
+        && frame.control.package == "register"
+        && frame.header.action.as_deref() == Some("connect")
 }
 
 /// As much of a frame as its error has to repeat.

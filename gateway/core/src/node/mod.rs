@@ -7,6 +7,7 @@ mod calling;
 mod calls;
 mod carried;
 mod challenge;
+mod claim;
 mod configure;
 mod entry;
 mod errand;
@@ -14,6 +15,7 @@ mod failover;
 mod flow;
 mod fold;
 mod fork;
+mod forward;
 mod gruu;
 mod ice;
 mod knocks;
@@ -50,7 +52,7 @@ use reveille_trace::{Draft, Kind, Timestamp};
 use crate::census::Census;
 use crate::config::Config;
 use crate::dice::Dice;
-use crate::io::{Flow, Input, Output, Sink, SocketId};
+use crate::io::{Flow, Input, Output, Records, Sink, SocketId};
 use crate::record::SessionId;
 use crate::timer::{Name, Owner, Timers};
 use crate::transaction::{Act, Client, InviteServer, Server, TransactionKey};
@@ -115,6 +117,10 @@ pub struct Node {
     dialogs: BTreeMap<String, BTreeSet<(SessionId, String)>>,
     /// Subscriptions by SIP Call-ID.
     notified: BTreeMap<String, (SessionId, String)>,
+    /// What waits for the fabric to say whose a session is.
+    claims: claim::Claims,
+    /// Signs what is handed on to other nodes; drawn when it is first needed.
+    hand: Option<String>,
     wakes: BTreeMap<u64, SessionId>,
     /// The flow to the registrar, which all sessions share.
     upstream: flow::Upstream,
@@ -158,6 +164,8 @@ impl Node {
             diverted: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             notified: BTreeMap::new(),
+            claims: claim::Claims::default(),
+            hand: None,
             wakes: BTreeMap::new(),
             last_wake: 0,
             last_errand: 0,
@@ -196,7 +204,7 @@ impl Node {
     fn route(&mut self, input: Input) {
         match input {
             Input::Started { sessions, calls, messages } => {
-                self.recover(sessions, calls, messages);
+                self.recover(Records { sessions, calls, messages });
             }
             Input::Sip { flow, message } => self.on_sip(flow, &message),
             Input::SipUnsent { flow } => self.on_unsent(&flow),
@@ -210,7 +218,9 @@ impl Node {
             Input::SocketBinary { socket } => self.on_binary(socket),
             Input::SocketClosed { socket, code } => self.on_closed(socket, code),
             Input::Stored { session, token } => self.on_stored(&session, token),
-            Input::Fenced { session } => self.on_fenced(&session),
+            Input::Fenced { session, epoch } => self.on_fenced(&session, epoch),
+            Input::Claimed { claim, outcome } => self.on_claimed(claim, outcome),
+            Input::Adopted(records) => self.adopt(records),
             Input::Pushed { push, outcome } => self.on_pushed(push, &outcome),
             Input::AskSleep { session } => {
                 self.unfold(&session);
@@ -250,6 +260,7 @@ impl Node {
             Owner::Knock(knock) => self.on_knock_deadline(&knock.0, &knock.1),
             Owner::Session(session) => self.on_session_deadline(name, &session),
             Owner::Socket(socket) => self.on_idle(socket),
+            Owner::Claim(claim) => self.on_claim_late(claim),
         }
     }
 

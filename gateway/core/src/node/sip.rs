@@ -37,9 +37,16 @@ pub(super) enum Target {
 impl Node {
     pub(super) fn on_sip(&mut self, flow: Flow, message: &Message) {
         if message.status().is_some() {
-            self.on_response(message);
-            return;
+            if !self.hand_back(message) {
+                self.on_response(message);
+            }
+        } else if !self.ask_for_request(&flow, message) {
+            self.on_any_request(flow, message);
         }
+    }
+
+    /// A request that this node sees to.
+    pub(super) fn on_any_request(&mut self, flow: Flow, message: &Message) {
         let (Some(method), Some(key)) = (message.method(), TransactionKey::of(message)) else {
             return;
         };
@@ -165,7 +172,7 @@ impl Node {
         if self.config.users.is_called(&user) { Target::Absent } else { Target::Unknown }
     }
 
-    fn is_own_address(&self, host: &str, port: Option<u16>) -> bool {
+    pub(super) fn is_own_address(&self, host: &str, port: Option<u16>) -> bool {
         let is = |own: &str, default: u16| {
             let (own_host, own_port) = own.rsplit_once(':').unwrap_or((own, "5060"));
             own_host.eq_ignore_ascii_case(host) && own_port == port.unwrap_or(default).to_string()
@@ -373,7 +380,7 @@ impl Node {
         if self.is_old_cseq(&place, request) { Err(500) } else { Ok(place) }
     }
 
-    fn dialog_of(&self, request: &Message) -> Option<(SessionId, String)> {
+    pub(super) fn dialog_of(&self, request: &Message) -> Option<(SessionId, String)> {
         let places = self.dialogs.get(request.call_id().ok()?)?;
         let owns = |(session, subsession): &&(SessionId, String)| {
             let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));

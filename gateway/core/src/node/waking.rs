@@ -110,6 +110,11 @@ impl Node {
             WakeAct::Push(attempt) => {
                 let wake = self.entries.get(session).and_then(|entry| entry.wake.as_ref());
                 if let Some(wake) = wake.map(|wake| wake.id) {
+                    if self.config.cluster.is_some() {
+                        // Each attempt rests on a commit, which is refused if another node has the
+                        // session by now: one node pushes.
+                        self.touch(session, Dirty::Urgent);
+                    }
                     self.promise(session, Promise::Push { wake, attempt: *attempt });
                 }
             }

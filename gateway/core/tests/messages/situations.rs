@@ -480,7 +480,7 @@ fn a_session_that_another_node_took_says_nothing_more() {
     let session = rig.asleep();
     rig.message("m1");
     let session = reveille_gateway_core::record::SessionId::from(session);
-    rig.feed(reveille_gateway_core::io::Input::Fenced { session });
+    rig.feed(reveille_gateway_core::io::Input::Fenced { session, epoch: 1 });
     rig.wait_ms(60_000);
     assert_eq!(rig.statuses("m1"), [0_u16; 0]);
 }

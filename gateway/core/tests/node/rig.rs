@@ -90,7 +90,7 @@ impl Rig {
                 Output::Close { socket, code, .. } => self.closes.push((socket.0, code)),
                 Output::Store(commit) => self.commits.push(commit),
                 Output::Notify(request) => self.pushes.push(*request),
-                Output::KeepAlive { .. } | Output::Trace(_) => {}
+                Output::KeepAlive { .. } | Output::Claim(_) | Output::Trace(_) => {}
             }
         }
         if !self.hold_commits {

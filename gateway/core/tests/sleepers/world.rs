@@ -186,6 +186,7 @@ impl World {
                 Output::Store(commit) => self.later(COMMIT_US, Event::Commit(self.process, commit)),
                 Output::Text { socket, text } => self.phone_hears(socket, &text),
                 Output::Notify(push) => panic!("nobody calls: {push:?}"),
+                Output::Claim(claim) => panic!("the fabric is not shared: {claim:?}"),
                 Output::Close { .. } | Output::KeepAlive { .. } | Output::Trace(_) => {}
             }
         }

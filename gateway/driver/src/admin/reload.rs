@@ -70,6 +70,7 @@ const PLAIN: &[Key] = keys! {
     live "websocket.close-wait" core.close_wait_ms;
     restart "fabric.engine" fabric.engine;
     restart "fabric.path" fabric.path;
+    restart "fabric.database" fabric.database;
     restart "fabric.keys" fabric.sealing.keys;
     restart "fabric.clear" fabric.sealing.clear;
     live "bearer" bearer;
@@ -131,6 +132,18 @@ const OTHERS: &[Key] = &[
             new.secure.peer_ca.clone_from(&old.secure.peer_ca);
             new.secure.peer_names.clone_from(&old.secure.peer_names);
         },
+    },
+    Key {
+        name: "fabric.password",
+        is_live: false,
+        differs: |old, new| password(old) != password(new),
+        keep: |new, old| new.fabric.password.clone_from(&old.fabric.password),
+    },
+    Key {
+        name: "cluster",
+        is_live: false,
+        differs: |old, new| old.fabric.member != new.fabric.member,
+        keep: |new, old| new.fabric.member.clone_from(&old.fabric.member),
     },
     Key {
         name: "sip.key-file",
@@ -255,10 +268,11 @@ fn table_of(key: &str) -> &str {
     match key.split_once('.') {
         Some((
             table @ ("registrar" | "user" | "application" | "limits" | "tenant" | "header"
-            | "bearer" | "ice"),
+            | "bearer" | "cluster" | "ice"),
             _,
         )) => table,
         Some(("admin", "token-env" | "token-file")) => "admin.token",
+        Some(("fabric", "password-env" | "password-file")) => "fabric.password",
         _ => key,
     }
 }
@@ -303,6 +317,10 @@ pub(super) fn are_same(old: &[Application], new: &[Application]) -> bool {
 pub(super) fn is_same(old: &Application, new: &Application) -> bool {
     let secret = |app: &Application| app.credential.as_ref().map(|Secret(text)| text.clone());
     format!("{old:?}") == format!("{new:?}") && secret(old) == secret(new)
+}
+
+fn password(settings: &Settings) -> Option<&str> {
+    settings.fabric.password.as_ref().map(|Secret(password)| password.as_str())
 }
 
 fn token(settings: &Settings) -> Option<&str> {

@@ -24,7 +24,14 @@ impl Review<'_> {
     }
 
     /// A time that must lie in a range.
-    fn within(&mut self, section: &str, key: &str, value: Span, least_ms: u64, most_ms: u64) {
+    pub(super) fn within(
+        &mut self,
+        section: &str,
+        key: &str,
+        value: Span,
+        least_ms: u64,
+        most_ms: u64,
+    ) {
         if !(least_ms..=most_ms).contains(&value.0) {
             let (found, least, most) = (shown(value.0), shown(least_ms), shown(most_ms));
             let what = format!("{found} is out of range; write \"{least}\" to \"{most}\"");
@@ -54,7 +61,7 @@ impl Review<'_> {
     }
 
     /// A `host:port`.
-    fn host_port(&mut self, section: &str, key: &str, value: &str) {
+    pub(super) fn host_port(&mut self, section: &str, key: &str, value: &str) {
         let sound = value.rsplit_once(':').is_some_and(|(host, port)| {
             !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
         });
@@ -121,7 +128,7 @@ pub(super) fn settings(
         most_sockets: web.most_sockets,
         most_sockets_per_ip: web.most_sockets_per_ip,
         pace: Pace { per_ip, per_user },
-        fabric: fabric::settings(&mut review, &file.fabric, secrets),
+        fabric: fabric::settings(&mut review, file, secrets),
         push: push(&mut review, file, secrets),
         admin: file.admin.as_ref().and_then(|it| super::admin::settings(&mut review, it, secrets)),
         source: None,

@@ -79,16 +79,28 @@ busy-limit = "9s"
 close-wait = "5s"
 
 [fabric]
-# Where records survive: "redb", a file; or "memory", which loses them with the process.
+# Where records survive: "redb", a file; "postgres", a database that several nodes share; or "memory",
+# which loses them with the process.
 engine = "redb"
 # The file of "redb".
 path = "reveille.redb"
+# The database of "postgres", by a unix socket or on loopback, and what it asks for.
+#database = "host=/run/postgresql dbname=reveille user=reveille"
+#password-file = "/etc/reveille/database"
+# password-env = "REVEILLE_DATABASE"
 # What seals the records in that file: the first key seals, all open. None: the key in the file
 # that is named like the database with .key behind, made at the first start.
 # keys = [{ id = "2026-11", file = "/etc/reveille/2026-11.key" }, { id = "2026-05", env = "OLD_KEY" }]
 keys = []
 # Without keys: write records in clear. With keys: take records in clear as well, and seal them.
 clear = false
+
+# Nodes that share the database: node.name is this one's among them.
+[cluster]
+# host:port at which the others reach this node, by UDP and TCP; without it node.advertised.
+# address = "10.0.0.1:5060"
+# How long a node owns its sessions after it last said that it lives.
+lease = "10s"
 
 [push]
 # How long connecting to a push service, and a request to it, may take.

@@ -13,6 +13,7 @@ pub struct File {
     pub(super) sip: Sip,
     pub(super) websocket: WebSocket,
     pub(super) fabric: Fabric,
+    pub(super) cluster: Cluster,
     pub(super) push: Push,
     pub(super) admin: Option<Admin>,
     pub(super) limits: Limits,
@@ -170,8 +171,20 @@ section!(WebSocket {
 section!(Fabric {
     engine: String = "redb".to_owned(),
     path: String = "reveille.redb".to_owned(),
+    /// The words by which a database is reached, as libpq reads them.
+    database: Option<String> = None,
+    /// Its password, if it asks for one, by one of two ways.
+    password_file: Option<String> = None,
+    password_env: Option<String> = None,
     keys: Vec<FabricKey> = Vec::new(),
     clear: bool = false,
+});
+
+section!(Cluster {
+    /// `host:port` at which the other nodes reach this one, by UDP and TCP; without it `advertised`.
+    address: Option<String> = None,
+    /// How long a node owns its sessions after it last said that it lives.
+    lease: Span = Span(10_000),
 });
 
 /// A key that seals records, by one of two ways.

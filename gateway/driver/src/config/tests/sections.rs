@@ -326,3 +326,42 @@ fn rates_of_connects_and_who_is_pushed_for_have_their_bounds() {
         ),
     ]);
 }
+
+#[test]
+fn nodes_that_share_a_fabric_are_told_apart_and_reach_each_other() {
+    let text = |node: &str, fabric: &str, more: &str| {
+        format!("[node]\n{node}\n[fabric]\nengine = \"postgres\"\n{fabric}\n{more}\n")
+    };
+    let node = "name = \"n7\"\nadvertised = \"192.0.2.7:5060\"";
+    let fabric = "database = \"host=/run/postgresql\"\nclear = true";
+    let sound = load(&text(node, fabric, "")).expect("sound").fabric.member.expect("a member");
+    assert_eq!((sound.node.as_str(), sound.address.as_str()), ("n7", "192.0.2.7:5060"));
+    assert_eq!(sound.lease_ms, 10_000);
+    let more = "[cluster]\naddress = \"10.0.0.7:5060\"\nlease = \"4s\"";
+    let other = load(&text(node, fabric, more)).expect("sound").fabric.member.expect("a member");
+    assert_eq!((other.address.as_str(), other.lease_ms), ("10.0.0.7:5060", 4_000));
+    let far = "database = \"host=10.0.0.9\"\nclear = true";
+    let keyless = "database = \"host=localhost\"\n";
+    for (text, wanted) in [
+        (text("", fabric, ""), "1: node.name: nodes that share a fabric need names of their own"),
+        (text(node, far, ""), "6: fabric.database: it is spoken to without TLS, so host must be"),
+        (
+            text(node, keyless, ""),
+            "4: fabric.keys: a database has no key beside it; write the same",
+        ),
+        (text(node, fabric, "[sip]\ntcp = \"\""), "9: sip.tcp: the other nodes hand requests on"),
+        (text(node, fabric, "[cluster]\nlease = \"2s\""), "9: cluster.lease: 2s is out of range"),
+        (text(node, fabric, "[cluster]\naddress = \"x\""), "9: cluster.address: `x` is no host:p"),
+        (
+            "[cluster]\naddress = \"10.0.0.7:5060\"\n".to_owned(),
+            "2: cluster.address: engine `redb` belongs to one node; leave address out, or write",
+        ),
+        (
+            text(node, &format!("{fabric}\npassword-env = \"UNSET\""), ""),
+            "8: fabric.password-env: the environment variable `UNSET` is not set; set it",
+        ),
+    ] {
+        let said = load(&text).expect_err(&text)[0].to_string();
+        assert!(said.starts_with(&format!("gateway.toml:{wanted}")), "{said}");
+    }
+}
