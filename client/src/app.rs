@@ -165,6 +165,29 @@ impl App {
         subsession_id
     }
 
+    /// Sends a message to `target` and says under which subsession [`Event::MessageAnswered`] will
+    /// tell what became of it. An app that sleeps comes back for it.
+    #[must_use]
+    pub fn send(&self, target: &str, content: &str) -> String {
+        let subsession_id = uuid(&self.host.random_hex());
+        self.order(Command::Send(subsession_id.clone(), target.to_owned(), content.to_owned()));
+        subsession_id
+    }
+
+    /// Accepts a message that came with 200, or refuses it with another SIP status.
+    pub fn answer_message(&self, subsession_id: &str, code: u16) {
+        self.order(Command::AnswerMessage(subsession_id.to_owned(), code));
+    }
+
+    /// Wants to know of the messages that wait at `target`, asleep too: [`Event::Subscribed`] and
+    /// [`Event::MessagesWaiting`] come under the subsession that it gives.
+    #[must_use]
+    pub fn subscribe(&self, target: &str) -> String {
+        let subsession_id = uuid(&self.host.random_hex());
+        self.order(Command::Subscribe(subsession_id.clone(), target.to_owned()));
+        subsession_id
+    }
+
     /// Wants a call that stands changed to this offer; [`Event::Changed`] or
     /// [`Event::ChangeRefused`] follows.
     pub fn change(&self, subsession_id: &str, sdp: &str) {

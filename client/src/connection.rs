@@ -33,6 +33,12 @@ pub(crate) enum Command {
     Place(String, String, String),
     /// Subsession, SDP, and whether by UPDATE.
     Change(String, String, bool),
+    /// Subsession, target, content.
+    Send(String, String, String),
+    /// Subsession, SIP status.
+    AnswerMessage(String, u16),
+    /// Subsession, target.
+    Subscribe(String, String),
     Ring(String),
     Answer(String, String),
     Decline(String, u16, String),
@@ -134,6 +140,14 @@ impl Connection {
                 Some(Command::Place(id, target, sdp)) => {
                     // It is kept until the gateway has it, and leaves when the session is back.
                     drop(self.session.place(&id, &target, &sdp));
+                    return End::Wanted;
+                }
+                Some(Command::Send(id, target, content)) => {
+                    drop(self.session.send(&id, &target, &content));
+                    return End::Wanted;
+                }
+                Some(Command::Subscribe(id, target)) => {
+                    drop(self.session.subscribe(&id, &target));
                     return End::Wanted;
                 }
                 Some(Command::Close) => return End::Over(State::Closed),
@@ -334,6 +348,9 @@ impl Connection {
             }
             Some(Command::Place(id, to, sdp)) => Some(self.session.place(&id, &to, &sdp)),
             Some(Command::Change(id, sdp, update)) => self.session.change(&id, &sdp, update),
+            Some(Command::Send(id, to, content)) => Some(self.session.send(&id, &to, &content)),
+            Some(Command::AnswerMessage(id, code)) => self.session.answer_message(&id, code),
+            Some(Command::Subscribe(id, to)) => Some(self.session.subscribe(&id, &to)),
             Some(Command::Ring(id)) => self.session.ring(&id),
             Some(Command::Answer(id, sdp)) => self.session.answer(&id, &sdp),
             Some(Command::Decline(id, code, reason)) => self.session.decline(&id, code, &reason),

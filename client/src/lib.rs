@@ -41,4 +41,4 @@ mod sleep_tests;
 mod state;
 
 pub use app::{App, Events, Settings};
-pub use state::{Event, IncomingCall, SavedState, State};
+pub use state::{Event, IncomingCall, IncomingMessage, SavedState, State};

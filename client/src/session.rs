@@ -2,6 +2,7 @@
 //! texts in, texts and events out.
 
 mod calls;
+mod messages;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ use reveille_wire::jsonrtc::{self, Frame, FrameType, Inbound, MessageState};
 use crate::app::Settings;
 use crate::state::{Event, SavedState, State};
 use calls::Call;
+use messages::Unanswered;
 
 /// What follows from a text that came in.
 #[derive(Debug, Default)]
@@ -26,6 +28,7 @@ pub(crate) struct Session {
     saved: SavedState,
     unacknowledged: Vec<(u64, String)>,
     calls: BTreeMap<String, Call>,
+    messages: BTreeMap<String, Unanswered>,
     token_is_new: bool,
     connected: bool,
     untold: bool,
@@ -41,6 +44,7 @@ impl Session {
             saved: saved.unwrap_or_default(),
             unacknowledged: Vec::new(),
             calls: BTreeMap::new(),
+            messages: BTreeMap::new(),
             token_is_new: false,
             connected: false,
             untold: false,
@@ -147,6 +151,10 @@ impl Session {
             ("register", Some("hibernate")) => self.on_hibernate(&frame, &mut heard),
             ("register", Some("complete")) => refused_after_all(&frame, &mut heard),
             ("call", Some(action)) => self.on_call(action, &frame, &mut heard),
+            ("messaging", Some("send")) => self.on_messaging(&frame, &mut heard),
+            ("message_notification", Some(action)) => {
+                self.on_notification(action, &frame, &mut heard);
+            }
             _ => {}
         }
         heard
@@ -185,6 +193,7 @@ impl Session {
             heard.events.push(Event::CallEnded { subsession_id, why });
         }
         self.unacknowledged.clear();
+        self.messages.clear();
         // A resume had no number of its own, and yet it is the first frame of the new session.
         let last_out = if resumed { 1 } else { self.saved.last_out };
         let last_in = frame.control.sequence.unwrap_or(0);

@@ -80,6 +80,19 @@ pub struct IncomingCall {
     pub sdp: Option<String>,
 }
 
+/// A message that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncomingMessage {
+    /// Names the message: for [`App::answer_message`](crate::App::answer_message).
+    pub subsession_id: String,
+    /// Who writes.
+    pub initiator: String,
+    /// The media type, if its sender named one.
+    pub content_type: Option<String>,
+    /// The body; base64 if it was no text.
+    pub content: String,
+}
+
 /// What the app is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -157,6 +170,34 @@ pub enum Event {
         subsession_id: String,
         /// Why, for people.
         why: String,
+    },
+    /// A message came: [`App::answer_message`](crate::App::answer_message) says what becomes of it.
+    Message(IncomingMessage),
+    /// What became of a message that we sent.
+    MessageAnswered {
+        /// Which message.
+        subsession_id: String,
+        /// A SIP status: 200 and 202 are good.
+        code: u16,
+    },
+    /// A subscription stands.
+    Subscribed {
+        /// Which.
+        subsession_id: String,
+    },
+    /// What waits for the user changed.
+    MessagesWaiting {
+        /// Of which subscription.
+        subsession_id: String,
+        /// Whether messages wait.
+        waiting: bool,
+        /// Voice messages: `new/old(urgent new/urgent old)`, if they were counted.
+        voice: Option<String>,
+    },
+    /// A subscription is over, or was refused.
+    SubscriptionEnded {
+        /// Which.
+        subsession_id: String,
     },
     /// The gateway does not let the app sleep now.
     HibernateRefused {

@@ -8,6 +8,7 @@
 mod codes;
 mod duration;
 mod expect;
+mod message;
 mod problem;
 mod read;
 mod scenario;
@@ -18,6 +19,7 @@ mod words;
 
 pub use codes::CODES;
 pub use expect::{Expect, Wanted};
+pub use message::{Content, Message};
 pub use problem::{Overview, Problem, Report};
 pub use read::{read, read_against};
 pub use scenario::{

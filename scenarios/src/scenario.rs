@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::expect::Expect;
+use crate::message::Message;
 use crate::service::Service;
 use crate::sight::Sight;
 
@@ -47,8 +48,15 @@ pub struct World {
     pub ring_deadline: Option<Duration>,
     /// The lifetime that the gateway asks the registrar for.
     pub registration: Option<Duration>,
+    /// Whether calls whose offer is still to come are taken: `late-offer = "refused"`.
+    pub late_offer: Option<bool>,
+    /// Push payloads carry what they are for: `payload = "carries"`.
+    pub payload_carries: bool,
     /// What the registrar does with calls that it passes on.
     pub proxy: Proxy,
+    /// How many nodes of the gateway share one fabric, as hosts `gateway`, `gateway-2` and so on;
+    /// absent: one, with a fabric of its own.
+    pub nodes: Option<u32>,
 }
 
 /// What the registrar does with calls that it passes on: `proxy = ["challenges", "records-route"]`.
@@ -182,6 +190,8 @@ pub enum Verb {
         hang_up_after: Option<Duration>,
         /// `lost-answers = 1`: that many 2xx are lost before the caller acts on one.
         lost_answers: u32,
+        /// `offer = "late"`: the INVITE brings none, and the ACK answers that of the 2xx.
+        late_offer: bool,
         /// `in-dialog = "request-uri"`: ACK and BYE go where the INVITE went, not to the Contact.
         to_request_uri: bool,
     },
@@ -219,9 +229,30 @@ pub enum Verb {
         /// Who does; absent: who placed it.
         by: Option<String>,
     },
-    /// `retransmit = "c1"`: the INVITE once more, whatever the timers say.
+    /// `message = "m1"`.
+    Message(Message),
+    /// `subscribe = "bob", to = "alice"`: the app wants to know of the messages that wait for it there
+    /// (message-summary).
+    Subscribe {
+        /// Whose app.
+        phone: String,
+        /// The notifier, a SIP user agent.
+        to: String,
+    },
+    /// `notify = "bob", by = "alice", messages = 3`: the notifier tells the subscriber how many wait.
+    Notify {
+        /// The subscriber.
+        phone: String,
+        /// The notifier.
+        by: String,
+        /// How many.
+        messages: u16,
+        /// `state = "terminated"`: and ends the subscription.
+        ends: bool,
+    },
+    /// `retransmit = "c1"`: the INVITE once more, whatever the timers say; of a message the MESSAGE.
     Retransmit {
-        /// The call.
+        /// The call or message.
         mark: String,
     },
     /// `set = "bob"` with `pushes = "ignored"` or `"heeded"`.
@@ -244,6 +275,14 @@ pub enum Verb {
         who: String,
         /// What it says of calls from now on before their answer.
         early: Early,
+    },
+    /// `set = "bob"` with `node = 2`: to which node of the gateway the actor turns from now on, a SIP
+    /// user agent also with what it has still to say of its calls.
+    SetNode {
+        /// Who.
+        who: String,
+        /// Which, from 1.
+        node: u32,
     },
     /// `crash = "bob.app"`: the operating system kills the app.
     KillApp {

@@ -8,7 +8,7 @@ pub enum What {
     /// `alice.received(c1, 180)`, `alice.final(c1)`: who placed the call heard of it; the number is the
     /// status, from 200 for `final`.
     Received,
-    /// `bob.delivered(c1)`: an app was given the call.
+    /// `bob.delivered(c1)`: an app was given the call, or the message; a SIP user agent the message.
     Delivered,
     /// `bob.alerted(c1)`: an app shows the call, or a SIP user agent received its INVITE.
     Alerted,
@@ -23,6 +23,11 @@ pub enum What {
     Changed,
     /// `bob.ended(c1)`: it was told that the call is over.
     Ended,
+    /// `alice.subscribed(bob)`: a notifier has a fresh subscription. `bob.subscribed(alice)`: the app was
+    /// told that it stands.
+    Subscribed,
+    /// `bob.notified(alice, 3)`: an app was told how many messages wait; the number says it.
+    Notified,
     /// `bob.state(hibernated)`: an app changed its state; the text is the state.
     State,
     /// `push.sent(bob)`: the push service received a request for this phone.
@@ -68,6 +73,8 @@ impl Display for Sight {
             What::Withdrawn => "withdrawn",
             What::Changed => "changed",
             What::Ended => "ended",
+            What::Subscribed => "subscribed",
+            What::Notified => "notified",
             What::State => "state",
             What::PushAnswered => "answered",
             What::PushDropped => "dropped",

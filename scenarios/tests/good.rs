@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reveille_scenarios::{
-    Actor, App, Early, Expect, Head, Need, OnCall, Point, Proxy, PushFate, Scenario, Service,
-    Sight, Step, Sweep, SweepFault, Transport, Verb, Wanted, What, World, read, shipped,
+    Actor, App, Content, Early, Expect, Head, Message, Need, OnCall, Point, Proxy, PushFate,
+    Scenario, Service, Sight, Step, Sweep, SweepFault, Transport, Verb, Wanted, What, World, read,
+    shipped,
 };
 
 /// Three actors, the steps and expectations given.
@@ -75,6 +76,8 @@ needs = ["sim"]
 wake-budget = "1.5m"
 ring-deadline = "40s"
 registration = "1h"
+late-offer = "refused"
+payload = "carries"
 proxy = ["challenges", "records-route"]
 [actors]
 alice = { kind = "sip-ua", transport = "tcp", early = "reliable-media", decline = 486 }
@@ -117,14 +120,17 @@ points = ["spawn", "store"]
         world: World {
             wake_budget: Some(seconds(90)),
             ring_deadline: Some(seconds(40)),
+            nodes: None,
             registration: Some(seconds(3600)),
+            late_offer: Some(false),
+            payload_carries: true,
             proxy: Proxy { challenges: true, records_route: true },
         },
         actors: actors.map(|(name, actor)| (name.to_owned(), actor)).into(),
         steps: vec![Step {
             head: Head::At(seconds(1)),
             verb: Verb::Sleep { phone: "bob".to_owned(), by_close: false },
-            line: 21,
+            line: 23,
         }],
         expects: vec![Expect {
             level: "MAY".to_owned(),
@@ -133,7 +139,7 @@ points = ["spawn", "store"]
             after: Some(hibernated),
             within: Some(seconds(20)),
             why: Some("it may".to_owned()),
-            line: 24,
+            line: 26,
         }],
         sweep: Some(Sweep {
             fault: SweepFault::PowerLoss,
@@ -163,6 +169,7 @@ fn what_is_absent_has_its_default() {
         to: "bob".to_owned(),
         hang_up_after: None,
         lost_answers: 0,
+        late_offer: false,
         to_request_uri: false,
     };
     assert_eq!(step.verb, call);
@@ -186,6 +193,7 @@ fn every_verb_reads() {
         to: "carol".to_owned(),
         hang_up_after: Some(seconds(1)),
         lost_answers: 2,
+        late_offer: true,
         to_request_uri: true,
     };
     let placed = Verb::Call {
@@ -194,6 +202,7 @@ fn every_verb_reads() {
         to: "alice".to_owned(),
         hang_up_after: Some(seconds(1)),
         lost_answers: 0,
+        late_offer: false,
         to_request_uri: false,
     };
     let on_call = |on_call| Verb::SetOnCall { who: bob(), on_call };
@@ -203,7 +212,7 @@ fn every_verb_reads() {
         (r#"sleep = "bob", close-code = 4001"#, Verb::Sleep { phone: bob(), by_close: true }),
         (r#"resume = "bob""#, Verb::Resume { phone: bob() }),
         (
-            r#"call = "c2", from = "alice", to = "carol", hang-up-after = "1s", lost-answers = 2, in-dialog = "request-uri""#,
+            r#"call = "c2", from = "alice", to = "carol", hang-up-after = "1s", lost-answers = 2, offer = "late", in-dialog = "request-uri""#,
             call,
         ),
         (r#"call = "c2", from = "bob", to = "alice", hang-up-after = "1s""#, placed),
@@ -261,6 +270,42 @@ fn every_verb_reads() {
 }
 
 #[test]
+fn every_verb_beside_calls_reads() {
+    let bob = || "bob".to_owned();
+    let message = |from: &str, to: &str, content, non_urgent, expires| {
+        let (mark, from, to) = ("m1".to_owned(), from.to_owned(), to.to_owned());
+        Verb::Message(Message { mark, from, to, content, non_urgent, expires })
+    };
+    let notify = |messages, ends| {
+        let (phone, by) = (bob(), "alice".to_owned());
+        Verb::Notify { phone, by, messages, ends }
+    };
+    let verbs = [
+        (
+            r#"message = "m1", from = "alice", to = "bob""#,
+            message("alice", "bob", Content::Text, false, None),
+        ),
+        (
+            r#"message = "m1", from = "alice", to = "bob", content = "imdn", priority = "non-urgent", expires = "30s""#,
+            message("alice", "bob", Content::Imdn, true, Some(seconds(30))),
+        ),
+        (
+            r#"message = "m1", from = "bob", to = "alice""#,
+            message("bob", "alice", Content::Text, false, None),
+        ),
+        (
+            r#"subscribe = "bob", to = "alice""#,
+            Verb::Subscribe { phone: bob(), to: "alice".to_owned() },
+        ),
+        (r#"notify = "bob", by = "alice", messages = 3"#, notify(3, false)),
+        (r#"notify = "bob", by = "alice", messages = 0, state = "terminated""#, notify(0, true)),
+    ];
+    for (step, wanted) in verbs {
+        assert_eq!(verb(step), wanted, "{step}");
+    }
+}
+
+#[test]
 fn every_head_reads() {
     let step = |head: &str| {
         let step = format!("{head}, sleep = \"bob\"");
@@ -303,6 +348,10 @@ fn every_sight_reads() {
         ("alice.renegotiated(c1)", sight(alice, What::Renegotiated, Some("c1"))),
         ("alice.changed(c1)", sight(alice, What::Changed, Some("c1"))),
         ("alice.ended(c1)", sight(alice, What::Ended, Some("c1"))),
+        ("alice.delivered(c1)", sight(alice, What::Delivered, Some("c1"))),
+        ("alice.subscribed(bob)", sight(alice, What::Subscribed, Some("bob"))),
+        ("bob.subscribed(alice)", sight("bob", What::Subscribed, Some(alice))),
+        ("bob.notified(alice, 3)", numbered(sight("bob", What::Notified, Some(alice)), 3, 3)),
         ("bob.state()", sight("bob", What::State, None)),
         ("push.sent(bob)", sight(push, What::PushSent, Some("bob"))),
         (

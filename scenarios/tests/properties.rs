@@ -28,6 +28,10 @@ steps = [
   { partition = "gateway--push", lasts = "3s" },
   { set = "bob", pushes = "ignored" },
   { hangup = "bob" },
+  { message = "m1", from = "alice", to = "bob", content = "imdn" },
+  { retransmit = "m1" },
+  { subscribe = "bob", to = "alice" },
+  { notify = "bob", by = "alice", messages = 3 },
 ]
 expect = [
   { must = "alice.final(c1) in [200, 480]", after = "alice.sent(c1)", within = "20s" },

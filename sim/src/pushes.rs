@@ -1,8 +1,11 @@
 //! The push services of a stage: one application of the gateway at each, and what each knows of the
 //! phones that it wakes. Everything follows from the phones' names, so that a play is repeatable.
 
+use std::collections::BTreeMap;
+
 use reveille_conformance::cast::push::{Apns, Fcm, Settings, Subscription, WebPush};
 use reveille_gateway_core::config::Secret;
+use reveille_gateway_core::tenancy::Share;
 use reveille_gateway_driver::push::{Apple, Application, PushType, Web};
 use reveille_host::Entropy;
 use reveille_scenarios::Service;
@@ -56,6 +59,17 @@ pub(crate) fn applications() -> Vec<Application> {
         of(Service::Fcm, ORIGIN, Some(account.to_string())),
         Application { web, ..of(Service::WebPush, "", Some(P256.to_owned())) },
     ]
+}
+
+/// The same applications, as those whose payloads carry what they are for.
+pub(crate) fn carrying(applications: &[Application]) -> BTreeMap<String, Share> {
+    let mut apps: BTreeMap<String, Share> = BTreeMap::new();
+    for application in applications {
+        let share = apps.entry(application.app.clone()).or_default();
+        share.ids.insert(application.id.clone());
+        share.carried.insert(application.provider.clone());
+    }
+    apps
 }
 
 /// The push services, which know these phones.

@@ -12,7 +12,8 @@ use reveille_gateway_core::config::{Config, Registrar, Secret, User};
 use reveille_gateway_core::io::{self, Flow};
 use reveille_gateway_driver::Gateway;
 use reveille_gateway_driver::config::Settings;
-use reveille_gateway_driver::fabric::SealKey;
+use reveille_gateway_driver::fabric::memory::Memory;
+use reveille_gateway_driver::fabric::{Member, SealKey};
 use reveille_scenarios::{Service, World};
 use reveille_trace::Recorder;
 
@@ -21,6 +22,9 @@ use crate::pushes;
 const DOMAIN: &str = "example.com";
 /// What seals the records of every run.
 const KEY: &str = "c2ltdWxhdGVkIGtleSwgZml4ZWQgZm9yIGV2ZXJ5IHI=";
+
+/// How long a node that says nothing owns its sessions.
+const LEASE_MS: u64 = 6_000;
 
 fn secret(user: &str) -> String {
     format!("secret of {user}")
@@ -63,9 +67,37 @@ pub fn adjust(settings: &mut Settings, world: &World) {
     let core = &mut settings.core;
     core.wake_budget_ms = world.wake_budget.map_or(core.wake_budget_ms, ms);
     core.ring_deadline_ms = world.ring_deadline.map_or(core.ring_deadline_ms, ms);
+    if world.payload_carries {
+        core.tenancy.apps = pushes::carrying(&settings.push.applications);
+    }
+    core.late_offer = world.late_offer.unwrap_or(core.late_offer);
     if let (Some(registrar), Some(time)) = (&mut core.registrar, world.registration) {
         registrar.expires_s = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     }
+}
+
+/// The host of the node of this number, from 1.
+#[must_use]
+pub fn host_of(node: u32) -> String {
+    if node < 2 { "gateway".to_owned() } else { format!("gateway-{node}") }
+}
+
+/// The settings of each node: one as it is set, or so many that share a fabric in memory.
+#[must_use]
+pub fn nodes(settings: &Settings, nodes: Option<u32>) -> Vec<(String, Settings)> {
+    let Some(nodes) = nodes else { return vec![(host_of(1), settings.clone())] };
+    let memory = Memory::default();
+    let one = |node| {
+        let (host, mut settings) = (host_of(node), settings.clone());
+        let address = format!("{host}:5060");
+        settings.core.advertised.clone_from(&address);
+        settings.fabric.engine = "memory".to_owned();
+        settings.fabric.memory = memory.clone();
+        let lease_ms = LEASE_MS;
+        settings.fabric.member = Some(Member { node: host.clone(), address, lease_ms });
+        (host, settings)
+    };
+    (1..=nodes).map(one).collect()
 }
 
 /// The gateway as the software of a host; it recovers from the host's disk whenever it starts.
@@ -81,9 +113,16 @@ pub fn gateway(settings: Settings, recorder: Recorder) -> Part {
 }
 
 /// Puts the gateway on a stage.
-pub fn enter(stage: &mut dyn Stage, settings: Settings) {
-    let recorder = stage.recorder();
-    stage.enter("gateway", gateway(settings, recorder));
+pub fn enter(stage: &mut dyn Stage, settings: &Settings) {
+    enter_nodes(stage, settings, None);
+}
+
+/// Puts so many nodes of it on a stage.
+pub fn enter_nodes(stage: &mut dyn Stage, settings: &Settings, count: Option<u32>) {
+    for (host, settings) in nodes(settings, count) {
+        let recorder = stage.recorder();
+        stage.enter(&host, gateway(settings, recorder));
+    }
 }
 
 /// The way to a gateway with these settings.
@@ -142,6 +181,10 @@ impl Rig for SimRig<'_> {
 
     fn push(&self, phones: &[(&str, Service)]) -> push::Settings {
         pushes::settings(phones)
+    }
+
+    fn node(&self, node: u32) -> String {
+        host_of(node)
     }
 
     fn properties(&self) -> Vec<(String, String)> {

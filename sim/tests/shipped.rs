@@ -78,6 +78,9 @@ fn the_sweeps_strike_at_every_operation() {
         ("call/sweep-of-a-placed-call", "crash sweep of a placed call"),
         ("call/sweep-of-a-cancelled-call", "crash sweep of a cancelled call"),
         ("call/sweep-of-a-renegotiation", "crash sweep of a renegotiation"),
+        ("message/sweep-of-a-message", "crash sweep of a message"),
+        ("message/sweep-of-a-sent-message", "crash sweep of a message that an app sends"),
+        ("message/sweep-of-waiting-messages", "crash sweep of a subscription"),
         ("crash/sweep-of-an-fcm-wake", "crash sweep of a wake by FCM"),
     ];
     for (id, name) in sweeps {

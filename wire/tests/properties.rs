@@ -220,6 +220,7 @@ proptest! {
             initiator: Some(name.clone()),
             target: Some(name),
             ttl_s: Some(30),
+            incoming: None,
         };
         let text = payload.to_json();
         prop_assert!(text.len() <= MAX_PAYLOAD);

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -11,7 +11,10 @@ use reveille_trace::{Event, Kind};
 use tempfile::TempDir;
 
 /// Nothing in these tests takes this long; beyond it, something hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a port that is to be opened is tried: a minute of refusals, and more.
+const TRIES: u32 = 10_000_000;
 
 /// A running process that writes its events to its standard output.
 pub(crate) struct Process {
@@ -113,7 +116,7 @@ pub(crate) struct Bench {
     pub(crate) ws: u16,
     registrar: u16,
     push: u16,
-    devices: u16,
+    pub(crate) devices: u16,
     caller: u16,
 }
 
@@ -140,20 +143,8 @@ impl Bench {
     fn write_configurations(&self) {
         let Self { sip, ws, registrar, push, devices, .. } = self;
         let fabric = self.folder.path().join("fabric.redb");
-        let fabric = fabric.display();
-        self.write(
-            "gateway",
-            &format!(
-                "[node]\nadvertised = \"127.0.0.1:{sip}\"\n\
-                 [sip]\nudp = \"127.0.0.1:{sip}\"\ntcp = \"127.0.0.1:{sip}\"\n\
-                 [websocket]\nlisten = \"127.0.0.1:{ws}\"\n\
-                 [fabric]\nengine = \"redb\"\npath = \"{fabric}\"\n\
-                 [registrar]\nuri = \"sip:example.com\"\naddress = \"127.0.0.1:{registrar}\"\n\
-                 [[user]]\naor = \"bob@example.com\"\nusername = \"bob\"\nsecret = \"s\"\n\
-                 [[application]]\napp = \"app\"\nprovider = \"webhook\"\n\
-                 id = \"com.example.app\"\nurl = \"http://127.0.0.1:{push}/\"\n"
-            ),
-        );
+        let fabric = format!("engine = \"redb\"\npath = \"{}\"\n", fabric.display());
+        self.write_gateway("gateway", *sip, *ws, "", &fabric);
         self.write(
             "registrar",
             &format!(
@@ -164,6 +155,24 @@ impl Bench {
             format!("listen = \"127.0.0.1:{push}\"\ndevices = \"127.0.0.1:{devices}\"\n");
         self.write("push", &push_config);
         self.set_phone(20);
+    }
+
+    /// A gateway of this name at these ports; `node` and `fabric` stand in their sections.
+    pub(crate) fn write_gateway(&self, name: &str, sip: u16, ws: u16, node: &str, fabric: &str) {
+        let Self { registrar, push, .. } = self;
+        self.write(
+            name,
+            &format!(
+                "[node]\nadvertised = \"127.0.0.1:{sip}\"\n{node}\
+                 [sip]\nudp = \"127.0.0.1:{sip}\"\ntcp = \"127.0.0.1:{sip}\"\n\
+                 [websocket]\nlisten = \"127.0.0.1:{ws}\"\n\
+                 [fabric]\n{fabric}\
+                 [registrar]\nuri = \"sip:example.com\"\naddress = \"127.0.0.1:{registrar}\"\n\
+                 [[user]]\naor = \"bob@example.com\"\nusername = \"bob\"\nsecret = \"s\"\n\
+                 [[application]]\napp = \"app\"\nprovider = \"webhook\"\n\
+                 id = \"com.example.app\"\nurl = \"http://127.0.0.1:{push}/\"\n"
+            ),
+        );
     }
 
     /// A phone that goes to sleep whenever it can and answers so long after it rings.
@@ -177,6 +186,13 @@ impl Bench {
                  resleeps = true\nconduct = {{ answer = {{ after-ms = {answer_after_ms} }} }}\n"
             ),
         );
+    }
+
+    /// A push service with these answers.
+    pub(crate) fn set_push(&self, answers: &str) {
+        let Self { push, devices, .. } = self;
+        let at = format!("listen = \"127.0.0.1:{push}\"\ndevices = \"127.0.0.1:{devices}\"\n");
+        self.write("push", &(at + answers));
     }
 
     /// A push service whose pushes take that long.
@@ -207,6 +223,17 @@ impl Bench {
 
     pub(crate) fn start(&self, who: &'static str) -> Process {
         Process::start(who, &self.folder, who)
+    }
+
+    /// Starts whoever an app needs, and gives them when they listen to it.
+    pub(crate) fn start_for_apps(&self) -> [Process; 3] {
+        let started = ["registrar", "push", "gateway"].map(|who| self.start(who));
+        for port in [self.devices, self.ws] {
+            let listens = |_: &u32| TcpStream::connect(("127.0.0.1", port)).is_ok();
+            let tried = (0..TRIES).inspect(|_| std::thread::yield_now()).find(listens);
+            assert!(tried.is_some(), "nobody listens at port {port}");
+        }
+        started
     }
 
     /// TCP connections that this machine holds to the gateway's WebSocket.

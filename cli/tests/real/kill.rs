@@ -17,18 +17,18 @@ enum Moment {
     BeforeTheAck,
 }
 
-fn text(event: &Event) -> String {
+pub(crate) fn text(event: &Event) -> String {
     String::from_utf8_lossy(event.bytes()).into_owned()
 }
 
-fn is_response(event: &Event, status: &str, method: &str) -> bool {
+pub(crate) fn is_response(event: &Event, status: &str, method: &str) -> bool {
     let text = text(event);
     event.kind == Kind::SipReceived
         && text.starts_with(&format!("SIP/2.0 {status} "))
         && text.lines().any(|line| line.starts_with("CSeq:") && line.trim_end().ends_with(method))
 }
 
-fn to_tags(events: &[Event]) -> Vec<String> {
+pub(crate) fn to_tags(events: &[Event]) -> Vec<String> {
     let mut tags: Vec<_> = events
         .iter()
         .filter(|event| event.kind == Kind::SipReceived)

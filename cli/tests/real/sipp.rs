@@ -81,6 +81,27 @@ pub(crate) fn cancel(bench: &Bench, transport: &str, until: &[&str]) -> Count {
     play(bench, transport, &scenario.to_string_lossy(), 1, 1)
 }
 
+/// As [`storm`], of calls that are placed and then go on with these steps of `both_sides/`.
+pub(crate) fn storm_of(
+    bench: &Bench,
+    transport: &str,
+    steps: &[&str],
+    calls: u32,
+    rate: u32,
+) -> Count {
+    let folder = format!("{}/tests/real/both_sides", env!("CARGO_MANIFEST_DIR"));
+    let read = |step: &&str| {
+        let path = format!("{folder}/{step}.xml");
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let steps: String = ["places"].iter().chain(steps).map(read).collect();
+    let head = "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>";
+    let text = format!("{head}\n<scenario name=\"A call\">\n{steps}</scenario>\n");
+    let scenario = bench.folder.path().join("call.xml");
+    std::fs::write(&scenario, text).expect("written");
+    play(bench, transport, &scenario.to_string_lossy(), calls, rate)
+}
+
 fn play(bench: &Bench, transport: &str, scenario: &str, calls: u32, rate: u32) -> Count {
     let folder = bench.folder.path();
     let statistics = folder.join("statistics.csv");

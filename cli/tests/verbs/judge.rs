@@ -55,7 +55,7 @@ fn explain_knows_every_kind_of_name() {
         ("session.hibernate.loss", "decided   D-27 (JsonRTC 4.5)"),
         ("session.hibernate.loss", "a_lost_connection_has_its_grace_and_then_sleeps"),
         ("patent.flow.start-sent", "checks of jsonrtc.session.held-call-is-start"),
-        ("patent.text.any-node-right-node", "OPEN      there is one node"),
+        ("push.model.templates-proxy-batches", "OPEN      payloads have one form"),
         ("D-24", "sip.end.hold-expiry-480-once (check)"),
         ("d-24", "a decision of this project"),
         ("wake/plain", "reveille run wake/plain"),

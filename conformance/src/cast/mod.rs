@@ -50,6 +50,25 @@ pub(crate) async fn forward<C, I>(
     drop(inbox.send(end).await);
 }
 
+/// The longest mark.
+const MARK_MAX: usize = 32;
+
+/// A message's mark: all of its content, else the sender's user name.
+#[must_use]
+pub fn message_mark(initiator: &str, content: &str) -> String {
+    let is_mark = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !content.is_empty() && content.len() <= MARK_MAX && content.chars().all(is_mark) {
+        return content.to_owned();
+    }
+    user(initiator).to_owned()
+}
+
+/// The user part of a SIP URI or of an address.
+#[must_use]
+pub fn user(address: &str) -> &str {
+    address.trim_start_matches("sip:").split('@').next().unwrap_or_default()
+}
+
 /// A call's mark as an app sees it: the SDP's `s=` line, else the caller's user name.
 #[must_use]
 pub fn mark(initiator: &str, sdp: &str) -> String {

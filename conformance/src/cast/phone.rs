@@ -2,6 +2,7 @@
 //! the app, and one of two apps: the house's client library, or one written by hand.
 
 mod calls;
+mod messages;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -140,6 +141,10 @@ pub enum Command {
     DropConnection,
     /// The user places a call, and opens the app for it.
     Place(Outgoing),
+    /// The user sends a message of this mark to somebody, and opens the app for it.
+    Send(String, String),
+    /// The app subscribes to the messages that wait at this URI.
+    Subscribe(String),
     /// The user ends the call of this mark.
     HangUpCall(String),
     /// The user wants a call changed.
@@ -155,6 +160,8 @@ pub enum Command {
     Conduct(Conduct),
     /// Ignore pushes, or heed them again.
     IgnorePushes(bool),
+    /// From now on connect to this `host:port`.
+    Turn(String),
     /// The user signs out: the session ends.
     Close,
 }
@@ -180,11 +187,14 @@ impl Command {
             Self::Sleep(_)
             | Self::Open
             | Self::Place(_)
+            | Self::Send(..)
+            | Self::Subscribe(_)
             | Self::HangUpCall(_)
             | Self::Change { .. }
             | Self::HangUp
             | Self::Conduct(_)
             | Self::IgnorePushes(_)
+            | Self::Turn(_)
             | Self::Close => None,
         }
     }
@@ -205,6 +215,12 @@ pub enum AppCommand {
     Ring(String),
     /// Place a call under this subsession: to whom, and with which SDP.
     Place(String, String, String),
+    /// Send a message under this subsession: to whom, and what.
+    Send(String, String, String),
+    /// Answer a message with a status.
+    AnswerMessage(String, u16),
+    /// Subscribe under this subsession to the messages that wait at this URI.
+    Subscribe(String, String),
     /// Want a call changed: with which SDP, and whether by UPDATE.
     Change(String, String, bool),
     /// Answer a call, or what was asked in it, with an SDP.
@@ -229,6 +245,8 @@ pub enum AppEvent {
         /// The offer, or nothing.
         sdp: String,
     },
+    /// A message comes in, under this subsession.
+    Message(String),
     /// A call that was placed is answered.
     Answered(String),
     /// The other side wants a call changed.
@@ -443,6 +461,10 @@ impl Phone {
             },
             // Its library names the calls that it places.
             (Process::Sdk(_), AppCommand::Place(..)) => {}
+            (Process::Sdk(_), AppCommand::Send(..) | AppCommand::Subscribe(..)) => {}
+            (Process::Sdk(app), AppCommand::AnswerMessage(id, code)) => {
+                app.answer_message(&id, code);
+            }
             (Process::Sdk(app), AppCommand::Ring(call)) => app.ring(&call),
             (Process::Sdk(app), AppCommand::Answer(call, sdp)) => app.answer(&call, &sdp),
             (Process::Sdk(app), AppCommand::Decline(call, code)) => {
@@ -467,6 +489,8 @@ impl Phone {
             }
             Command::DropConnection => self.order(AppCommand::Drop).await,
             Command::Place(outgoing) => self.place(outgoing).await,
+            Command::Send(mark, to) => self.send(mark, to).await,
+            Command::Subscribe(to) => self.subscribe(to).await,
             Command::HangUpCall(mark) => self.hang_up(&mark).await,
             Command::Change { mark, update } => self.change(&mark, update).await,
             Command::HangUp => {
@@ -477,6 +501,7 @@ impl Phone {
             }
             Command::Conduct(conduct) => self.settings.conduct = conduct,
             Command::IgnorePushes(ignores) => self.ignores = ignores,
+            Command::Turn(gateway) => self.settings.gateway = gateway,
             Command::Close => self.order(AppCommand::Close).await,
         }
     }
@@ -526,6 +551,7 @@ impl Phone {
                 self.sleep_due().await;
             }
             AppEvent::Incoming { call, initiator, sdp } => self.alert(call, &initiator, &sdp).await,
+            AppEvent::Message(message) => self.take_message(message).await,
             AppEvent::Answered(call) => self.answered(call).await,
             AppEvent::ChangeAsked(call) => self.asked(call).await,
             AppEvent::ChangeCancelled(call) => {
@@ -560,7 +586,12 @@ fn translate(event: Event) -> Option<AppEvent> {
         | Event::Ringing { .. }
         | Event::Progress { .. }
         | Event::Changed { .. }
-        | Event::ChangeRefused { .. } => return None,
+        | Event::ChangeRefused { .. }
+        | Event::MessageAnswered { .. }
+        | Event::Subscribed { .. }
+        | Event::MessagesWaiting { .. }
+        | Event::SubscriptionEnded { .. } => return None,
+        Event::Message(message) => AppEvent::Message(message.subsession_id),
         Event::Answered { subsession_id, .. } => AppEvent::Answered(subsession_id),
         Event::Refused { subsession_id, code, reason } => {
             AppEvent::Ended { call: subsession_id, why: format!("{code} {reason}") }

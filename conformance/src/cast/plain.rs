@@ -5,6 +5,7 @@
 //! does not say which calls are still held.
 
 mod calls;
+mod messages;
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -58,6 +59,8 @@ struct Plain {
     now: Saved,
     unacknowledged: Vec<(u64, Value)>,
     calls: BTreeMap<String, Held>,
+    /// The `send`s that were not answered.
+    messages: BTreeMap<String, Value>,
     events: mpsc::Sender<AppEvent>,
     asked_to_sleep: bool,
     sockets: u64,
@@ -96,6 +99,7 @@ pub async fn run(
         now,
         unacknowledged: Vec::new(),
         calls: BTreeMap::new(),
+        messages: BTreeMap::new(),
         events,
         asked_to_sleep: false,
         sockets: 0,
@@ -284,6 +288,11 @@ impl Plain {
             // The library has sent its provisional answer already.
             AppCommand::Ring(_) => None,
             AppCommand::Place(call, to, sdp) => self.place(socket, call, &to, &sdp).await,
+            AppCommand::Send(id, to, content) => {
+                self.send_message(socket, &id, &to, &content).await
+            }
+            AppCommand::AnswerMessage(id, code) => self.answer_message(socket, &id, code).await,
+            AppCommand::Subscribe(id, to) => self.subscribe(socket, &id, &to).await,
             AppCommand::Change(call, sdp, update) => self.change(socket, &call, &sdp, update).await,
             AppCommand::Answer(call, sdp) => self.answer(socket, &call, &sdp).await,
             AppCommand::Decline(call, code) => self.decline(socket, &call, code, "declined").await,
@@ -346,6 +355,8 @@ impl Plain {
         self.save();
         match (control["package_type"].as_str(), control["type"].as_str()) {
             (Some("call"), _) => self.about_call(socket, &frame).await,
+            (Some("messaging"), Some("request")) => self.about_message(frame).await,
+            (Some("messaging" | "message_notification"), _) => None,
             (_, Some("response" | "error")) => self.about_session(socket, &frame).await,
             _ => None,
         }

@@ -5,7 +5,9 @@
 mod faults;
 mod jsonrtc_call;
 mod jsonrtc_change;
+mod jsonrtc_row;
 mod jsonrtc_session;
+mod messages;
 mod patent;
 mod placed;
 mod push_apns;
@@ -23,6 +25,7 @@ mod sip_keepalive;
 mod sip_network;
 mod sip_other;
 mod sip_wake;
+mod texts;
 mod view;
 
 use reveille_trace::{Finding, Observed, Span, Trace};
@@ -31,6 +34,7 @@ use crate::requirement;
 
 pub use faults::planned_faults;
 pub use pushed::Push;
+pub use texts::{Notice, Text};
 pub use view::View;
 
 /// What a check decided.
@@ -77,6 +81,7 @@ pub const CHECKS: &[Check] = &[
     seen("patent.claim.message-accepted-while-closed", patent::accepted_while_closed),
     seen("patent.claim.push-holds-three-items", patent::three_items),
     seen("patent.claim.same-session-after-reconnect", patent::same_session),
+    seen("patent.claim.message-delivered-once", messages::given_once),
     seen("patent.step.order", patent::steps_in_order),
     inside("session.sleep.state-durable-then-close", session_sleep::durable_then_close),
     seen("session.sleep.message-in-closing-gap-kept", session_sleep::gap_is_kept),
@@ -98,6 +103,7 @@ pub const CHECKS: &[Check] = &[
     seen("push.common.refused-push-ends-hold", push_common::refused_ends_hold),
     seen("push.common.transient-error-bounded-retry", push_common::transient_is_retried),
     seen("push.common.accepted-push-is-not-wake", push_common::accepted_is_no_wake),
+    seen("push.common.no-push-for-quiet-methods", messages::no_push_for_quiet),
     seen("push.apns.http2-long-lived-connections", push_apns::connections),
     seen("push.apns.push-type-matches-payload", push_apns::push_type),
     seen("push.apns.topic-suffix-voip", push_apns::topic),
@@ -149,6 +155,10 @@ pub const CHECKS: &[Check] = &[
     seen("sip.end.nothing-leaks-after-final", sip_end::nothing_leaks),
     seen("sip.end.client-watchdog-gets-terminal", sip_end::woken_is_told),
     seen("sip.other.lower-cseq-500", sip_other::lower_cseq_is_refused),
+    seen("sip.other.message-200-or-stored-202", messages::answered_or_stored),
+    seen("sip.other.message-burst-collapsed-calls-not", messages::burst_is_collapsed),
+    seen("sip.other.notify-coalesced-or-480", messages::notices_are_coalesced),
+    seen("sip.other.message-summary-low-priority-push", messages::summary_is_no_emergency),
     seen("sip.network.sleep-after-own-invite", sip_network::own_call_is_kept),
     seen("sip.network.outbound-during-replay", sip_network::both_complete),
     seen("sip.network.branch-unique-per-hop", sip_network::branches_are_unique),
@@ -164,6 +174,7 @@ pub const CHECKS: &[Check] = &[
     seen("jsonrtc.call.change-is-answered", jsonrtc_change::change_is_answered),
     seen("jsonrtc.call.change-leaves-call", jsonrtc_change::change_leaves_call),
     seen("jsonrtc.call.change-taken-back", jsonrtc_change::change_is_taken_back),
+    seen("jsonrtc.row.message.from-the-app", jsonrtc_row::sent_is_answered),
     seen("jsonrtc.session.token-acknowledged-before-sleep", jsonrtc_session::token_before_sleep),
     seen("jsonrtc.session.old-session-id-rehydrates", jsonrtc_session::rehydrates),
     seen("jsonrtc.session.held-call-is-start", jsonrtc_session::held_call_is_start),

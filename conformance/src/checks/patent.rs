@@ -57,9 +57,12 @@ pub(super) fn accepted_while_closed(view: &View<'_>) -> Outcome {
     each(view.calls.iter().filter(asleep), |call| {
         let mut said = call.said.iter();
         let first = said.find_map(|said| Some((said.answer_to("INVITE")?, said.seq)));
+        let offers = call.invite().is_some_and(|invite| !invite.message.body.is_empty());
         match first {
             None => Outcome::Silent,
             Some((..200, _)) => Outcome::Met,
+            // An operator may take no late offers, awake or asleep (D-34).
+            Some((488, _)) if !offers => Outcome::Silent,
             Some((status, at)) => {
                 broken(format!("{} met a closed socket and heard {status}", call.mark), at)
             }

@@ -68,7 +68,7 @@ pub(super) fn one_push(view: &View<'_>) -> Outcome {
 }
 
 /// The payload that reaches a phone names a session that the phone was given, and by its Call-ID a
-/// call that somebody placed.
+/// call that somebody placed or a message that somebody sent.
 pub(super) fn names_session_and_call(view: &View<'_>) -> Outcome {
     let arrived = view.events.iter().filter(|event| event.kind == Kind::PushArrived);
     each(arrived, |event| {
@@ -86,8 +86,7 @@ pub(super) fn names_session_and_call(view: &View<'_>) -> Outcome {
             return broken(format!("{actor} is pushed for session {session:?}"), event.seq);
         }
         let id = payload["call_id"].as_str().unwrap_or_default();
-        let mut known = view.calls.iter().chain(&view.called);
-        if id.is_empty() || !known.any(|call| call.id() == id) {
+        if id.is_empty() || !view.is_known(id) {
             return broken(format!("a push names the call {id:?}"), event.seq);
         }
         Outcome::Met

@@ -173,7 +173,7 @@ fn held_by(view: &View<'_>, connect: &Framed) -> u64 {
     held.count() as u64
 }
 
-/// An app that a push opened is told within 10 s of its connect what there is for it: a call, that
+/// An app that a push opened is told within 10 s of its connect what there is for it: a call or message, that
 /// a call is over, that nothing is pending, or that its session is gone.
 pub(super) fn woken_is_told(view: &View<'_>) -> Outcome {
     let arrived = view.events.iter().filter(|event| event.kind == Kind::PushArrived);
@@ -195,7 +195,7 @@ pub(super) fn woken_is_told(view: &View<'_>) -> Outcome {
             let pending = f.json["header"]["pending"].as_u64();
             let definite = f.answers("connect")
                 && (f.code() >= 300 || pending.is_some_and(|pending| pending <= held));
-            let of_call = f.is_start() || f.text("header", "action") == "shutdown";
+            let of_call = f.is_start() || f.is_send() || f.text("header", "action") == "shutdown";
             (definite || of_call) && f.t_us.saturating_sub(connect.t_us) <= 10_000_000
         });
         match (told, gone) {

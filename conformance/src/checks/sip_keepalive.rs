@@ -6,7 +6,7 @@ use reveille_trace::{Event, Kind};
 
 use super::view::{Said, View};
 use super::{Outcome, broken};
-use crate::cast::scan::{param, uri};
+use crate::cast::scan::{instance, param, uri};
 
 fn seen<'a>(view: &'a View<'_>) -> impl Iterator<Item = Said> + 'a {
     let sip = |event: &&Event| matches!(event.kind, Kind::SipSent | Kind::SipReceived);
@@ -33,7 +33,7 @@ pub(super) fn binding_never_lapses(view: &View<'_>) -> Outcome {
         };
         let to = uri(said.message.header("to").unwrap_or_default()).to_owned();
         for contact in request.message.all("contact") {
-            let key = (to.clone(), uri(contact).to_owned());
+            let key = (to.clone(), binding(contact));
             let before = bound.remove(&key);
             if let Some((until_us, granted)) = before {
                 if said.t_us > until_us {
@@ -52,6 +52,15 @@ pub(super) fn binding_never_lapses(view: &View<'_>) -> Outcome {
     match bound.iter().find(|(_, (until_us, _))| *until_us < end_us) {
         Some(((to, _), (_, granted))) => broken(format!("the binding of {to} ran out"), *granted),
         None => outcome,
+    }
+}
+
+/// What names a binding: instance and reg-id, by whichever address it is reached (RFC 5626 6); else
+/// its URI.
+fn binding(contact: &str) -> String {
+    match instance(contact) {
+        Some(instance) => format!("{instance} {}", param(contact, "reg-id").unwrap_or_default()),
+        None => uri(contact).to_owned(),
     }
 }
 

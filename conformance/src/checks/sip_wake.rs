@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use reveille_trace::Kind;
 use serde_json::Value;
 
-use super::view::{Call, Said, View};
+use super::view::{Said, View};
 use super::{Outcome, broken, each};
 
 /// The longest between two copies of an answer (T2 of RFC 3261, and a second for its way), and how
@@ -119,15 +119,40 @@ pub(super) fn delivered_once(view: &View<'_>) -> Outcome {
     outcome
 }
 
-/// Calls of which one was accepted before the other was placed reach an app in that order, and no
-/// call reaches it after its own end.
+/// A call or message, and when it came.
+struct Arrival<'a> {
+    mark: &'a str,
+    /// Its INVITE or MESSAGE.
+    sent: u64,
+    /// Its 100, or the 2xx of a message.
+    accepted: Option<u64>,
+}
+
+impl Arrival<'_> {
+    fn precedes(&self, other: &Self) -> bool {
+        self.accepted.is_some_and(|accepted| accepted < other.sent)
+    }
+}
+
+/// All that came for apps, by its mark.
+fn arrivals<'a>(view: &'a View<'_>) -> BTreeMap<&'a str, Arrival<'a>> {
+    let calls = view.calls.iter().filter_map(|call| {
+        let accepted = call.accepted().map(|said| said.seq);
+        Some(Arrival { mark: &call.mark, sent: call.invite()?.seq, accepted })
+    });
+    let texts = view.texts.iter().filter_map(|text| {
+        let taken = text.answer().filter(|(_, status)| *status < 300);
+        let accepted = taken.map(|(said, _)| said.seq);
+        Some(Arrival { mark: &text.mark, sent: text.said.first()?.seq, accepted })
+    });
+    calls.chain(texts).map(|arrival| (arrival.mark, arrival)).collect()
+}
+
+/// Calls and messages of which one was accepted before the other was sent reach an app in that order,
+/// and no call reaches it after its own end.
 pub(super) fn arrival_order(view: &View<'_>) -> Outcome {
-    let call = |mark: &str| view.calls.iter().find(|call| call.mark == mark);
-    let precedes = |one: &Call, other: &Call| match (one.accepted(), other.invite()) {
-        (Some(accepted), Some(placed)) => accepted.seq < placed.seq,
-        _ => false,
-    };
-    let mut given: BTreeMap<&str, Vec<&Call>> = BTreeMap::new();
+    let arrivals = arrivals(view);
+    let mut given: BTreeMap<&str, Vec<&Arrival<'_>>> = BTreeMap::new();
     let mut over: BTreeSet<(&str, &str)> = BTreeSet::new();
     let mut outcome = Outcome::Silent;
     for frame in view.frames.iter().filter(|frame| !frame.sent) {
@@ -135,25 +160,30 @@ pub(super) fn arrival_order(view: &View<'_>) -> Outcome {
         if frame.text("header", "action") == "shutdown" {
             over.insert((actor, frame.subsession()));
         }
-        let Some(call) = call(&frame.mark()).filter(|_| frame.is_start()) else { continue };
+        let mark = match (frame.is_start(), frame.is_send()) {
+            (true, _) => frame.mark(),
+            (_, true) => frame.message_mark(),
+            _ => continue,
+        };
+        let Some(arrival) = arrivals.get(mark.as_str()) else { continue };
         if over.contains(&(actor, frame.subsession())) {
-            return broken(format!("{} reached {actor} after its end", call.mark), frame.seq);
+            return broken(format!("{mark} reached {actor} after its end"), frame.seq);
         }
         let before = given.entry(actor).or_default();
-        if before.iter().any(|other| other.mark == call.mark) {
+        if before.iter().any(|other| other.mark == mark) {
             continue;
         }
-        if let Some(other) = before.iter().find(|other| precedes(call, other)) {
-            let (first, second) = (&call.mark, &other.mark);
+        if let Some(other) = before.iter().find(|other| arrival.precedes(other)) {
+            let second = other.mark;
             return broken(
-                format!("{first} was accepted before {second} was placed, and given later"),
+                format!("{mark} was accepted before {second} was sent, and given later"),
                 frame.seq,
             );
         }
-        if before.iter().any(|other| precedes(other, call)) {
+        if before.iter().any(|other| other.precedes(arrival)) {
             outcome = Outcome::Met;
         }
-        before.push(call);
+        before.push(arrival);
     }
     outcome
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use reveille_trace::{Event, Kind, Trace};
@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::placed::{self, Placed};
 use super::pushed::{Push, pushes};
+use super::texts::{self, Notice, Text};
 use crate::cast::mark;
 use crate::cast::scan::{Scanned, param, scan, uri};
 
@@ -169,10 +170,12 @@ impl Framed {
         self.text("control", "subsession_id")
     }
 
-    /// True for a frame of this action and this type.
+    /// True for a frame of this action and this type that is not about a subscription.
     #[must_use]
     pub fn is(&self, action: &str, kind: &str) -> bool {
-        self.text("header", "action") == action && self.text("control", "type") == kind
+        !self.is_of_subscription()
+            && self.text("header", "action") == action
+            && self.text("control", "type") == kind
     }
 
     /// True for what answers a request of this action: a response or an error.
@@ -223,6 +226,12 @@ pub struct View<'a> {
     pub called: Vec<Call>,
     /// Calls that apps placed, in order.
     pub placed: Vec<Placed>,
+    /// Messages that SIP user agents sent, in order.
+    pub texts: Vec<Text>,
+    /// Messages that reached SIP user agents, in order.
+    pub written: Vec<Text>,
+    /// What SIP user agents told subscribers, in order.
+    pub notices: Vec<Notice>,
     /// What apps said and heard, in order.
     pub frames: Vec<Framed>,
     /// What the push services were asked, in order.
@@ -254,6 +263,7 @@ impl<'a> View<'a> {
                 _ => {}
             }
         }
+        let (texts, written, notices) = texts::texts(&mut said);
         let (calls, called) = placed::calls(said);
         placed::mark_changes(&mut frames);
         Self {
@@ -261,6 +271,9 @@ impl<'a> View<'a> {
             placed: placed::placed(&frames, &called),
             calls,
             called,
+            texts,
+            written,
+            notices,
             frames,
             pushes: pushes(&trace.events),
             sleeps: sleeps(&trace.events),
@@ -334,6 +347,35 @@ impl<'a> View<'a> {
         apps.sort_unstable();
         apps.dedup();
         apps
+    }
+
+    /// True if somebody placed a call, or sent a message or a NOTIFY, under this Call-ID.
+    #[must_use]
+    pub fn is_known(&self, id: &str) -> bool {
+        let mut calls = self.calls.iter().chain(&self.called);
+        calls.any(|call| call.id() == id)
+            || self.texts.iter().any(|text| text.id == id)
+            || self.notices.iter().any(|notice| notice.id == id)
+    }
+
+    /// SIP user agents that told subscribers something.
+    #[must_use]
+    pub fn notifiers(&self) -> BTreeSet<&str> {
+        self.notices.iter().map(|notice| notice.by.as_str()).collect()
+    }
+
+    /// The token that an app gave last.
+    #[must_use]
+    pub fn token_of(&self, app: &str) -> Option<&str> {
+        let given = self.frames.iter().filter(|f| f.sent && f.actor == app);
+        given.filter_map(super::jsonrtc_session::token).next_back()
+    }
+
+    /// When a sleep ended, in microseconds.
+    #[must_use]
+    pub fn opened_us(&self, sleep: &Sleep) -> u64 {
+        let opened = self.events.iter().find(|event| event.seq == sleep.until);
+        opened.map_or(u64::MAX, |event| event.t_us)
     }
 
     /// True if this user has an app, and each of them sleeps at event `seq`.

@@ -7,6 +7,7 @@ use reveille_scenarios::{Sight, What};
 use reveille_trace::{Event, Kind};
 use serde_json::Value;
 
+use super::beside;
 use crate::cast::mark;
 use crate::cast::scan::{param, scan, uri};
 
@@ -45,7 +46,7 @@ struct Known {
 
 /// Reads events in their order, and knows each call again.
 #[derive(Debug, Clone, Default)]
-pub struct Facts(BTreeMap<(String, String), Known>);
+pub struct Facts(BTreeMap<(String, String), Known>, beside::Marks);
 
 impl Facts {
     /// What `event` means, if it means anything to a script.
@@ -86,6 +87,9 @@ impl Facts {
         if let (true, Some(status), "REGISTER") = (sent, message.status(), method) {
             return Some((What::Registered, user, status));
         }
+        if matches!(method, "MESSAGE" | "SUBSCRIBE" | "NOTIFY") {
+            return self.1.sip(event, &message);
+        }
         let number = message.cseq_number()?.to_string();
         let within = message.header("to").is_some_and(|to| param(to, "tag").is_some());
         let key = (event.actor.clone(), message.call_id().to_owned());
@@ -117,6 +121,9 @@ impl Facts {
         let text = |part: &str, name: &str| frame[part][name].as_str().unwrap_or_default();
         let sent = event.kind == Kind::RtcSent;
         let key = (event.actor.clone(), text("control", "subsession_id").to_owned());
+        if text("control", "package_type").starts_with("messag") {
+            return self.1.rtc(event, &frame);
+        }
         let of = text("control", "correlation_id").to_owned();
         let (action, kind) = (text("header", "action"), text("control", "type"));
         if action == "start" && kind == "request" {
@@ -294,6 +301,76 @@ mod tests {
                 "bob.changed(c1, 491)",
                 "bob.withdrawn(c1)",
             ]
+        );
+    }
+
+    #[test]
+    fn a_message_is_known_on_both_sides_and_a_repetition_is_none() {
+        let message = "MESSAGE sip:bob@b SIP/2.0|Via: SIP/2.0/UDP a;branch=z9hG4bK1|\
+                       From: <sip:m1@a>;tag=1|Call-ID: x|CSeq: 1 MESSAGE||m1";
+        let stored = "SIP/2.0 202 Accepted|From: <sip:m1@a>;tag=1|Call-ID: x|CSeq: 1 MESSAGE||";
+        let send = |sequence: u64| {
+            format!(
+                r#"{{"control":{{"type":"request","package_type":"messaging","subsession_id":"x",
+                "sequence":{sequence}}},"header":{{"action":"send","initiator":"m1@a"}},
+                "payload":{{"content":"<xml/>"}}}}"#
+            )
+        };
+        let (three, four) = (send(3), send(4));
+        let (sent, got) = (Kind::SipSent, Kind::SipReceived);
+        assert_eq!(
+            words(&[
+                ("alice", sent, message),
+                ("carol", got, message),
+                ("carol", got, message),
+                ("alice", got, stored),
+                ("bob", Kind::RtcReceived, &three),
+                ("bob", Kind::RtcReceived, &three),
+                ("bob", Kind::RtcReceived, &four),
+            ]),
+            [
+                "alice.sent(m1)",
+                "carol.delivered(m1)",
+                "alice.received(m1, 202)",
+                "bob.delivered(m1)",
+                "bob.delivered(m1)",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_subscription_is_known_by_its_peer() {
+        let subscribe = |to: &str| {
+            format!(
+                "SUBSCRIBE sip:alice@a SIP/2.0|Via: SIP/2.0/UDP a;branch=z9hG4bK{to}|\
+                 From: <sip:bob@b>;tag=1|To: <sip:alice@a>{to}|Call-ID: x|CSeq: 1 SUBSCRIBE||"
+            )
+        };
+        let (fresh, refresh) = (subscribe(""), subscribe(";tag=2"));
+        let frame = |kind: &str, action: &str, header: &str| {
+            format!(
+                r#"{{"control":{{"type":"{kind}","package_type":"message_notification",
+                "subsession_id":"s","sequence":4}},"header":{{"action":"{action}",{header}}},
+                "payload":{{"voice_message":"3/0(0/0)"}}}}"#
+            )
+        };
+        let start = frame("request", "start", r#""target":"alice@a""#);
+        let stands = frame("response", "start", r#""response_code":200"#);
+        let notify = frame("message", "notify", r#""initiator":"sip:alice@a""#);
+        let (told, said) = (Kind::RtcReceived, Kind::RtcSent);
+        let events = [
+            ("bob", said, &start),
+            ("alice", Kind::SipReceived, &fresh),
+            ("alice", Kind::SipReceived, &refresh),
+            ("bob", told, &stands),
+            ("bob", told, &notify),
+            ("bob", told, &notify),
+        ];
+        let events: Vec<_> =
+            events.iter().map(|(actor, kind, raw)| (*actor, *kind, raw.as_str())).collect();
+        assert_eq!(
+            words(&events),
+            ["alice.subscribed(bob)", "bob.subscribed(alice)", "bob.notified(alice, 3)"]
         );
     }
 

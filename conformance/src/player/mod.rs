@@ -1,6 +1,7 @@
 //! Performs a script on a stage: the cast enters, phones register, steps are taken when they are
 //! due, and the play ends when nothing is under way any more.
 
+mod beside;
 mod expect;
 mod facts;
 mod parties;
@@ -257,15 +258,19 @@ impl Director {
         match verb {
             Verb::Caller(name, command) => {
                 let line = self.troupe.callers.get(name).ok_or_else(|| unknown(name))?;
-                if let caller::Command::Call(call) = command {
-                    self.place(name, &call.mark);
+                match command {
+                    caller::Command::Call(call) => self.place(name, &call.mark),
+                    caller::Command::Message(message) => self.place(name, &message.mark),
+                    _ => {}
                 }
                 line.tell(name, command.clone())
             }
             Verb::Phone(name, command) => {
                 let line = self.troupe.phones.get(name).ok_or_else(|| unknown(name))?;
-                if let phone::Command::Place(call) = command {
-                    self.place(name, &call.mark);
+                match command {
+                    phone::Command::Place(call) => self.place(name, &call.mark),
+                    phone::Command::Send(mark, _) => self.place(name, mark),
+                    _ => {}
                 }
                 line.tell(name, command.clone())
             }
@@ -327,10 +332,14 @@ fn described(verb: &Verb) -> (&'static str, String, String) {
             caller::Command::Cancel(mark) => ("cancel", on.as_str(), mark.as_str()),
             caller::Command::HangUp(mark) => ("hangup", on.as_str(), mark.as_str()),
             caller::Command::Retransmit(mark) => ("retransmit", on.as_str(), mark.as_str()),
+            caller::Command::Message(message) => ("message", on.as_str(), message.mark.as_str()),
+            caller::Command::Notify(_) => ("notify", on.as_str(), ""),
             caller::Command::HangUpAll => ("hangup", on.as_str(), ""),
             caller::Command::Change { mark, .. } => ("renegotiate", on.as_str(), mark.as_str()),
             caller::Command::Info(mark) => ("info", on.as_str(), mark.as_str()),
-            caller::Command::Conduct(_) | caller::Command::Early(_) => ("set", on.as_str(), ""),
+            caller::Command::Conduct(_) | caller::Command::Early(_) | caller::Command::Turn(_) => {
+                ("set", on.as_str(), "")
+            }
         },
         Verb::Phone(on, command) => (phone_word(command), on.as_str(), phone_call(command)),
         Verb::Registrar(registrar::Command::Forget) => ("forget", "registrar", ""),
@@ -349,9 +358,11 @@ const fn phone_word(command: &phone::Command) -> &'static str {
         phone::Command::Kill => "kill",
         phone::Command::DropConnection => "drop",
         phone::Command::Place(_) => "call",
+        phone::Command::Send(..) => "message",
+        phone::Command::Subscribe(_) => "subscribe",
         phone::Command::Change { .. } => "renegotiate",
         phone::Command::HangUp | phone::Command::HangUpCall(_) => "hangup",
-        phone::Command::Conduct(_) => "set",
+        phone::Command::Conduct(_) | phone::Command::Turn(_) => "set",
         phone::Command::IgnorePushes(_) => "ignore-pushes",
         phone::Command::Close => "close",
     }
@@ -361,6 +372,7 @@ const fn phone_word(command: &phone::Command) -> &'static str {
 const fn phone_call(command: &phone::Command) -> &str {
     match command {
         phone::Command::Place(call) => call.mark.as_str(),
+        phone::Command::Send(mark, _) => mark.as_str(),
         phone::Command::Change { mark, .. } | phone::Command::HangUpCall(mark) => mark.as_str(),
         _ => "",
     }

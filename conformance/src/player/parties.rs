@@ -11,6 +11,7 @@ impl Lowering<'_> {
     fn doer(&self, mark: &str, by: Option<&String>) -> String {
         let placed = self.scenario.steps.iter().find_map(|step| match &step.verb {
             Said::Call { mark: of, from, .. } if of == mark => Some(from),
+            Said::Message(message) if message.mark == mark => Some(&message.from),
             _ => None,
         });
         let doer = by.or(placed).cloned();

@@ -23,6 +23,8 @@ pub trait Rig {
     fn registrar(&self, phones: &[&str]) -> registrar::Settings;
     /// The push services, which know these phones.
     fn push(&self, phones: &[(&str, Service)]) -> push::Settings;
+    /// The host of this node, from 1.
+    fn node(&self, node: u32) -> String;
     /// Resolved properties of the target, for the head of the trace.
     fn properties(&self) -> Vec<(String, String)>;
 }
@@ -173,9 +175,15 @@ impl Lowering<'_> {
         use scenarios::Verb::{Crash, PowerLoss, Restart};
         let stops = |verb: &scenarios::Verb| {
             matches!(verb, Crash { host, .. } | PowerLoss { host, .. } | Restart { host, .. }
-                if host == "gateway")
+                if host.starts_with("gateway"))
         };
         self.scenario.sweep.is_some() || self.scenario.steps.iter().any(|step| stops(&step.verb))
+    }
+
+    /// The same port of this node.
+    fn at_node(&self, node: u32, address: &str) -> String {
+        let port = address.rsplit_once(':').map_or(address, |(_, port)| port);
+        format!("{}:{port}", self.rig.node(node))
     }
 
     /// How this phone is reached.
@@ -208,6 +216,13 @@ impl Lowering<'_> {
             Said::SetPushes { phone: name, ignored } => {
                 phone(name, phone::Command::IgnorePushes(*ignored))
             }
+            Said::SetNode { who, node } if self.is_phone(who) => {
+                phone(who, phone::Command::Turn(self.at_node(*node, &self.phone(who).gateway)))
+            }
+            Said::SetNode { who, node } => {
+                let turn = self.at_node(*node, &self.rig.caller(who).gateway);
+                Verb::Caller(who.clone(), caller::Command::Turn(turn))
+            }
             Said::SetOnCall { who, .. }
             | Said::SetEarly { who, .. }
             | Said::HangUp { who, .. }
@@ -217,11 +232,19 @@ impl Lowering<'_> {
             | Said::Retransmit { mark: who } => self.of_parties(verb, who),
             Said::Call { mark, from, to, hang_up_after, .. } if self.is_phone(from) => {
                 let (mark, hang_up_after_ms) = (mark.clone(), hang_up_after.map(ms));
-                let to = format!("{to}@{}", self.rig.caller(to).domain);
+                let to = self.address_of(to);
                 let call = phone::Outgoing { mark, to, hang_up_after_ms };
                 phone(from, phone::Command::Place(call))
             }
-            Said::Call { mark, from, to, hang_up_after, lost_answers, to_request_uri } => {
+            Said::Call {
+                mark,
+                from,
+                to,
+                hang_up_after,
+                lost_answers,
+                late_offer,
+                to_request_uri,
+            } => {
                 let call = caller::Call {
                     mark: mark.clone(),
                     to: format!("sip:{}", self.phone(to).address),
@@ -231,8 +254,22 @@ impl Lowering<'_> {
                         false => caller::InDialog::Contact,
                     },
                     lost_answers: *lost_answers,
+                    late_offer: *late_offer,
                 };
                 Verb::Caller(from.clone(), caller::Command::Call(call))
+            }
+            Said::Message(message) if self.is_phone(&message.from) => {
+                let (mark, to) = (message.mark.clone(), self.address_of(&message.to));
+                phone(&message.from, phone::Command::Send(mark, to))
+            }
+            Said::Message(message) => self.message(message),
+            Said::Subscribe { phone: name, to } => {
+                phone(name, phone::Command::Subscribe(self.address_of(to)))
+            }
+            Said::Notify { phone: subscriber, by, messages, ends } => {
+                let (subscriber, messages, ends) = (subscriber.clone(), *messages, *ends);
+                let notice = caller::Notice { subscriber, messages, ends };
+                Verb::Caller(by.clone(), caller::Command::Notify(notice))
             }
             Said::Push { service, fate, times } => {
                 let answers = (0..*times).map(|_| answer(*fate)).collect();
@@ -252,6 +289,27 @@ impl Lowering<'_> {
                 Verb::Fault(Fault::Partition { a: a.clone(), b: b.clone(), lasts: *lasts })
             }
         }
+    }
+
+    /// Where a SIP user agent is reached.
+    fn address_of(&self, agent: &str) -> String {
+        format!("{agent}@{}", self.rig.caller(agent).domain)
+    }
+
+    fn message(&self, message: &scenarios::Message) -> Verb {
+        let content = match message.content {
+            scenarios::Content::Text => caller::Content::Text,
+            scenarios::Content::IsComposing => caller::Content::IsComposing,
+            scenarios::Content::Imdn => caller::Content::Imdn,
+        };
+        let sent = caller::Message {
+            mark: message.mark.clone(),
+            to: format!("sip:{}", self.phone(&message.to).address),
+            content,
+            non_urgent: message.non_urgent,
+            expires_s: message.expires.map(|life| life.as_secs()),
+        };
+        Verb::Caller(message.from.clone(), caller::Command::Message(sent))
     }
 
     pub(super) fn is_phone(&self, name: &str) -> bool {

@@ -84,6 +84,7 @@ impl Bench {
                 }
                 Output::Text { .. }
                 | Output::Close { .. }
+                | Output::Claim(_)
                 | Output::KeepAlive { .. }
                 | Output::Notify(_)
                 | Output::Trace(_) => {}

@@ -13,8 +13,8 @@ use crate::record::{CallRecord, Dialog, Exchange, Phase, Raw, Side};
 use crate::session_timer;
 use crate::transaction::TransactionKey;
 
-/// Methods that this gateway takes, as Allow says them.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE, NOTIFY";
+/// Where we are reached, and what we take, as Contact and Allow say it; a failure says neither.
+pub(crate) type Us<'a> = (&'a str, &'a str);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
@@ -30,6 +30,10 @@ pub(crate) struct Call {
     pub(crate) early: Vec<Early>,
     /// Outgoing: the registrar's secret was shown; it is not shown twice for one refusal.
     pub(crate) authorised: bool,
+    /// Outgoing: the app gave credentials, which stay in the INVITE.
+    pub(crate) has_own_credentials: bool,
+    /// Outgoing: targets that did not take it.
+    pub(crate) tried: Vec<Flow>,
     /// Outgoing: it was placed again with a longer session timer.
     pub(crate) slowed: bool,
     /// The UPDATE of the peer that the app has yet to answer.
@@ -98,6 +102,8 @@ impl Call {
             repeat_ms: 0,
             early: Vec::new(),
             authorised: false,
+            has_own_credentials: false,
+            tried: Vec::new(),
             slowed: false,
             update: None,
         })
@@ -137,12 +143,13 @@ impl Call {
 
     /// A response to the INVITE (RFC 3261 section 8.2.6); all but 100 carry our To tag, and those
     /// that make a dialog our Contact.
-    pub(crate) fn response(&self, status: u16, reason: &str, contact: &str) -> Message {
+    pub(crate) fn response(&self, status: u16, reason: &str, (contact, allow): Us<'_>) -> Message {
         let tag = (status > 100).then_some(self.record.local_tag.as_str());
         let mut response = self.invite.reply(status, reason, tag);
         if status > 100 && status < 300 {
             response.push("Contact", format!("<{}>", self.contact(contact)));
-            response.push("Allow", ALLOW);
+            response.push("Allow", allow);
+            response.push("Supported", "timer, gruu");
             if self.invite.values("Recv-Info").contains(&TRICKLE) {
                 response.push("Recv-Info", TRICKLE);
             }
@@ -151,8 +158,8 @@ impl Call {
     }
 
     /// The answer of the app as a 200; `timer_s` is the longest session timer.
-    pub(crate) fn answer(&self, sdp: &str, contact: &str, timer_s: u32) -> Message {
-        let mut response = self.response(200, "OK", contact);
+    pub(crate) fn answer(&self, sdp: &str, us: Us<'_>, timer_s: u32) -> Message {
+        let mut response = self.response(200, "OK", us);
         for (name, value) in session_timer::answer(&self.invite, timer_s) {
             response.push(name, value);
         }

@@ -62,7 +62,7 @@ const fn is_asleep(record: &SessionRecord) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{SessionId, SleepCause, VERSION};
+    use crate::record::{Gruu, SessionId, SleepCause, VERSION};
 
     fn record(app: &str, standing: Standing) -> SessionRecord {
         SessionRecord {
@@ -86,6 +86,7 @@ mod tests {
             supersedes: None,
             sending: Vec::new(),
             subscriptions: Vec::new(),
+            gruu: Gruu::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::ice::IceServer;
 use crate::io::{Flow, Transport};
 pub use crate::users::Users;
 
@@ -10,6 +11,8 @@ pub use crate::users::Users;
 pub struct Config {
     /// This node's name in the fabric.
     pub node: String,
+    /// Set where other nodes share the fabric.
+    pub cluster: Option<Cluster>,
     /// Domains whose addresses of record are ours, lower case.
     pub domains: Vec<String>,
     /// `host:port` that peers reach us at; in Contact and Via.
@@ -43,6 +46,10 @@ pub struct Config {
     pub complete_ms: u64,
     /// How long an app may take to answer an UPDATE, well under 64*T1.
     pub update_ms: u64,
+    /// An app that is away is woken for news of its subscriptions.
+    pub notify_wakes: bool,
+    /// REFER is given to apps, and wakes them; else it is refused.
+    pub refer: bool,
     /// An app that sends no frame for this long after a `start` is woken again.
     pub start_silence_ms: u64,
     /// How long a lost connection may come back before the session counts as asleep.
@@ -74,6 +81,12 @@ pub struct Config {
     pub sleep_without_token: bool,
     /// An app that says nothing for this long and has no call is asked to sleep; 0: never.
     pub ask_sleep_after_ms: u64,
+    /// Calls whose offer is still to come are taken; if not: 488 (D-34).
+    pub late_offer: bool,
+    /// Who is pushed for in the grace of a lost connection (D-27).
+    pub push_on_loss: PushOnLoss,
+    /// ICE servers that apps are told of.
+    pub ice: Vec<IceServer>,
     /// Extension headers that travel as SIP headers.
     pub headers: Vec<HeaderRule>,
     /// Who shares the node, and what each may use of it.
@@ -81,6 +94,25 @@ pub struct Config {
     /// The defect planted in this node.
     #[cfg(feature = "mutants")]
     pub defect: Option<crate::mutant::Defect>,
+}
+
+/// Who is pushed for while a lost connection may come back. After that the session sleeps, and is
+/// pushed for in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PushOnLoss {
+    /// All but web apps.
+    Native,
+    /// Everybody.
+    All,
+    /// Nobody.
+    Nobody,
+}
+
+/// How a node stands among others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// `host:port` at which the other nodes reach this one, by UDP and TCP.
+    pub address: String,
 }
 
 /// One extension header, and the SIP header that it travels as.
@@ -154,11 +186,21 @@ impl Default for SipTimers {
 }
 
 impl Config {
+    /// Methods that this gateway takes, as Allow says them.
+    pub(crate) const fn allow(&self) -> &'static str {
+        if self.refer {
+            "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE, NOTIFY, REFER"
+        } else {
+            "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE, NOTIFY"
+        }
+    }
+
     /// The defaults, for a node that serves `domain` at `advertised`.
     #[must_use]
     pub fn new(domain: &str, advertised: &str) -> Self {
         Self {
             node: "node-1".to_owned(),
+            cluster: None,
             domains: vec![domain.to_ascii_lowercase()],
             advertised: advertised.to_owned(),
             advertised_by: BTreeMap::new(),
@@ -174,6 +216,8 @@ impl Config {
             session_timer_s: 3_600,
             complete_ms: 20_000,
             update_ms: 10_000,
+            notify_wakes: false,
+            refer: true,
             start_silence_ms: 3_000,
             grace_ms: 60_000,
             idle_limit_ms: (30_000, 9_000),
@@ -189,6 +233,9 @@ impl Config {
             timers: SipTimers::default(),
             sleep_without_token: false,
             ask_sleep_after_ms: 0,
+            late_offer: true,
+            push_on_loss: PushOnLoss::Native,
+            ice: Vec::new(),
             headers: Vec::new(),
             tenancy: crate::tenancy::Tenancy::default(),
             #[cfg(feature = "mutants")]

@@ -11,13 +11,15 @@ const ASKED: [&str; 2] = ["UPDATE", "INFO"];
 pub(crate) const TRICKLE: &str = "trickle-ice";
 
 impl Dialog {
-    /// The dialog of a call that came in: the caller's Record-Route is our route set, in the same
-    /// order (RFC 3261 section 12.1.1).
+    /// The dialog of a call that came in, or that a NOTIFY begins: the peer's Record-Route is our
+    /// route set, in the same order (RFC 3261 section 12.1.1).
     pub(crate) fn incoming(invite: &Message, local_tag: &str) -> Self {
         let header = |name| invite.header(name).unwrap_or_default().to_owned();
         let caller = invite.from().map(|from| format!("sip:{}", from.uri.aor()));
+        let is_tagged = invite.to().is_ok_and(|to| to.tag().is_some());
+        let ours = if is_tagged { String::new() } else { format!(";tag={local_tag}") };
         Self {
-            local: format!("{};tag={local_tag}", header("To")),
+            local: header("To") + &ours,
             local_tag: local_tag.to_owned(),
             remote: header("From"),
             remote_tag: tag(invite.from().ok().as_ref()),

@@ -24,27 +24,13 @@ impl Dice {
 
     /// `bytes` random bytes (at most 32) as hexadecimal digits.
     pub(crate) fn hex(&mut self, bytes: usize) -> String {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let block = self.block();
-        let mut hex = String::with_capacity(bytes * 2);
-        for byte in block.iter().take(bytes) {
-            hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            hex.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-        hex
+        digits(&block[..bytes.min(block.len())])
     }
 
     /// A UUID of version 4 (RFC 9562 section 5.4).
     pub(crate) fn uuid(&mut self) -> String {
-        let hex = self.hex(16);
-        let variant = match hex.as_bytes()[16] {
-            b'0' | b'4' | b'8' | b'c' => '8',
-            b'1' | b'5' | b'9' | b'd' => '9',
-            b'2' | b'6' | b'a' | b'e' => 'a',
-            _ => 'b',
-        };
-        let (a, b, c) = (&hex[..8], &hex[8..12], &hex[13..16]);
-        format!("{a}-{b}-4{c}-{variant}{}-{}", &hex[17..20], &hex[20..])
+        uuid(&self.hex(16), '4')
     }
 
     /// A number from `low` to `high`, both included.
@@ -54,4 +40,32 @@ impl Dice {
         bytes.copy_from_slice(&block[..8]);
         low + u64::from_be_bytes(bytes) % (high.saturating_sub(low) + 1)
     }
+}
+
+/// A UUID that follows from a text (RFC 9562 section 5.8).
+pub(crate) fn uuid_of(text: impl AsRef<[u8]>) -> String {
+    let hash: [u8; 32] = Sha256::digest(text).into();
+    uuid(&digits(&hash[..16]), '8')
+}
+
+fn digits(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut hex = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    hex
+}
+
+/// 32 hexadecimal digits as a UUID of this version.
+fn uuid(hex: &str, version: char) -> String {
+    let variant = match hex.as_bytes()[16] {
+        b'0' | b'4' | b'8' | b'c' => '8',
+        b'1' | b'5' | b'9' | b'd' => '9',
+        b'2' | b'6' | b'a' | b'e' => 'a',
+        _ => 'b',
+    };
+    let (a, b, c) = (&hex[..8], &hex[8..12], &hex[13..16]);
+    format!("{a}-{b}-{version}{c}-{variant}{}-{}", &hex[17..20], &hex[20..])
 }

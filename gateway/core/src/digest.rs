@@ -18,6 +18,17 @@ pub(crate) struct Ask {
     pub(crate) proxy: bool,
 }
 
+/// Answers that one request may give to challenges, however often its nonce is said to be old.
+const MOST_SHOWN: u8 = 4;
+
+impl Ask {
+    /// Credentials that were just refused are not shown again, unless the nonce was merely old
+    /// (RFC 3261 section 22.2). `shown`: how often they were.
+    pub(crate) const fn may_be_answered(&self, shown: u8) -> bool {
+        shown == 0 || (self.stale && shown < MOST_SHOWN)
+    }
+}
+
 fn md5(text: &str) -> String {
     Md5::digest(text).iter().fold(String::with_capacity(32), |mut hex, byte| {
         write!(hex, "{byte:02x}").expect("a String takes every write");

@@ -72,6 +72,11 @@ impl<P> Gate<P> {
         }
     }
 
+    /// Takes all that waits.
+    pub(crate) fn take_waiting(&mut self) -> impl Iterator<Item = P> {
+        std::mem::take(&mut self.waiting).into_iter().map(|(_, promise)| promise)
+    }
+
     /// The next promise whose commit is durable.
     pub(crate) fn release(&mut self) -> Option<P> {
         let stored = self.stored;

@@ -76,6 +76,11 @@ pub fn fault(rule: &HeaderRule) -> Option<String> {
     })
 }
 
+/// RFC 3323: true if the sender asked for privacy.
+pub(crate) fn is_private(message: &Message) -> bool {
+    message.header("Privacy").is_some_and(|value| value.trim() != "none")
+}
+
 /// Puts what the app said into a SIP message.
 pub(crate) fn to_sip(rules: &[HeaderRule], app: &str, frame: &Frame, message: &mut Message) {
     for rule in rules.iter().filter(|rule| rule.is_for(app) && rule.to_sip) {

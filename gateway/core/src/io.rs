@@ -200,11 +200,22 @@ pub enum Input {
         /// The highest durable token.
         token: u64,
     },
-    /// The fabric refused a write because another node owns the session now.
+    /// Another node owns the session now: the fabric refused a write, or says so unasked.
     Fenced {
         /// The session.
         session: SessionId,
+        /// The epoch under which this node owned it: if it has come back since, it stays.
+        epoch: u64,
     },
+    /// What came of [`Output::Claim`].
+    Claimed {
+        /// Which claim.
+        claim: u64,
+        /// What the fabric says.
+        outcome: Claimed,
+    },
+    /// Sessions whose node is dead. The fabric has made this one their owner.
+    Adopted(Records),
     /// What came of a push attempt.
     Pushed {
         /// Which attempt.
@@ -230,6 +241,67 @@ pub enum Input {
     /// The configuration was read anew. What cannot change while the node runs stays as it was:
     /// name, address, registrar and the timers of transactions.
     Configure(Arc<Config>),
+}
+
+/// Records that belong together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Records {
+    /// Sessions by id.
+    pub sessions: Vec<SessionRecord>,
+    /// Calls by session and arrival.
+    pub calls: Vec<CallRecord>,
+    /// Messages by session and arrival.
+    pub messages: Vec<MessageRecord>,
+}
+
+/// What names a session that this node does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// Its id.
+    Session(SessionId),
+    /// The user part of its Contact.
+    Contact(String),
+    /// The SIP Call-ID of a call of its.
+    Call(String),
+    /// Its user and the token of its device.
+    Device {
+        /// The user.
+        user: String,
+        /// The token.
+        token: String,
+    },
+    /// Its address of record; of several sessions the one that was stored last.
+    Address(String),
+}
+
+/// Asks the fabric whose a session is, and takes it if it may be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Comes back in [`Input::Claimed`].
+    pub claim: u64,
+    /// What names the session; the first that is on record counts.
+    pub keys: Vec<Key>,
+    /// The user whose app is here, for which its session is taken from a living node as well.
+    /// `None`: it is taken only from a node whose lease has run out.
+    pub for_user: Option<String>,
+}
+
+/// What the fabric says to a [`Claim`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claimed {
+    /// No such session is on record.
+    Nobody,
+    /// It is this node's already.
+    Ours,
+    /// It is that of another user than the one it was claimed for.
+    Stranger,
+    /// A node that lives owns it.
+    Elsewhere {
+        /// `host:port` at which that node takes SIP from other nodes.
+        address: String,
+    },
+    /// It is ours from now on, under a higher epoch; these are its records.
+    Adopted(Records),
 }
 
 /// What came of one push attempt.
@@ -367,6 +439,8 @@ pub enum Output {
     },
     /// Make these changes durable, then answer [`Input::Stored`].
     Store(Commit),
+    /// Ask the fabric whose a session is, then answer [`Input::Claimed`].
+    Claim(Claim),
     /// Ask a push service to wake a device, then answer [`Input::Pushed`].
     Notify(Box<PushRequest>),
     /// Record an event.

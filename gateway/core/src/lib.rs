@@ -28,6 +28,7 @@ mod dice;
 mod digest;
 mod gate;
 pub mod headers;
+pub mod ice;
 pub mod io;
 mod message;
 #[cfg(feature = "mutants")]

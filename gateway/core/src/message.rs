@@ -11,7 +11,9 @@ use crate::record::{Answer, Delivery, MessageRecord, Raw};
 use crate::transaction::TransactionKey;
 
 /// What a MESSAGE may carry, as Accept says it.
-pub(crate) const ACCEPT: &str = "text/*, application/*";
+pub(crate) const ACCEPT: &str = "text/*, application/*, message/*";
+/// What is no reason to wake anybody: that somebody is typing (RFC 3994), or has read (RFC 5438).
+const QUIET: [&str; 2] = ["application/im-iscomposing+xml", "message/imdn+xml"];
 
 /// Longest life of a stored message, in seconds; the end of the sleep may come before (O-11), or the
 /// time that its sender gave it.
@@ -49,6 +51,15 @@ impl InstantMessage {
     /// True while the app has not confirmed it.
     pub(crate) const fn is_undelivered(&self) -> bool {
         !matches!(self.record.delivery, Delivery::Done { .. })
+    }
+
+    /// True if nobody is woken for it: it waits until the app comes for another reason.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let priority = self.request.header("Priority").unwrap_or_default().trim();
+        let kind = self.request.header("Content-Type").unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        priority.eq_ignore_ascii_case("non-urgent")
+            || QUIET.iter().any(|quiet| kind.eq_ignore_ascii_case(quiet))
     }
 
     /// True if nothing is left to do for it but to know it when it comes again.
@@ -131,7 +142,8 @@ pub(crate) fn refusal(request: &Message, most_bytes: usize) -> Option<(u16, Vec<
     }
     let kind = request.header("Content-Type").unwrap_or_default().trim().to_ascii_lowercase();
     let is_bare = kind.is_empty() && request.body.is_empty();
-    let is_taken = ["text/", "application/"].iter().any(|taken| kind.starts_with(taken));
+    let is_taken =
+        ["text/", "application/", "message/"].iter().any(|taken| kind.starts_with(taken));
     (!is_bare && !is_taken).then(|| (415, vec![("Accept", ACCEPT.to_owned())]))
 }
 

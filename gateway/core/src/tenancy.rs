@@ -26,6 +26,8 @@ pub struct Share {
     pub ids: BTreeSet<String>,
     /// What it may use.
     pub limits: Limits,
+    /// Push providers whose payloads carry the call or message itself (D-31, D-45).
+    pub carried: BTreeSet<String>,
 }
 
 /// Everybody who shares the node.
@@ -89,6 +91,15 @@ impl Tenancy {
         let is_foreign = foreign.any(|(name, share)| name == named || share.ids.contains(named));
         let is_own = self.apps.get(app).is_some_and(|share| share.ids.contains(named));
         if is_foreign && !is_own { app } else { named }
+    }
+
+    /// True if a push by this provider for an application, which may be named by its id, carries
+    /// what it is for.
+    #[must_use]
+    pub fn carries(&self, named: &str, provider: &str) -> bool {
+        let mut apps = self.apps.iter();
+        let share = apps.find(|(app, share)| *app == named || share.ids.contains(named));
+        share.is_some_and(|(_, share)| share.carried.contains(provider))
     }
 
     /// Everybody whose limits hold for an application, from all to one.

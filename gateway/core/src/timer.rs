@@ -52,6 +52,8 @@ pub enum Name {
     MessageEnd,
     /// RFC 4320 4.2: 100 for a non-INVITE request that is still unanswered.
     Trying,
+    /// A request that waits for the app is answered without it.
+    Knock,
     /// A subscription is to be refreshed, or its end to be taken for granted.
     Subscribe,
     /// Next push attempt.
@@ -72,9 +74,47 @@ pub enum Name {
     Register,
     /// A socket said nothing for too long.
     Idle,
+    /// The fabric does not say whose a session is.
+    Claim,
 }
 
 impl Name {
+    /// Every name.
+    const ALL: [Self; 32] = [
+        Self::A,
+        Self::B,
+        Self::D,
+        Self::E,
+        Self::F,
+        Self::K,
+        Self::G,
+        Self::H,
+        Self::I,
+        Self::J,
+        Self::L,
+        Self::M,
+        Self::Repeat2xx,
+        Self::NoAck,
+        Self::CallDeadline,
+        Self::SessionTimer,
+        Self::Update,
+        Self::Provisional,
+        Self::MessageWait,
+        Self::MessageEnd,
+        Self::Trying,
+        Self::Subscribe,
+        Self::WakeAttempt,
+        Self::StartSilence,
+        Self::Grace,
+        Self::SleepEnd,
+        Self::CloseWait,
+        Self::AskSleep,
+        Self::Acknowledge,
+        Self::Register,
+        Self::Idle,
+        Self::Claim,
+    ];
+
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::A => "A",
@@ -98,6 +138,7 @@ impl Name {
             Self::MessageWait => "message-wait",
             Self::MessageEnd => "message-end",
             Self::Trying => "trying",
+            Self::Knock => "knock",
             Self::Subscribe => "subscribe",
             Self::WakeAttempt => "wake-attempt",
             Self::StartSilence => "start-silence",
@@ -108,6 +149,7 @@ impl Name {
             Self::Acknowledge => "acknowledge",
             Self::Register => "register",
             Self::Idle => "idle",
+            Self::Claim => "claim",
         }
     }
 }
@@ -121,8 +163,10 @@ pub(crate) enum Owner {
     Call(Box<(SessionId, String)>),
     Message(Box<(SessionId, String)>),
     Subscription(Box<(SessionId, String)>),
+    Knock(Box<(SessionId, TransactionKey)>),
     Session(SessionId),
     Socket(SocketId),
+    Claim(u64),
 }
 
 impl Owner {
@@ -161,6 +205,13 @@ impl Timers {
     pub(crate) fn clear(&mut self, name: Name, owner: &Owner) {
         if let Some(place) = self.places.remove(&(name, owner.clone())) {
             self.due.remove(&place);
+        }
+    }
+
+    /// Clears all of one owner.
+    pub(crate) fn forget(&mut self, owner: &Owner) {
+        for name in Name::ALL {
+            self.clear(name, owner);
         }
     }
 

@@ -76,7 +76,10 @@ impl Rig {
                         inputs.push(Input::Stored { session, token });
                     }
                     Output::Text { text, .. } => self.learn(&text),
-                    Output::Close { .. } | Output::Notify(_) | Output::Trace(_) => {}
+                    Output::Claim(_)
+                    | Output::Close { .. }
+                    | Output::Notify(_)
+                    | Output::Trace(_) => {}
                 }
             }
         }

@@ -22,7 +22,7 @@ fn config() -> Config {
     }
     for (app, tenant) in [("phone", "acme"), ("pad", "acme"), ("rival", "other")] {
         let ids = BTreeSet::from([format!("com.example.{app}")]);
-        let share = Share { tenant: Some(tenant.to_owned()), ids, limits: Limits::default() };
+        let share = Share { tenant: Some(tenant.to_owned()), ids, ..Share::default() };
         config.tenancy.apps.insert(app.to_owned(), share);
         config.tenancy.tenants.insert(tenant.to_owned(), Limits::default());
     }

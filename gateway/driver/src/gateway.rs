@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reveille_gateway_core::config::Cluster;
 use reveille_gateway_core::io::{Input, Transport};
 use reveille_gateway_core::node::Node;
 use reveille_host::{Host, within};
@@ -14,7 +15,7 @@ use crate::admin::{self, Inside, Operator};
 use crate::config::Settings;
 use crate::dns;
 use crate::door::Door;
-use crate::fabric::{self, FabricError};
+use crate::fabric::{self, FabricError, Member};
 use crate::http::Gate;
 use crate::live::Live;
 use crate::ports::{COMMIT_QUEUE, Ports};
@@ -101,10 +102,16 @@ impl Gateway {
         let (inbox, events) = mpsc::channel(INBOX);
         let (stop, stopping) = watch::channel(false);
         let scribe = Scribe::new(recorder, "gateway");
+        if let Some(Member { node, address, .. }) = &settings.fabric.member {
+            settings.core.node.clone_from(node);
+            settings.core.cluster = Some(Cluster { address: address.clone() });
+        }
         let aimed = dns::aim(&host, &mut settings).await;
-        let (acceptors, certificates) =
-            tls::certificates(&host, &settings.secure).map_err(StartError::Certificates)?;
         let connector = connector(&host, &settings).map_err(StartError::Certificates)?;
+        let connector = connector.map(Arc::new);
+        let (acceptors, certificates) =
+            tls::certificates(&host, &settings.secure, connector.clone())
+                .map_err(StartError::Certificates)?;
         let world = World::new(host.clone(), scribe, inbox.clone(), stopping);
         let world = world.with_connector(connector);
         if let Some(aimed) = aimed {
@@ -112,15 +119,20 @@ impl Gateway {
         }
 
         let opened = fabric::open(&settings.fabric, &host)?;
+        let begun_us = world.now().mono_us;
         let (opened, started) = load(&host, opened).await?;
+        if let Some(member) = &settings.fabric.member {
+            world.health.lease(begun_us.saturating_add(member.lease_ms * 1_000));
+        }
         let doors = Doors::open(&host, &settings).await?;
         world.health.start(world.now().wall_us / 1_000_000);
         let gate = Arc::new(Live::new(Gate::new(&settings)));
         let door = Door::new(settings.most_sockets, settings.most_sockets_per_ip);
-        let inside = Inside::new(&world, &settings, gate, door).map_err(StartError::Admin)?;
+        let inside = Inside::new(&world, &settings, (gate, door), certificates.clone())
+            .map_err(StartError::Admin)?;
 
         let (commits, queued) = mpsc::channel(COMMIT_QUEUE);
-        let closed = fabric::start(&world, opened, queued);
+        let closed = fabric::start(&world, opened, settings.fabric.member.as_ref(), queued);
         let pushes = push::start(&world, &settings.push);
         let (udp, tcp, ws) = (doors.udp_addresses(), locals(&doors.tcp), doors.ws_address());
         let (tls, sip_ws, sip_wss) =
@@ -223,7 +235,7 @@ async fn load(
 ) -> Result<(Box<dyn fabric::Fabric>, Input), FabricError> {
     let (done, loaded) = oneshot::channel();
     let work = move || {
-        let records = opened.load();
+        let records = opened.renew().and_then(|()| opened.load());
         // Fails only if the start itself was given up.
         let _given_up: bool = done.send((opened, records)).is_err();
     };

@@ -12,6 +12,8 @@ pub(crate) struct Health {
     draining: AtomicBool,
     /// Since when the fabric is at work on a batch, in monotonic microseconds.
     commit_since_us: AtomicU64,
+    /// When the lease runs out, in monotonic microseconds; never, where nobody shares the fabric.
+    lease_until_us: AtomicU64,
     /// Unix time of the start, in seconds.
     started_unix_s: AtomicU64,
 }
@@ -21,6 +23,7 @@ impl Default for Health {
         Self {
             draining: AtomicBool::new(false),
             commit_since_us: AtomicU64::new(NONE),
+            lease_until_us: AtomicU64::new(NONE),
             started_unix_s: AtomicU64::new(0),
         }
     }
@@ -50,6 +53,17 @@ impl Health {
 
     pub(crate) fn commit_ends(&self) {
         self.commit_since_us.store(NONE, Ordering::Relaxed);
+    }
+
+    /// Until then this node owns its sessions.
+    pub(crate) fn lease(&self, until_us: u64) {
+        self.lease_until_us.store(until_us, Ordering::Relaxed);
+    }
+
+    /// What is left of the lease; `None` if there is none.
+    pub(crate) fn lease_left_us(&self, now_us: u64) -> Option<u64> {
+        let until_us = self.lease_until_us.load(Ordering::Relaxed);
+        (until_us != NONE).then(|| until_us.saturating_sub(now_us))
     }
 
     /// Why no work should come here, if none should.

@@ -2,6 +2,7 @@
 //! token (RFC 6750).
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,6 +14,7 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 use crate::bearer::{Bearer, MOST_TOKEN};
 use crate::config::Settings;
 use crate::credentials::Credentials;
+use crate::pace::Over;
 use crate::quota::{Reached, Seat};
 use crate::world::World;
 
@@ -36,6 +38,8 @@ pub(crate) struct Refusal {
     pub(crate) what: Cow<'static, str>,
     /// Beside Basic, if tokens are taken: how to show one, and what is wrong with the one shown.
     challenge: Option<String>,
+    /// When to come again, in seconds, where that is known.
+    retry_after_s: Option<u64>,
 }
 
 impl Refusal {
@@ -46,10 +50,16 @@ impl Refusal {
             "no such path or application; ask for /ws/webrtc/{application} or /chat",
         ),
         challenge: None,
+        retry_after_s: None,
     };
 
     pub(crate) fn new(status: u16, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, what: what.into(), challenge: None }
+        Self { status, what: what.into(), challenge: None, retry_after_s: None }
+    }
+
+    /// Too many of them (RFC 6585 section 4).
+    pub(crate) fn too_many(what: String, retry_after_s: u64) -> Self {
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(429, what) }
     }
 }
 
@@ -66,6 +76,10 @@ pub(crate) trait Judge {
     fn is_served(&self, uri: &Uri) -> bool;
     /// Judges the head of an upgrade, at this time of the wall clock.
     fn judge(&self, request: &Request, now: Duration) -> Result<Self::Admitted, Refusal>;
+    /// Asked before anything of a request is judged: whether this address may ask at all.
+    fn knock(&self, _world: &World, _source: SocketAddr) -> Result<(), Refusal> {
+        Ok(())
+    }
     /// A place for one more connection.
     fn seat(&self, world: &World, admitted: &Self::Admitted) -> Result<Self::Seat, Refusal>;
 }
@@ -120,7 +134,14 @@ impl Judge for Gate {
         Ok(Admitted { user, app })
     }
 
+    fn knock(&self, world: &World, source: SocketAddr) -> Result<(), Refusal> {
+        let taken = world.paces.address(source.ip(), world.now().mono_us);
+        taken.map_err(|over| too_often(world, "", &over))
+    }
+
     fn seat(&self, world: &World, admitted: &Admitted) -> Result<Seat, Refusal> {
+        let taken = world.paces.user(&admitted.user, world.now().mono_us);
+        taken.map_err(|over| too_often(world, &admitted.app, &over))?;
         world.quota.enter(&admitted.app, world.now().mono_us).map_err(
             |Reached { limit, holder, .. }| {
                 world.metrics.limit_reached(&admitted.app, limit);
@@ -191,6 +212,17 @@ impl Gate {
     }
 }
 
+/// The refusal of whoever connects too often, which is counted as well.
+fn too_often(world: &World, app: &str, over: &Over) -> Refusal {
+    let Over { limit, rate, whose, wait_s } = over;
+    world.metrics.limit_reached(app, limit);
+    let what = format!(
+        "more than {rate} connects in a second {whose}: websocket.{limit} (RFC 6585 4); come back \
+         in {wait_s} s"
+    );
+    Refusal::too_many(what, *wait_s)
+}
+
 /// True if the Origin is one of these, or these are none.
 pub(crate) fn is_origin_allowed(origins: &[String], request: &Request) -> bool {
     let known = |one: &str| origins.iter().any(|origin| origin.eq_ignore_ascii_case(one));
@@ -207,7 +239,7 @@ pub(crate) fn offers(request: &Request, subprotocol: &str) -> bool {
 fn unauthorized(what: &'static str, error: Option<&str>) -> Refusal {
     let said = error.map(|error| format!(", error=\"{error}\", error_description=\"{what}\""));
     let challenge = Some(format!("Bearer realm=\"reveille\"{}", said.unwrap_or_default()));
-    Refusal { status: 401, what: Cow::Borrowed(what), challenge }
+    Refusal { challenge, ..Refusal::new(401, what) }
 }
 
 /// The token in an Authorization header, if it is a bearer's.
@@ -275,6 +307,9 @@ pub(crate) fn refuse(refusal: &Refusal) -> (Response, String) {
         503 => put("Retry-After", "5"),
         _ => None,
     };
+    if let Some(seconds) = refusal.retry_after_s {
+        headers.insert("Retry-After", HeaderValue::from(seconds));
+    }
     if let Some(challenge) = &refusal.challenge {
         let challenge = HeaderValue::try_from(challenge.as_str());
         headers.append("WWW-Authenticate", challenge.expect("what is wrong is said in ASCII"));

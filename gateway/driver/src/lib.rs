@@ -24,6 +24,7 @@ mod http;
 mod linger;
 mod live;
 mod metrics;
+pub mod pace;
 mod ports;
 pub mod push;
 mod quota;

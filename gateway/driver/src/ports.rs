@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use reveille_gateway_core::io::{
-    Commit, Flow, Input, Output, PushOutcome, PushRequest, Sink, SocketId, Transport,
+    Claim, Commit, Flow, Input, Output, PushOutcome, PushRequest, Sink, SocketId, Transport,
 };
 use reveille_wire::sip::Method;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::Pushes;
+use crate::fabric::Work;
 use crate::metrics::Wakes;
 use crate::push::Class;
 use crate::quota::Reached;
@@ -47,7 +48,7 @@ pub(crate) struct Ports {
     probes: BTreeMap<Flow, watch::Sender<Every>>,
     lines: BTreeMap<u64, Line>,
     sockets: BTreeMap<SocketId, mpsc::Sender<WsOut>>,
-    commits: mpsc::Sender<Commit>,
+    commits: mpsc::Sender<Work>,
     unanswered: usize,
     pushes: Pushes,
     wakes: Wakes,
@@ -59,7 +60,7 @@ impl Ports {
     pub(crate) fn new(
         world: World,
         udp: Vec<udp::Port>,
-        commits: mpsc::Sender<Commit>,
+        commits: mpsc::Sender<Work>,
         pushes: Pushes,
     ) -> Self {
         Self {
@@ -309,12 +310,19 @@ impl Ports {
     }
 
     fn store(&mut self, commit: Commit) {
-        match self.commits.try_send(commit) {
+        match self.commits.try_send(Work::Commit(commit)) {
             Ok(()) => self.unanswered += 1,
             Err(_) => {
                 let why = "the fabric does not keep up: no room for a commit; restart to recover";
                 self.fault.get_or_insert_with(|| why.to_owned());
             }
+        }
+    }
+
+    /// Where there is no room, the core gives up waiting.
+    fn claim(&self, claim: Claim) {
+        if self.commits.try_send(Work::Claim(claim)).is_err() {
+            tracing::warn!("the fabric is far behind: it is not asked whose a session is");
         }
     }
 
@@ -366,6 +374,7 @@ impl Sink for Ports {
                 self.send_ws(socket, WsOut::Close { code, reason });
             }
             Output::Store(commit) => self.store(commit),
+            Output::Claim(claim) => self.claim(claim),
             Output::Notify(request) => self.push(*request),
             Output::Trace(draft) => {
                 if let (Some(limit), Some(app)) = (draft.text("limit"), draft.text("app")) {
@@ -394,7 +403,7 @@ mod tests {
         ports: Ports,
         ends: (mpsc::Receiver<Event>, mpsc::Receiver<SipOut>),
         _stop: watch::Sender<bool>,
-        commits: mpsc::Receiver<Commit>,
+        commits: mpsc::Receiver<Work>,
     }
 
     fn stuck() -> Stuck {
@@ -436,6 +445,7 @@ mod tests {
                 initiator: None,
                 target: None,
                 ttl_s: None,
+                incoming: None,
             },
             ttl_ms: 1,
             deadline_us: 1_000,
@@ -546,7 +556,7 @@ mod tests {
         assert!(!stuck.ports.is_idle(), "a commit waits");
         stuck.ports.put(commit(2));
         assert!(stuck.ports.fault().is_some_and(|why| why.contains("does not keep up")));
-        assert_eq!(stuck.commits.try_recv().map(|commit| commit.token), Ok(1));
+        assert!(matches!(stuck.commits.try_recv(), Ok(Work::Commit(commit)) if commit.token == 1));
     }
 
     #[test]

@@ -187,7 +187,8 @@ mod tests {
             ("rival", None, Limits::default()),
         ] {
             let ids = std::iter::once(format!("com.example.{app}")).collect();
-            let share = Share { tenant: tenant.map(ToOwned::to_owned), ids, limits };
+            let tenant = tenant.map(ToOwned::to_owned);
+            let share = Share { tenant, ids, limits, ..Share::default() };
             tenancy.apps.insert(app.to_owned(), share);
         }
         tenancy

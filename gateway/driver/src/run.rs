@@ -24,6 +24,10 @@ pub(crate) async fn run(
     let mut end_us = None;
     let mut event = Event::Input(started);
     loop {
+        if world.health.lease_left_us(world.now().mono_us) == Some(0) {
+            // Stopped for too long, or cut off: not a word more for what may be another's.
+            return Err("the lease ran out; restart to recover what is still ours".to_owned());
+        }
         match event {
             Event::Failed(why) => return Err(why),
             Event::Stop => {

@@ -32,7 +32,11 @@ pub(crate) async fn upgrade<G: Judge>(
 ) -> Option<(WebSocketStream<BoxStream>, G::Admitted, G::Seat)> {
     let heard = within(&*world.host.clock, HEAD_LIMIT, hear(&mut stream));
     let judged = match world.unless_stopped(heard).await? {
-        Some(Ok(head)) => judge(&head?, gate, world.host.clock.now().wall),
+        Some(Ok(head)) => {
+            let head = head?;
+            let wall = world.host.clock.now().wall;
+            gate.knock(world, source).and_then(|()| judge(&head, gate, wall))
+        }
         Some(Err(refusal)) => Err(refusal),
         None => Err(Refusal::new(408, "the head took too long; end it with CRLF CRLF within 5 s")),
     };

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use crate::admin::Ask;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::pace::Paces;
 use crate::push::Circuits;
 use crate::quota::Quota;
 use crate::sip::SipOut;
@@ -52,6 +53,7 @@ pub(crate) struct World {
     pub(crate) health: Arc<Health>,
     pub(crate) quota: Quota,
     pub(crate) circuits: Circuits,
+    pub(crate) paces: Paces,
     /// Dials over TLS; `None`: nobody is to be reached so.
     pub(crate) connector: Option<Arc<Connector>>,
     numbers: Arc<AtomicU64>,
@@ -66,13 +68,26 @@ impl World {
     ) -> Self {
         let numbers = Arc::new(AtomicU64::new(1));
         let (metrics, health) = (Arc::default(), Arc::default());
-        let (quota, circuits, connector) = (Quota::default(), Circuits::default(), None);
-        Self { host, scribe, inbox, stopping, metrics, health, quota, circuits, connector, numbers }
+        let (quota, circuits, paces) = (Quota::default(), Circuits::default(), Paces::default());
+        let connector = None;
+        Self {
+            host,
+            scribe,
+            inbox,
+            stopping,
+            metrics,
+            health,
+            quota,
+            circuits,
+            paces,
+            connector,
+            numbers,
+        }
     }
 
     /// The same, with a way to dial over TLS.
-    pub(crate) fn with_connector(self, connector: Option<Connector>) -> Self {
-        Self { connector: connector.map(Arc::new), ..self }
+    pub(crate) fn with_connector(self, connector: Option<Arc<Connector>>) -> Self {
+        Self { connector, ..self }
     }
 
     /// A number that no other connection or socket of this process has.

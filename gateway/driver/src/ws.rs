@@ -59,6 +59,8 @@ pub(crate) async fn accept(world: World, mut listener: Box<dyn Listener>, port: 
             // Over TLS no word could be said without a handshake, which is what there is no room for.
             if port.acceptor.is_none() {
                 turn_away(&world, stream, source).await;
+            } else {
+                tracing::warn!(%source, "too many WebSockets: one is refused");
             }
             continue;
         };

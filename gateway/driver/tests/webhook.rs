@@ -106,6 +106,7 @@ fn request(application: &str) -> PushRequest {
             initiator: None,
             target: None,
             ttl_s: Some(30),
+            incoming: None,
         },
         ttl_ms: 30_000,
         deadline_us: u64::MAX,

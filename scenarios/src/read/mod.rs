@@ -5,6 +5,7 @@ mod actors;
 mod expects;
 mod field;
 mod findings;
+mod messages;
 mod names;
 mod parties;
 mod predicate;
@@ -38,7 +39,7 @@ const TOP: [&str; 10] =
     ["schema", "id", "title", "covers", "needs", "world", "actors", "run", "script", "sweep"];
 
 /// Where a key belongs that stands in the wrong table.
-const HOMES: [(&str, &str); 21] = [
+const HOMES: [(&str, &str); 24] = [
     ("schema", "at the top, before all tables"),
     ("id", "at the top, before all tables"),
     ("title", "at the top, before all tables"),
@@ -54,7 +55,10 @@ const HOMES: [(&str, &str); 21] = [
     ("wake-budget", "under `[world]`"),
     ("ring-deadline", "under `[world]`"),
     ("registration", "under `[world]`"),
+    ("late-offer", "under `[world]`"),
+    ("payload", "under `[world]`"),
     ("proxy", "under `[world]`"),
+    ("nodes", "under `[world]`"),
     ("seeds", "under `[run]`"),
     ("fault", "under `[sweep]`"),
     ("points", "under `[sweep]`"),
@@ -143,16 +147,29 @@ fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario>
     same_id(id, top, f);
     let title = title(top, f);
     let covers = covers(top, f);
-    let needs = needs(top, f);
+    let mut needs = needs(top, f);
     let world = settings::world(top, f);
+    if world.nodes.is_some() && !needs.contains(&Need::Sim) {
+        needs.push(Need::Sim);
+    }
     let seeds = settings::seeds(top, f);
     let Cast { actors, kinds, services } = actors::cast(top, f);
     let script = script(top, f);
     let lines = script.as_ref().map_or(Vec::new(), |script| steps::lines(script, f));
     let calls = steps::calls(&lines, &kinds, f);
     let (actors_whole, calls_whole) = (f.whole("actors"), f.whole("script"));
-    let parties = parties::parties(&lines);
-    let names = Names { actors: kinds, services, calls, parties, actors_whole, calls_whole };
+    let (parties, messages) = (parties::parties(&lines), steps::messages(&lines));
+    let nodes = world.nodes.unwrap_or(1);
+    let names = Names {
+        actors: kinds,
+        nodes,
+        services,
+        calls,
+        messages,
+        parties,
+        actors_whole,
+        calls_whole,
+    };
     let steps = steps::steps(&lines, &names, f);
     let (expects, expected) = match &script {
         Some(script) => expects::expects(script, &names, f),

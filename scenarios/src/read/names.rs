@@ -39,9 +39,13 @@ pub(super) type Calls<'t> = BTreeMap<&'t str, usize>;
 /// The actors and calls of a file.
 pub(super) struct Names<'t> {
     pub(super) actors: BTreeMap<&'t str, Kind>,
+    /// How many nodes the gateway has.
+    pub(super) nodes: u32,
     /// The push services that wake its phones.
     pub(super) services: BTreeSet<Service>,
     pub(super) calls: Calls<'t>,
+    /// Those of them that are messages.
+    pub(super) messages: BTreeSet<&'t str>,
     /// Between whom each call is.
     pub(super) parties: BTreeMap<&'t str, [&'t str; 2]>,
     /// Whether all actors can be known; else no name is called unknown.
@@ -96,12 +100,15 @@ impl Names<'_> {
     }
 
     pub(super) fn host(&self, used: &Used<'_>, f: &mut Findings<'_>) -> Option<String> {
+        let others: Vec<_> = (2..=self.nodes).map(|node| format!("gateway-{node}")).collect();
+        let others: Vec<_> = others.iter().map(String::as_str).collect();
         let known = |name| HOSTS.contains(&name) || self.actors.contains_key(name);
-        if known(used.name) {
+        if known(used.name) || others.contains(&used.name) {
             return Some(used.name.to_owned());
         }
         if self.actors_whole {
-            let hosts: Vec<_> = HOSTS.into_iter().chain(self.actors.keys().copied()).collect();
+            let hosts = HOSTS.into_iter().chain(others).chain(self.actors.keys().copied());
+            let hosts: Vec<_> = hosts.collect();
             let message = format!("no host is named {}", quoted(used.name));
             let problem = Problem::new(Code::UnknownHost, used.span.clone(), message);
             f.push(problem.label("unknown host").help(suggest(used.name, &hosts, "the hosts are")));
@@ -155,7 +162,7 @@ impl Names<'_> {
 
 /// Whether this can name an actor; says why not.
 pub(super) fn actor_name(used: &Used<'_>, f: &mut Findings<'_>) {
-    if RESERVED.contains(&used.name) {
+    if RESERVED.contains(&used.name) || used.name.starts_with("gateway-") {
         let message = format!("no actor can be named {}", quoted(used.name));
         let problem = Problem::new(Code::ReservedName, used.span.clone(), message);
         f.push(problem.label("reserved").help("give the actor another name, such as `bob`"));

@@ -10,12 +10,13 @@ use crate::codes::Code;
 use crate::problem::Problem;
 use crate::words::quoted;
 
-/// The two parties of each call that the steps place, however well they are named.
+/// The two parties of each call and message that the steps place, however well they are named.
 pub(super) fn parties<'t>(lines: &[Field<'t>]) -> BTreeMap<&'t str, [&'t str; 2]> {
     let of = |line: &Field<'t>| {
         let step = line.value.get_ref().as_table()?;
         let text = |key| step.get(key)?.get_ref().as_str();
-        Some((text("call")?, [text("from")?, text("to")?]))
+        let mark = text("call").or_else(|| text("message"))?;
+        Some((mark, [text("from")?, text("to")?]))
     };
     lines.iter().filter_map(of).collect()
 }
@@ -47,11 +48,35 @@ impl Verbs<'_, '_> {
         self.names.party(&used, mark?, f).map(Some)
     }
 
+    /// Who an argument of a step names.
+    pub(super) fn named(
+        &self,
+        key: &'static str,
+        example: &str,
+        f: &mut Findings<'_>,
+    ) -> Option<Used<'_>> {
+        let field = self.step.needed(key, example, f)?;
+        let name = field.string(example, f)?;
+        Some(Used { name, span: field.span() })
+    }
+
+    /// `from` and `to` of a call or message, and what only a SIP user agent can say of its own.
+    pub(super) fn both_parties(
+        &self,
+        sip_only: &[&str],
+        f: &mut Findings<'_>,
+    ) -> (Option<String>, Option<String>) {
+        let from = self.named("from", "from = \"alice\"", f);
+        let to = self.named("to", "to = \"bob\"", f);
+        self.call_parties(from.as_ref(), to.as_ref(), sip_only, f)
+    }
+
     /// A call is between a SIP user agent and a phone.
-    pub(super) fn call_parties(
+    fn call_parties(
         &self,
         from: Option<&Used<'_>>,
         to: Option<&Used<'_>>,
+        sip_only: &[&str],
         f: &mut Findings<'_>,
     ) -> (Option<String>, Option<String>) {
         let kind = from.map_or(Kind::Unclear, |from| self.names.actor(from, &[], f));
@@ -64,7 +89,7 @@ impl Verbs<'_, '_> {
             }
         });
         if let (Kind::Phone, Some(from)) = (kind, from) {
-            self.none_of(&["lost-answers", "in-dialog"], from, f);
+            self.none_of(sip_only, from, f);
         }
         let known = from.filter(|_| kind != Kind::Unclear);
         (known.map(|from| from.name.to_owned()), to)

@@ -29,6 +29,8 @@ impl Seer {
 pub(super) enum Argument {
     Call,
     Phone,
+    Agent,
+    Waiting,
     State,
     Status(RangeInclusive<u16>),
 }
@@ -38,6 +40,8 @@ impl Argument {
         match self {
             Self::Call => "a call",
             Self::Phone => "a phone",
+            Self::Agent => "a sip-ua",
+            Self::Waiting => "a number",
             Self::State => "a state",
             Self::Status(_) => "a status",
         }
@@ -57,8 +61,8 @@ const fn seen(by: Seer, word: &'static str, what: What, arguments: &'static [Arg
 }
 
 /// All that can be seen.
-pub(super) const SEEN: [Seen; 24] = {
-    use Argument::{Call, Phone, State, Status};
+pub(super) const SEEN: [Seen; 28] = {
+    use Argument::{Agent, Call, Phone, State, Status, Waiting};
     [
         seen(Seer::Caller, "sent", What::Sent, &[Call]),
         seen(Seer::Caller, "received", What::Received, &[Call, Status(100..=699)]),
@@ -68,6 +72,8 @@ pub(super) const SEEN: [Seen; 24] = {
         seen(Seer::Caller, "renegotiated", What::Renegotiated, &[Call]),
         seen(Seer::Caller, "changed", What::Changed, &[Call, Status(100..=699)]),
         seen(Seer::Caller, "ended", What::Ended, &[Call]),
+        seen(Seer::Caller, "delivered", What::Delivered, &[Call]),
+        seen(Seer::Caller, "subscribed", What::Subscribed, &[Phone]),
         seen(Seer::Phone, "sent", What::Sent, &[Call]),
         seen(Seer::Phone, "received", What::Received, &[Call, Status(100..=699)]),
         seen(Seer::Phone, "final", What::Received, &[Call, Status(200..=699)]),
@@ -78,6 +84,8 @@ pub(super) const SEEN: [Seen; 24] = {
         seen(Seer::Phone, "delivered", What::Delivered, &[Call]),
         seen(Seer::Phone, "alerted", What::Alerted, &[Call]),
         seen(Seer::Phone, "ended", What::Ended, &[Call]),
+        seen(Seer::Phone, "subscribed", What::Subscribed, &[Agent]),
+        seen(Seer::Phone, "notified", What::Notified, &[Agent, Waiting]),
         seen(Seer::Phone, "state", What::State, &[State]),
         seen(Seer::Push, "sent", What::PushSent, &[Phone]),
         seen(Seer::Push, "answered", What::PushAnswered, &[Phone, Status(100..=599)]),

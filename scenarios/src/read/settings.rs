@@ -9,6 +9,9 @@ use crate::scenario::{Point, Proxy, Sweep, SweepFault, World};
 /// How long a host stays down that nobody said anything of.
 pub(super) const DOWN: Duration = Duration::from_secs(1);
 
+/// Nodes of the gateway at most.
+const NODES_MAX: u32 = 4;
+
 const FAULTS: [(&str, SweepFault); 2] =
     [("crash", SweepFault::Crash), ("power-loss", SweepFault::PowerLoss)];
 
@@ -19,6 +22,8 @@ const POINTS: [(&str, Point); 4] = [
     ("spawn", Point::Spawn),
 ];
 
+const LATE_OFFER: [(&str, bool); 2] = [("taken", true), ("refused", false)];
+
 /// Whom a sweep strikes: a trap is laid before anybody else is there.
 const HOSTS: [(&str, &str); 1] = [("gateway", "gateway")];
 
@@ -26,12 +31,31 @@ pub(super) fn world(top: &Table<'_>, f: &mut Findings<'_>) -> World {
     let section = top.field("world");
     let table = section.and_then(|s| s.table("`[world]`".into(), "wake-budget = \"30s\"", f));
     let Some(table) = table else { return World::default() };
-    table.only(&["wake-budget", "ring-deadline", "registration", "proxy"], &super::HOMES, f);
+    table.only(
+        &[
+            "wake-budget",
+            "ring-deadline",
+            "registration",
+            "late-offer",
+            "payload",
+            "proxy",
+            "nodes",
+        ],
+        &super::HOMES,
+        f,
+    );
+    let nodes = table.field("nodes").and_then(|field| field.number(1..=NODES_MAX, f));
     let mut time = |key, bounds| table.field(key).and_then(|field| field.duration(bounds, f));
     World {
+        nodes,
         wake_budget: time("wake-budget", ("5s", "150s")),
         ring_deadline: time("ring-deadline", ("1s", FOREVER)),
         registration: time("registration", ("1s", FOREVER)),
+        late_offer: table.field("late-offer").and_then(|field| field.word(&LATE_OFFER, f)),
+        payload_carries: table
+            .field("payload")
+            .and_then(|field| field.word(&[("carries", true)], f))
+            .unwrap_or_default(),
         proxy: table.field("proxy").map_or(Proxy::default(), |field| proxy(field, f)),
     }
 }

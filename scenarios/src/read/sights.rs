@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::field::Field;
 use super::findings::Findings;
+use super::messages::WAITING_MAX;
 use super::names::{Kind, Names, Used};
 use super::predicate::{Compare, Form, RawSight, Stop, predicate, sight};
 use super::seen::{Argument, SEEN, Seen, Seer};
@@ -124,6 +125,11 @@ impl Sights<'_, '_> {
             }
             Argument::Call => sight.about = Some(self.names.call(&placed, self.at, f)?),
             Argument::Phone => sight.about = Some(self.names.phone(&placed, f)?),
+            Argument::Agent => sight.about = Some(self.names.caller(&placed, f)?),
+            Argument::Waiting => {
+                let number = waiting(&placed, f)?;
+                sight.numbers = Some((number, number));
+            }
             Argument::Status(within) => {
                 let status = status(&placed, within, f)?;
                 sight.numbers = Some((status, status));
@@ -226,6 +232,16 @@ fn status(used: &Used<'_>, within: &RangeInclusive<u16>, f: &mut Findings<'_>) -
         let message = format!("{} is no status from {least} to {most}", quoted(used.name));
         let problem = Problem::new(Code::OutOfRange, used.span.clone(), message);
         f.push(problem.label("no such status").help(format!("write a number, such as `{least}`")));
+    }
+    number
+}
+
+fn waiting(used: &Used<'_>, f: &mut Findings<'_>) -> Option<u16> {
+    let number = used.name.parse().ok().filter(|n| *n <= WAITING_MAX);
+    if number.is_none() {
+        let message = format!("{} is no number from 0 to {WAITING_MAX}", quoted(used.name));
+        let problem = Problem::new(Code::OutOfRange, used.span.clone(), message);
+        f.push(problem.label("out of range").help("write how many messages wait, such as `3`"));
     }
     number
 }

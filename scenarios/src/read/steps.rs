@@ -10,7 +10,7 @@ use crate::codes::Code;
 use crate::problem::Problem;
 use crate::scenario::{Head, Step};
 use crate::words::{listed, nearest, quoted};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const HEADS: [&str; 3] = ["at", "wait", "when"];
 
@@ -35,7 +35,7 @@ pub(super) fn no_steps(span: std::ops::Range<usize>, f: &mut Findings<'_>) {
     f.absent(problem.label("no steps").help(format!("write `{EXAMPLE}` under `[script]`")));
 }
 
-/// Which calls the steps place; each mark is placed by one step only.
+/// Which calls the steps place, and messages they send; each mark is placed by one step only.
 pub(super) fn calls<'t>(
     lines: &[Field<'t>],
     actors: &BTreeMap<&str, Kind>,
@@ -43,7 +43,8 @@ pub(super) fn calls<'t>(
 ) -> Calls<'t> {
     let mut calls = Calls::new();
     for (at, line) in lines.iter().enumerate() {
-        let value = line.value.get_ref().as_table().and_then(|step| step.get("call"));
+        let step = line.value.get_ref().as_table();
+        let value = step.and_then(|step| step.get("call").or_else(|| step.get("message")));
         let Some((name, span)) = value.and_then(|v| Some((v.get_ref().as_str()?, v.span()))) else {
             continue;
         };
@@ -58,6 +59,12 @@ pub(super) fn calls<'t>(
         }
     }
     calls
+}
+
+/// The marks of messages.
+pub(super) fn messages<'t>(lines: &[Field<'t>]) -> BTreeSet<&'t str> {
+    let tables = lines.iter().filter_map(|line| line.value.get_ref().as_table());
+    tables.filter_map(|step| step.get("message")?.get_ref().as_str()).collect()
 }
 
 pub(super) fn steps(lines: &[Field<'_>], names: &Names<'_>, f: &mut Findings<'_>) -> Vec<Step> {

@@ -12,16 +12,19 @@ use crate::scenario::Verb;
 use crate::words::quoted;
 
 /// Each verb and the arguments that it can have.
-pub(super) const VERBS: [(&str, &[&str]); 19] = [
+pub(super) const VERBS: [(&str, &[&str]); 22] = [
     ("sleep", &["close-code"]),
     ("resume", &[]),
-    ("call", &["from", "to", "hang-up-after", "lost-answers", "in-dialog"]),
+    ("call", &["from", "to", "hang-up-after", "lost-answers", "offer", "in-dialog"]),
     ("cancel", &["by"]),
     ("hangup", &["by"]),
     ("retransmit", &[]),
+    ("message", &["from", "to", "content", "priority", "expires"]),
+    ("subscribe", &["to"]),
+    ("notify", &["by", "messages", "state"]),
     ("renegotiate", &["by", "method", "cseq"]),
     ("info", &["by"]),
-    ("set", &["pushes", "answer-after", "decline", "ring", "early"]),
+    ("set", &["pushes", "answer-after", "decline", "ring", "early", "node"]),
     ("drop", &["what", "times"]),
     ("refuse", &["status", "reason", "retry-after", "age", "times"]),
     ("duplicate", &["times"]),
@@ -59,6 +62,9 @@ impl Verbs<'_, '_> {
             "cancel" | "hangup" | "retransmit" | "renegotiate" | "info" => {
                 self.within(verb.key, &used, f)
             }
+            "message" => self.message(text, f),
+            "subscribe" => self.subscribe(&used, f),
+            "notify" => self.notify(&used, f),
             "set" => self.set(&used, f),
             "drop" => self.drop(&used, f),
             "refuse" | "duplicate" | "delay" | "break" => self.push(verb.key, &used, f),
@@ -89,14 +95,7 @@ impl Verbs<'_, '_> {
         if mark.is_none() && self.step.field("call").is_none() {
             return None;
         }
-        let party = |key, example: &str, f: &mut Findings<'_>| {
-            let field = self.step.needed(key, example, f)?;
-            let name = field.string(example, f)?;
-            Some(Used { name, span: field.span() })
-        };
-        let from = party("from", "from = \"alice\"", f);
-        let to = party("to", "to = \"bob\"", f);
-        let (from, to) = self.call_parties(from.as_ref(), to.as_ref(), f);
+        let (from, to) = self.both_parties(&["lost-answers", "offer", "in-dialog"], f);
         let hang_up_after = match self.step.field("hang-up-after") {
             Some(field) => field.duration(("0s", FOREVER), f).map(Some),
             None => Some(None),
@@ -104,6 +103,10 @@ impl Verbs<'_, '_> {
         let lost_answers = match self.step.field("lost-answers") {
             Some(field) => field.number(0..=LOST_MAX, f),
             None => Some(0),
+        };
+        let late_offer = match self.step.field("offer") {
+            Some(field) => field.word(&[("late", true)], f),
+            None => Some(false),
         };
         let to_request_uri = match self.step.field("in-dialog") {
             Some(field) => field.word(&[("request-uri", true)], f),
@@ -115,6 +118,7 @@ impl Verbs<'_, '_> {
             to: to?,
             hang_up_after: hang_up_after?,
             lost_answers: lost_answers?,
+            late_offer: late_offer?,
             to_request_uri: to_request_uri?,
         })
     }
@@ -212,6 +216,9 @@ fn example(verb: &str) -> &'static str {
         "cancel" => "cancel = \"c1\"",
         "hangup" => "hangup = \"c1\"",
         "retransmit" => "retransmit = \"c1\"",
+        "message" => "message = \"m1\"",
+        "subscribe" => "subscribe = \"bob\"",
+        "notify" => "notify = \"bob\"",
         "renegotiate" => "renegotiate = \"c1\"",
         "info" => "info = \"c1\"",
         "set" => "set = \"bob\"",

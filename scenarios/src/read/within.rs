@@ -9,10 +9,13 @@ use crate::problem::Problem;
 use crate::scenario::Verb;
 
 /// All that can be set of an actor.
-const SET: [&str; 5] = ["pushes", "early", ON_CALL[0], ON_CALL[1], ON_CALL[2]];
+const SET: [&str; 6] = ["pushes", "early", "node", ON_CALL[0], ON_CALL[1], ON_CALL[2]];
 
 impl Verbs<'_, '_> {
     pub(super) fn within(&self, verb: &str, used: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
+        if self.is_message(verb, used, f) {
+            return None;
+        }
         let who = match verb {
             "hangup" => self.names.call_or_actor(used, self.at, f),
             _ => self.names.call(used, self.at, f),
@@ -70,10 +73,22 @@ impl Verbs<'_, '_> {
             return None;
         }
         let who = (kind != Kind::Unclear).then(|| used.name.to_owned());
+        if let ([only], Some(field)) = (&said[..], self.step.field("node"))
+            && only.key == field.key
+        {
+            let node = field.number(1..=self.names.nodes, f);
+            return Some(Verb::SetNode { who: who?, node: node? });
+        }
         match (ignored, early, on_call) {
-            (Some(ignored), None, None) => Some(Verb::SetPushes { phone: who?, ignored: ignored? }),
-            (None, Some(early), None) => Some(Verb::SetEarly { who: who?, early: early? }),
-            (None, None, Some(on_call)) => Some(Verb::SetOnCall { who: who?, on_call: on_call? }),
+            (Some(ignored), None, None) if said.len() == 1 => {
+                Some(Verb::SetPushes { phone: who?, ignored: ignored? })
+            }
+            (None, Some(early), None) if said.len() == 1 => {
+                Some(Verb::SetEarly { who: who?, early: early? })
+            }
+            (None, None, Some(on_call)) if said.iter().all(|field| field.key != "node") => {
+                Some(Verb::SetOnCall { who: who?, on_call: on_call? })
+            }
             (None, None, None) => {
                 let problem = Problem::new(
                     Code::MissingKey,
@@ -82,7 +97,8 @@ impl Verbs<'_, '_> {
                 );
                 f.absent(problem.label("nothing is set").help(
                     "add one of `answer-after = \"500ms\"`, `decline = 603` and `ring = true`; of a \
-                     phone also `pushes = \"ignored\"`, of a sip-ua `early = \"media\"`",
+                     phone also `pushes = \"ignored\"`, of a sip-ua `early = \"media\"`; where \
+                     `[world]` has `nodes`, `node = 2`",
                 ));
                 None
             }

@@ -27,7 +27,7 @@ pub fn play(job: &Job) -> Played {
 pub fn play_with(job: &Job, set: impl FnOnce(&mut Settings)) -> Played {
     let mut settings = settings(job);
     set(&mut settings);
-    let (trace, expects, outcome) = on_fresh_thread(|| perform(job, settings));
+    let (trace, expects, outcome) = on_fresh_thread(|| perform(job, &settings));
     let findings = match outcome {
         // A check that panics is a defect of the judge, and costs this case alone.
         Ok(()) => catch_unwind(AssertUnwindSafe(|| judged(job, &trace, &expects)))
@@ -53,7 +53,7 @@ pub(super) fn operations(job: &Job, host: &str) -> Vec<Operation> {
     on_fresh_thread(|| {
         let mut stage = TurmoilStage::new(job.seed, Recorder::passing(), Options::default());
         let (settings, rig_settings) = (settings(job), settings(job));
-        target::enter(&mut stage, settings);
+        target::enter_nodes(&mut stage, &settings, job.piece.scenario.world.nodes);
         let (script, _) = player::script(&job.piece.scenario, &SimRig(&rig_settings));
         // A harness that breaks here breaks again in the case without a fault, and is told there.
         drop(player::perform(&script, &mut stage as &mut dyn Stage));
@@ -72,11 +72,11 @@ fn settings(job: &Job) -> Settings {
 
 type Performed = (Trace, Vec<Expect>, Result<(), String>);
 
-fn perform(job: &Job, settings: Settings) -> Performed {
+fn perform(job: &Job, settings: &Settings) -> Performed {
     let recorder = Recorder::keeping();
     let mut stage = TurmoilStage::new(job.seed, recorder.clone(), Options::default());
-    let (mut script, expects) = player::script(&job.piece.scenario, &SimRig(&settings));
-    target::enter(&mut stage, settings);
+    let (mut script, expects) = player::script(&job.piece.scenario, &SimRig(settings));
+    target::enter_nodes(&mut stage, settings, job.piece.scenario.world.nodes);
     let outcome = lay(job, &mut script, &stage);
     let outcome =
         outcome.and_then(|()| player::perform(&script, &mut stage as &mut dyn Stage).map(|_| ()));

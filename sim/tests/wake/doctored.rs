@@ -2,6 +2,7 @@
 //! speaks of it must notice; what only the gateway can do wrong is planted in it (`mutants`).
 
 mod calls;
+mod messages;
 mod pushes;
 mod rows;
 
@@ -73,7 +74,7 @@ fn all() -> impl Iterator<Item = &'static rows::Row> {
     let tables =
         [rows::PATENT, rows::SLEEP, rows::HOLD, rows::PUSH, rows::WAKE, rows::END, rows::SESSION];
     let services = [pushes::APNS, pushes::FCM, pushes::WEBPUSH];
-    let calls = [calls::NETWORK, calls::CALL, calls::CHANGE];
+    let calls = [calls::NETWORK, calls::CALL, calls::CHANGE, messages::MESSAGES];
     tables.into_iter().chain(services).chain(calls).flatten()
 }
 

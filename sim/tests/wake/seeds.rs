@@ -12,7 +12,7 @@ const MARK: &str = "digest of a case: ";
 /// Tells the test below that it is the child.
 const CHILD: &str = "REVEILLE_TEST_DIGESTS";
 /// What is played, and with how many seeds.
-const CASES: [(&str, u64); 6] = [
+const CASES: [(&str, u64); 7] = [
     ("wake/plain", 50),
     ("crash/before-the-wake", 5),
     ("crash/power-lost-while-held", 5),
@@ -20,6 +20,7 @@ const CASES: [(&str, u64); 6] = [
     ("push/apns-wakes", 10),
     ("push/fcm-wakes", 10),
     ("push/webpush-wakes", 10),
+    ("message/several-and-a-call", 5),
 ];
 
 fn digests() -> impl Iterator<Item = (String, String)> {

@@ -30,3 +30,19 @@ fn the_ten_hops_come_in_order() {
     let hops: Vec<_> = hops.filter_map(|event| event.int("hop")).collect();
     assert_eq!(hops, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
 }
+
+#[test]
+fn every_service_carries_the_call_where_that_is_wished_and_none_its_sdp() {
+    let sent = |scene: &'static str| -> Vec<String> {
+        let trace = healthy(scene);
+        let events = trace.events.iter().filter(|event| event.kind == Kind::PushSent);
+        events.map(|event| String::from_utf8_lossy(event.bytes()).into_owned()).collect()
+    };
+    let carried = sent("push/payload-carries-the-call");
+    assert_eq!(carried.len(), 4, "one for each phone");
+    for body in &carried {
+        assert!(body.contains("\"incoming\":") && body.contains("@example.com"), "{body}");
+        assert!(!body.contains("sdp") && !body.contains("v=0"), "{body}");
+    }
+    assert!(!sent("push/three-services").concat().contains("incoming"), "by default it is not");
+}

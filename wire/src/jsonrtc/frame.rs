@@ -255,7 +255,7 @@ impl Frame {
         json
     }
 
-    fn header_json(&self) -> Map<String, Value> {
+    pub(crate) fn header_json(&self) -> Map<String, Value> {
         let header = &self.header;
         let mut json = Map::new();
         let mut put = |name: &str, value: Option<Value>| {

@@ -32,6 +32,7 @@ impl Caller {
                 hang_up_after_ms: None,
                 in_dialog: InDialog::Contact,
                 lost_answers: 0,
+                late_offer: false,
             },
             is_placed: false,
             call_id: message.call_id().to_owned(),

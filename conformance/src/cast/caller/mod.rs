@@ -5,12 +5,15 @@
 mod change;
 mod incoming;
 mod leg;
+mod messages;
+mod notifier;
 mod outgoing;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod within;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reveille_host::Host;
@@ -21,6 +24,10 @@ use super::phone::Conduct;
 use super::scan::{Scanned, scan};
 use super::sip::{Arrival, Path, Sockets, now_us, response};
 use leg::Leg;
+use messages::Text;
+pub use messages::{Content, Message};
+pub use notifier::Notice;
+use notifier::Subscription;
 pub use settings::{Call, Early, InDialog, Settings};
 
 /// RFC 3261 17.1.1.1: the estimate of a round trip.
@@ -38,6 +45,10 @@ pub const LOST: &str = "lose-answer";
 pub enum Command {
     /// Place a call.
     Call(Call),
+    /// Send a message.
+    Message(Message),
+    /// Tell a subscriber what waits.
+    Notify(Notice),
     /// Cancel what was asked last, the call or its change: at once if a provisional response has
     /// come, else when one comes (RFC 3261 9.1).
     Cancel(String),
@@ -45,7 +56,7 @@ pub enum Command {
     HangUp(String),
     /// End every call.
     HangUpAll,
-    /// Send the INVITE once more, whatever the timers say.
+    /// Send the INVITE or the MESSAGE once more, whatever the timers say.
     Retransmit(String),
     /// Want it changed: by re-INVITE, or by UPDATE.
     Change {
@@ -62,6 +73,8 @@ pub enum Command {
     Conduct(Conduct),
     /// What is said from now on of a call before its answer.
     Early(Early),
+    /// From now on requests go to this `host:port`, those of calls under way among them.
+    Turn(String),
 }
 
 enum Input {
@@ -82,6 +95,10 @@ struct Caller {
     settings: Settings,
     sockets: Sockets<Input>,
     legs: Vec<Leg>,
+    texts: Vec<Text>,
+    subscriptions: Vec<Subscription>,
+    /// How many messages wait for whom.
+    waiting: BTreeMap<String, u16>,
 }
 
 /// Runs until no command can come any more and every call is over.
@@ -102,13 +119,23 @@ pub async fn run(
     let forward = super::forward(commands, send, Input::Command, Input::NoMoreCommands);
     host.tasks.spawn("caller-commands", Box::pin(forward));
     let calls = settings.calls.clone();
-    let mut caller = Caller { host, scribe, settings, sockets, legs: Vec::new() };
+    let mut caller = Caller {
+        host,
+        scribe,
+        settings,
+        sockets,
+        legs: Vec::new(),
+        texts: Vec::new(),
+        subscriptions: Vec::new(),
+        waiting: BTreeMap::new(),
+    };
     for call in calls {
         caller.place(call).await;
     }
     let mut more_commands = true;
-    while more_commands || caller.legs.iter().any(Leg::is_busy) {
-        let until = caller.legs.iter().filter_map(Leg::deadline).min();
+    while more_commands || caller.is_busy() {
+        let of_calls = caller.legs.iter().filter_map(Leg::deadline);
+        let until = of_calls.chain(caller.repetitions()).min();
         match super::next(&caller.host, &mut inbox, until).await {
             Some(Input::Socket(arrival)) => caller.arrived(arrival).await,
             Some(Input::Command(command)) => caller.told(command).await,
@@ -122,6 +149,10 @@ pub async fn run(
 impl Caller {
     fn now(&self) -> Duration {
         self.host.clock.now().mono
+    }
+
+    fn is_busy(&self) -> bool {
+        self.legs.iter().any(Leg::is_busy) || self.texts.iter().any(Text::is_busy)
     }
 
     fn say(&self, call_id: &str, text: String) {
@@ -152,6 +183,8 @@ impl Caller {
     async fn told(&mut self, command: Command) {
         match command {
             Command::Call(call) => self.place(call).await,
+            Command::Message(message) => self.write(message).await,
+            Command::Notify(notice) => self.notify(&notice).await,
             Command::Cancel(mark) => {
                 let Some(at) = self.find(&mark) else { return };
                 self.cancel(at).await;
@@ -165,6 +198,7 @@ impl Caller {
                     self.hang_up(at).await;
                 }
             }
+            Command::Retransmit(mark) if self.is_text(&mark) => self.write_again(&mark).await,
             Command::Retransmit(mark) => {
                 let Some(at) = self.find(&mark) else { return };
                 let invite = self.legs[at].invite.clone();
@@ -180,6 +214,7 @@ impl Caller {
             }
             Command::Conduct(conduct) => self.settings.conduct = conduct,
             Command::Early(early) => self.settings.early = early,
+            Command::Turn(gateway) => self.turn(&gateway),
         }
     }
 
@@ -206,6 +241,8 @@ impl Caller {
 
     async fn tick(&mut self) {
         let now = self.now();
+        self.repeat_texts(now).await;
+        self.repeat_notices(now).await;
         for at in 0..self.legs.len() {
             let (due, silent) = self.legs[at].due(now);
             for method in silent {
@@ -224,6 +261,9 @@ impl Caller {
     async fn arrived(&mut self, arrival: Arrival) {
         let Some((bytes, path, _)) = self.sockets.took(arrival) else { return };
         let Some(message) = scan(&bytes) else { return };
+        if self.settle(&message) {
+            return;
+        }
         let at = self.legs.iter().position(|leg| leg.call_id == message.call_id());
         match (message.status(), at) {
             (Some(status), Some(at)) => self.answered(at, status, &message).await,

@@ -23,7 +23,7 @@ impl Caller {
         let from = format!("<sip:{}@{}>;tag={tag}", call.mark, self.settings.domain);
         let to = format!("<{}>", call.to);
         let contact = self.contact(&call.mark);
-        let headers = [
+        let mut headers = vec![
             ("Via", self.via(&branch)),
             ("Max-Forwards", "70".to_owned()),
             ("From", from.clone()),
@@ -32,9 +32,12 @@ impl Caller {
             ("CSeq", "1 INVITE".to_owned()),
             ("Contact", contact.clone()),
             ("Allow", super::incoming::ALLOW.to_owned()),
-            ("Content-Type", "application/sdp".to_owned()),
         ];
-        let invite = request("INVITE", &call.to, &headers, sdp(&call.mark, 1).as_bytes());
+        let offer = if call.late_offer { String::new() } else { sdp(&call.mark, 1) };
+        if !offer.is_empty() {
+            headers.push(("Content-Type", "application/sdp".to_owned()));
+        }
+        let invite = request("INVITE", &call.to, &headers, offer.as_bytes());
         self.sockets.send(invite.clone(), path).await;
         let transport = self.settings.transport;
         let sending = Repeated::new(invite.clone(), self.now(), transport, GIVE_UP);
@@ -64,6 +67,15 @@ impl Caller {
             change: None,
             asked: None,
         });
+    }
+
+    /// Whatever is still to be said goes to another server.
+    pub(super) fn turn(&mut self, gateway: &str) {
+        gateway.clone_into(&mut self.settings.gateway);
+        for leg in self.legs.iter_mut().filter(|leg| leg.is_placed) {
+            gateway.clone_into(&mut leg.hop);
+            leg.path = None;
+        }
     }
 
     /// A request within the call, or a CANCEL or ACK of one.
@@ -219,8 +231,13 @@ impl Caller {
 
     /// The ACK of a 2xx, kept for its copies (RFC 3261 13.2.2.4).
     pub(super) fn acknowledgement(&mut self, at: usize, cseq: u32) -> Vec<u8> {
-        let target = self.legs[at].remote.clone();
-        let ack = self.in_call(at, ("ACK", &target), &self.branch(), cseq, &[], "");
+        let leg = &self.legs[at];
+        let target = leg.remote.clone();
+        let is_late = leg.is_placed && leg.call.late_offer && cseq == 1;
+        let answer = if is_late { sdp(&leg.call.mark, 1) } else { String::new() };
+        let kind = is_late.then(|| ("Content-Type", "application/sdp".to_owned()));
+        let more: Vec<_> = kind.into_iter().collect();
+        let ack = self.in_call(at, ("ACK", &target), &self.branch(), cseq, &more, &answer);
         self.legs[at].acks.insert(cseq, ack.clone());
         ack
     }

@@ -98,4 +98,7 @@ pub struct Call {
     /// That many answers (2xx) are lost on their way: received, and not acted upon.
     #[serde(default)]
     pub lost_answers: u32,
+    /// The INVITE brings no offer; that of the 2xx is answered in the ACK (RFC 3261 13.2.2.4).
+    #[serde(default)]
+    pub late_offer: bool,
 }

@@ -19,12 +19,17 @@ fn settings(port: u16, transport: Transport) -> Settings {
 }
 
 fn call() -> Command {
+    call_with(false)
+}
+
+fn call_with(late_offer: bool) -> Command {
     Command::Call(Call {
         mark: "c1".to_owned(),
         to: "sip:bob@example.com".to_owned(),
         hang_up_after_ms: Some(0),
         in_dialog: InDialog::Contact,
         lost_answers: 0,
+        late_offer,
     })
 }
 
@@ -40,7 +45,8 @@ async fn callee(
         let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
         let message = scan(&buffer[..length]).unwrap();
         let method = message.method().unwrap().to_owned();
-        heard.send(message.start.clone()).await.unwrap();
+        let with = if message.body.is_empty() { "" } else { " with SDP" };
+        heard.send(format!("{}{with}", message.start)).await.unwrap();
         seen += 1;
         for status in script(&method, seen) {
             let contact = ("Contact", "<sip:there@127.0.0.1>".to_owned());
@@ -94,8 +100,25 @@ fn a_call_is_answered_acknowledged_and_hung_up() {
     assert_eq!(
         lines,
         [
-            "INVITE sip:bob@example.com SIP/2.0",
+            "INVITE sip:bob@example.com SIP/2.0 with SDP",
             "ACK sip:there@127.0.0.1 SIP/2.0",
+            "BYE sip:there@127.0.0.1 SIP/2.0",
+        ]
+    );
+}
+
+#[test]
+fn a_late_offer_is_answered_in_the_ack() {
+    let script = |method: &str, _| match method {
+        "INVITE" | "BYE" => &[200][..],
+        _ => &[],
+    };
+    let lines = play(script, vec![call_with(true)], 3);
+    assert_eq!(
+        lines,
+        [
+            "INVITE sip:bob@example.com SIP/2.0",
+            "ACK sip:there@127.0.0.1 SIP/2.0 with SDP",
             "BYE sip:there@127.0.0.1 SIP/2.0",
         ]
     );
@@ -112,4 +135,73 @@ fn a_cancel_waits_for_a_provisional_and_silence_is_filled_with_retransmissions()
     let lines = play(script, vec![call(), Command::Cancel("c1".to_owned())], 4);
     let methods: Vec<_> = lines.iter().map(|l| l.split(' ').next().unwrap()).collect();
     assert_eq!(methods, ["INVITE", "INVITE", "CANCEL", "ACK"]);
+}
+
+#[test]
+fn a_message_goes_again_until_its_final_response_and_no_longer() {
+    let script = |_: &str, seen| match seen {
+        1 => &[][..],
+        2 => &[100],
+        _ => &[202],
+    };
+    let (mark, to) = ("m1".to_owned(), "sip:bob@example.com".to_owned());
+    let message = Message { mark, to, content: Content::Text, non_urgent: false, expires_s: None };
+    let lines = play(script, vec![Command::Message(message)], 3);
+    assert_eq!(lines, ["MESSAGE sip:bob@example.com SIP/2.0"; 3]);
+}
+
+/// A subscriber in the raw: the 200 and the NOTIFY that it hears.
+async fn subscribe(port: u16) -> Vec<String> {
+    let host = reveille_host::real::host();
+    let socket = host.net.udp("127.0.0.1:0").await.unwrap();
+    let here = socket.local_addr().unwrap();
+    let text = format!(
+        "SUBSCRIBE sip:alice@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bK1\r\n\
+         From: <sip:bob@example.com>;tag=1\r\nTo: <sip:alice@example.com>\r\nCall-ID: s\r\n\
+         CSeq: 1 SUBSCRIBE\r\nContact: <sip:tok@{here}>\r\nEvent: message-summary\r\n\
+         Expires: 600\r\nContent-Length: 0\r\n\r\n"
+    );
+    let to = ([127, 0, 0, 1], port).into();
+    let (mut heard, mut buffer) = (Vec::new(), vec![0; 65536]);
+    while heard.len() < 2 {
+        if heard.is_empty() {
+            socket.send_to(text.as_bytes(), to).await.unwrap();
+        }
+        let soon = Duration::from_millis(100);
+        let Some(Ok((length, from))) =
+            reveille_host::within(&*host.clock, soon, socket.recv_from(&mut buffer)).await
+        else {
+            continue;
+        };
+        let message = scan(&buffer[..length]).unwrap();
+        heard.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        if message.method() == Some("NOTIFY") {
+            socket.send_to(&response(&message, 200, "1", &[]), from).await.unwrap();
+        }
+    }
+    heard
+}
+
+#[test]
+fn a_subscriber_is_told_at_once_how_many_messages_wait() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let host = reveille_host::real::host();
+        let taken = host.net.udp("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let own = Settings { listen: taken.to_string(), ..settings(9, Transport::Udp) };
+        let (send, receive) = mpsc::channel(8);
+        let (subscriber, messages, ends) = ("bob".to_owned(), 3, false);
+        send.send(Command::Notify(Notice { subscriber, messages, ends })).await.unwrap();
+        let scribe = Scribe::new(Recorder::keeping(), "alice");
+        host.tasks.spawn(
+            "alice",
+            Box::pin(async move {
+                run(reveille_host::real::host(), scribe, own, receive).await.unwrap();
+            }),
+        );
+        let heard = subscribe(taken.port()).await;
+        assert!(heard[0].starts_with("SIP/2.0 200 ") && heard[0].contains("Expires: 600"));
+        assert!(heard[1].starts_with("NOTIFY sip:tok@") && heard[1].contains("Voice-Message: 3/0"));
+        drop(send);
+    });
 }

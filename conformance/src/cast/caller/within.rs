@@ -21,6 +21,8 @@ impl Caller {
             (Some("INFO"), Some(_)) | (Some("OPTIONS"), _) => {
                 self.reply(message, 200, &[], path).await;
             }
+            (Some("MESSAGE"), _) => self.read(message, path).await,
+            (Some("SUBSCRIBE"), _) => self.subscribed(message, path).await,
             (Some("INVITE" | "BYE" | "PRACK" | "UPDATE" | "INFO"), None) => {
                 self.reply(message, 481, &[], path).await;
             }

@@ -17,7 +17,7 @@ fn offer(mark: &str) -> String {
 }
 
 /// The text of a UUID of version 4 from 32 random hexadecimal digits (RFC 4122 4.4).
-fn uuid(hex: &str) -> String {
+pub(super) fn uuid(hex: &str) -> String {
     format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
 }
 

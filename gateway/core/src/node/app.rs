@@ -139,15 +139,22 @@ impl Node {
 
     /// Without a session only a connect makes sense.
     fn on_first_frame(&mut self, socket: SocketId, frame: &Frame) {
-        let is_connect = frame.control.kind == FrameType::Request
-            && frame.control.package == "register"
-            && frame.header.action.as_deref() == Some("connect");
-        if !is_connect {
+        if self.waits_behind_connect(socket, frame) {
+            return;
+        }
+        if !is_connect(frame) {
             let mut error = Frame::error("register", "connect", 400, "connect first");
             error.control.correlation_id.clone_from(&frame.control.correlation_id);
             self.out.push(Output::Text { socket, text: error.to_text() });
             return;
         }
+        if !self.ask_for_session(socket, frame) {
+            self.on_connect_frame(socket, frame);
+        }
+    }
+
+    /// A connect: to a session that is here, or to a fresh one.
+    pub(super) fn on_connect_frame(&mut self, socket: SocketId, frame: &Frame) {
         let asked = frame.control.session_id.clone().map(SessionId::from);
         if let Some(session) = &asked {
             self.unfold(session);
@@ -159,6 +166,15 @@ impl Node {
         }
     }
 
+    /// The session that an app asks for is another user's.
+    pub(super) fn refuse_stranger(&mut self, socket: SocketId, frame: &Frame) {
+        let mut error = Frame::error("register", "connect", 403, "Forbidden");
+        error.control.correlation_id.clone_from(&frame.control.correlation_id);
+        self.out.push(Output::Text { socket, text: error.to_text() });
+        self.close(socket, close::WRONG_USER, "session of another user");
+        self.forget_socket(socket);
+    }
+
     /// The app comes back to its session.
     fn on_resume(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
         let known = &self.sockets[&socket];
@@ -166,11 +182,7 @@ impl Node {
         let is_own =
             record.user == known.user && self.config.tenancy.are_together(&record.app, &known.app);
         if !is_own {
-            let mut error = Frame::error("register", "connect", 403, "Forbidden");
-            error.control.correlation_id.clone_from(&frame.control.correlation_id);
-            self.out.push(Output::Text { socket, text: error.to_text() });
-            self.close(socket, close::WRONG_USER, "session of another user");
-            self.forget_socket(socket);
+            self.refuse_stranger(socket, frame);
             return;
         }
         if let Some(old) = self.entries[session].session.socket() {
@@ -209,7 +221,9 @@ impl Node {
         answer.header.sslr = Some(last_in);
         answer.header.extra.insert("pending".to_owned(), pending.into());
         let text = entry.session.stamp(answer, last_in);
-        entry.mark(if is_durable { Dirty::Lazy } else { Dirty::Urgent });
+        // Among several nodes the answer rests on a commit, which says that the session is ours still.
+        let rests = !is_durable || self.config.cluster.is_some();
+        entry.mark(if rests { Dirty::Urgent } else { Dirty::Lazy });
         self.promise(session, Promise::Text { socket, text, hop: None });
     }
 
@@ -310,10 +324,13 @@ impl Node {
         // That a known token was given again may be lost: the older time only ends it sooner.
         let known = entry.session.record.device.replace(device.clone());
         let is_new = known.is_none_or(|known| Device { since_wall_us, ..known } != device);
-        self.touch(session, if is_new { Dirty::Urgent } else { Dirty::Lazy });
+        // A session that the registrar has yet to take is not on record: it may come to nothing.
+        if entry.joining.is_none() {
+            self.touch(session, if is_new { Dirty::Urgent } else { Dirty::Lazy });
+        }
     }
 
-    fn on_frame(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
+    pub(super) fn on_frame(&mut self, session: &SessionId, socket: SocketId, frame: &Frame) {
         let Some(entry) = self.entries.get_mut(session) else { return };
         if entry.joining.is_some() || entry.session.socket() != Some(socket) {
             return;
@@ -388,7 +405,7 @@ impl Node {
                 let late_offer = code == 403 && call.invite.body.is_empty();
                 let code = if late_offer { 488 } else { code };
                 let reason = reveille_wire::sip::Message::reason_phrase(code);
-                let response = call.response(code, reason, "");
+                let response = call.response(code, reason, ("", ""));
                 self.decide(session, &subsession, &response);
             }
             (_, Some(_)) if !frame.is_final() => {
@@ -403,9 +420,9 @@ impl Node {
                 if !call.is_undecided() {
                     return;
                 }
-                let token = &self.entries[session].session.record.contact;
-                let contact = self.contact_uri(token, call.record.flow.transport);
-                let mut response = call.answer(sdp, &contact, self.config.session_timer_s);
+                let contact = self.contact_in(session, call);
+                let us = (contact.as_str(), self.config.allow());
+                let mut response = call.answer(sdp, us, self.config.session_timer_s);
                 let app = &self.entries[session].session.record.app;
                 headers::to_sip(&self.config.headers, app, frame, &mut response);
                 self.decide(session, &subsession, &response);
@@ -486,6 +503,13 @@ impl Node {
         self.sockets.remove(&socket);
         self.timers.clear(Name::Idle, &Owner::Socket(socket));
     }
+}
+
+/// True if the frame asks for a session.
+pub(super) fn is_connect(frame: &Frame) -> bool {
+    frame.control.kind == FrameType::Request
+        && frame.control.package == "register"
+        && frame.header.action.as_deref() == Some("connect")
 }
 
 /// As much of a frame as its error has to repeat.

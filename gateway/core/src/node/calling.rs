@@ -6,7 +6,7 @@ use super::Node;
 use super::entry::Purpose;
 use super::large::leave_udp;
 use crate::call::Call;
-use crate::io::{Flow, Output};
+use crate::io::Flow;
 use crate::record::{Exchange, Phase, SessionId};
 use crate::timer::{Name, Owner};
 use crate::transaction::{Act, InviteClient, InviteEvent};
@@ -74,14 +74,8 @@ impl Node {
         let Some(flow) = self.calling.get(branch).map(|calling| calling.flow.clone()) else {
             return;
         };
-        let owner = Owner::Client(branch.into());
-        for act in acts {
-            match act {
-                Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
-                Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
-                Act::Disarm(name) => self.timers.clear(name, &owner),
-                Act::Over => self.drop_calling(branch),
-            }
+        if self.act(&flow, &Owner::Client(branch.into()), acts) {
+            self.drop_calling(branch);
         }
     }
 
@@ -111,7 +105,7 @@ impl Node {
                 self.on_provisional(&place, &invite, response);
             }
             Some(InviteEvent::Success) => self.on_success(&place, &invite, &flow, response),
-            Some(InviteEvent::Failure) => self.on_failure(&place, &invite, response),
+            Some(InviteEvent::Failure) => self.on_failure(&place, &invite, &flow, response),
             Some(InviteEvent::Timeout | InviteEvent::Unsent) | None => {}
         }
     }
@@ -120,10 +114,11 @@ impl Node {
         let Some(calling) = self.calling.get_mut(branch) else { return };
         let (mut acts, place) = (Vec::new(), calling.place.clone());
         let event = calling.machine.timer(name, &mut acts);
-        let invite = calling.machine.invite().clone();
+        let (invite, flow) = (calling.machine.invite().clone(), calling.flow.clone());
         self.act_calling(branch, acts);
         if event.is_some() {
-            self.on_unanswered(&place, &invite, 408, "Request Timeout");
+            self.on_silent(&flow);
+            self.on_unanswered(&place, &flow, &invite, (408, "Request Timeout"));
         }
     }
 
@@ -136,7 +131,7 @@ impl Node {
             let (mut acts, place) = (Vec::new(), calling.place.clone());
             let event = calling.machine.unsent(&mut acts);
             let invite = calling.machine.invite().clone();
-            let before = calling.before.take();
+            let (before, by) = (calling.before.take(), calling.flow.clone());
             self.act_calling(&branch, acts);
             if event != Some(InviteEvent::Unsent) {
                 continue;
@@ -146,23 +141,32 @@ impl Node {
                 self.start_calling(place.clone(), flow, invite, None);
                 self.keep_wish(&place, &branch);
             } else {
-                self.on_unanswered(&place, &invite, 503, "no way to the network");
+                self.on_silent(&by);
+                self.on_unanswered(&place, &by, &invite, (503, "no way to the network"));
             }
         }
     }
 
-    pub(super) fn on_unanswered(
+    /// Nothing came back for this INVITE. One that another has taken the place of is nobody's
+    /// business any more.
+    fn on_unanswered(
         &mut self,
-        (session, subsession): &(SessionId, String),
+        place: &(SessionId, String),
+        flow: &Flow,
         invite: &Message,
-        code: u16,
-        reason: &str,
+        (code, reason): (u16, &str),
     ) {
+        let (session, subsession) = place;
         if self.is_exchange(session, subsession, invite) {
             self.fail_exchange(session, subsession, code, reason);
-        } else {
+        } else if self.is_latest(place, invite) && !self.call_elsewhere(place, flow, invite) {
             self.fail_placed(session, subsession, code, reason, None);
         }
+    }
+
+    fn is_latest(&self, (session, subsession): &(SessionId, String), invite: &Message) -> bool {
+        let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
+        call.is_some_and(|call| branch_of(&call.invite) == branch_of(invite))
     }
 
     /// True if `invite` is the re-INVITE under way in this call.

@@ -111,8 +111,9 @@ impl Node {
     ) {
         let Some(entry) = self.entries.get(session) else { return };
         let Some(call) = entry.calls.get(subsession) else { return };
-        let contact = self.contact_uri(&entry.session.record.contact, call.record.flow.transport);
-        let bytes = call.response(status, Message::reason_phrase(status), &contact).to_bytes();
+        let contact = self.contact_in(session, call);
+        let us = (contact.as_str(), self.config.allow());
+        let bytes = call.response(status, Message::reason_phrase(status), us).to_bytes();
         let (key, subsession) = (call.key.clone(), subsession.to_owned());
         let promise = Promise::Respond { key, status, bytes, subsession };
         if rests {
@@ -176,8 +177,9 @@ impl Node {
         if sdp.is_empty() {
             return;
         }
-        let contact = self.contact_uri(&entry.session.record.contact, call.record.flow.transport);
-        let mut response = call.response(183, Message::reason_phrase(183), &contact);
+        let contact = self.contact_in(session, call);
+        let us = (contact.as_str(), self.config.allow());
+        let mut response = call.response(183, Message::reason_phrase(183), us);
         response.set_body("application/sdp", sdp.as_bytes());
         let (key, bytes) = (call.key.clone(), response.to_bytes());
         let subsession = subsession.to_owned();
@@ -229,7 +231,7 @@ impl Node {
     ) {
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
         let Some(call) = call.filter(|call| call.is_undecided()) else { return };
-        let response = call.response(status, reason, "");
+        let response = call.response(status, reason, ("", ""));
         if tell_app && matches!(call.record.phase, Phase::Offered { .. }) {
             self.tell_app(session, subsession, "shutdown", None);
         }
@@ -284,7 +286,7 @@ impl Node {
         }
     }
 
-    /// Nothing can bring the app back in time: every pending call ends.
+    /// Nothing can bring the app back in time: every pending call ends, and what else waits for it.
     pub(super) fn end_pending(&mut self, session: &SessionId, why: &'static str) {
         let pending =
             self.entries.get(session).map(super::entry::Entry::pending).unwrap_or_default();
@@ -295,6 +297,7 @@ impl Node {
                 self.refuse_call(session, &subsession, 480, &reason, true);
             }
         }
+        self.refuse_knocks(session);
     }
 
     /// The 200 went out: it goes again at T1 doubling to T2, on every transport, until the ACK

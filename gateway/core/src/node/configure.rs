@@ -15,6 +15,7 @@ impl Node {
         let mut next = Config::clone(config);
         let old = &self.config;
         next.node.clone_from(&old.node);
+        next.cluster.clone_from(&old.cluster);
         next.advertised.clone_from(&old.advertised);
         next.advertised_by.clone_from(&old.advertised_by);
         next.registrar.clone_from(&old.registrar);

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use reveille_wire::sip::Message;
 
 use super::errand::Errand;
-use super::subscriptions::Dialog;
+use super::knocks::Knock;
+use super::subscriptions::Subscription;
 use crate::call::Call;
 use crate::gate::Gate;
 use crate::io::{Change, Flow, SocketId};
@@ -60,8 +61,8 @@ pub(super) struct Within {
     pub(super) user: String,
     pub(super) request: Message,
     pub(super) asked: Asked,
-    /// The secret was shown.
-    pub(super) authorised: bool,
+    /// How often the secret was shown.
+    pub(super) shown: u8,
 }
 
 /// What a request within a dialog is for. The correlation id is that of the app's request.
@@ -108,7 +109,11 @@ pub(super) struct Entry {
     pub(super) calls: BTreeMap<String, Call>,
     pub(super) messages: BTreeMap<String, InstantMessage>,
     /// The SIP side of the subscriptions in the record, by subsession.
-    pub(super) subscriptions: BTreeMap<String, Dialog>,
+    pub(super) subscriptions: BTreeMap<String, Subscription>,
+    /// Requests that wait for the app.
+    pub(super) knocks: BTreeMap<TransactionKey, Knock>,
+    /// Until when the app is woken for what a subscription has come to, in monotonic microseconds.
+    pub(super) news_until_us: u64,
     /// Requests of ours under way.
     pub(super) errands: BTreeMap<u64, Errand>,
     pub(super) wake: Option<Wake>,
@@ -136,6 +141,8 @@ impl Entry {
             calls: BTreeMap::new(),
             messages: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
+            knocks: BTreeMap::new(),
+            news_until_us: 0,
             errands: BTreeMap::new(),
             wake: None,
             woken_us: None,
@@ -172,12 +179,17 @@ impl Entry {
 
     /// True if something waits for what the app says.
     pub(super) fn awaits_app(&self) -> bool {
-        self.calls.values().any(Call::awaits_app)
+        self.calls.values().any(|call| self.is_awaiting(call))
+    }
+
+    fn is_awaiting(&self, call: &Call) -> bool {
+        call.awaits_app() || self.is_knocked_at(&call.record.subsession)
     }
 
     /// Calls that wait for what the app says, by arrival.
     pub(super) fn awaiting(&self) -> Vec<String> {
-        let mut awaiting: Vec<_> = self.calls.values().filter(|call| call.awaits_app()).collect();
+        let mut awaiting: Vec<_> =
+            self.calls.values().filter(|call| self.is_awaiting(call)).collect();
         awaiting.sort_by_key(|call| call.record.arrival);
         awaiting.into_iter().map(|call| call.record.subsession.clone()).collect()
     }

@@ -4,10 +4,10 @@
 use reveille_wire::sip::{Message, Method};
 
 use super::Node;
+use super::calling::branch_of;
 use super::entry::{Promise, Purpose};
-use super::subscriptions::Dialog;
 use super::within::told_code;
-use crate::digest::Ask;
+use crate::io::Flow;
 use crate::record::SessionId;
 
 /// Requests of one session that may be under way at once.
@@ -22,28 +22,23 @@ pub(super) enum Cause {
     Subscribe(String),
 }
 
-/// One request, and what is needed to ask again with credentials.
+/// One request.
 #[derive(Debug, Clone)]
 pub(super) struct Errand {
-    /// Without Via, CSeq and credentials, which each attempt has of its own.
+    /// As it left last, but for what depends on its way: the first attempt has yet to get its Via.
     pub(super) request: Message,
-    /// CSeq number of the latest attempt.
-    pub(super) cseq: u32,
     pub(super) cause: Cause,
-    /// The challenge that the next attempt answers, and how often its nonce was used.
-    pub(super) ask: Option<Ask>,
-    pub(super) nonce_count: u32,
-    is_answered: bool,
+    /// How often the user's secret was shown.
+    pub(super) shown: u8,
+    /// Targets that did not take it.
+    pub(super) tried: Vec<Flow>,
+    /// Until when it may go to another, in monotonic microseconds.
+    pub(super) until_us: u64,
 }
 
 impl Errand {
-    pub(super) const fn new(request: Message, cseq: u32, cause: Cause) -> Self {
-        Self { request, cseq, cause, ask: None, nonce_count: 0, is_answered: false }
-    }
-
-    /// Credentials that were just refused are not shown again, unless the nonce was merely old.
-    fn may_answer(&self, ask: &Ask) -> bool {
-        !self.is_answered || ask.stale
+    pub(super) const fn new(request: Message, cause: Cause) -> Self {
+        Self { request, cause, shown: 0, tried: Vec::new(), until_us: u64::MAX }
     }
 }
 
@@ -53,20 +48,27 @@ impl Node {
         self.entries.get(session).is_some_and(|entry| entry.errands.len() >= MOST_ERRANDS)
     }
 
-    /// What every request of a user begins with.
+    /// What every request of a user outside of dialogs begins with, in the order of its service
+    /// route (RFC 3608 section 6.1).
     pub(super) fn request_for(
         &self,
         session: &SessionId,
         method: Method,
         target: &str,
-        (call_id, from_tag, to): (&str, &str, &str),
+        (call_id, from_tag, cseq): (&str, &str, u32),
     ) -> Option<Message> {
         let record = &self.entries.get(session)?.session.record;
-        let request = Message::request(method, target)
+        let number = format!("{cseq} {method}");
+        let mut request = Message::request(method, target);
+        for route in self.service_route(session) {
+            request.push("Route", route);
+        }
+        let request = request
             .with("Max-Forwards", "70")
             .with("From", format!("<sip:{}>;tag={from_tag}", record.aor))
-            .with("To", to)
-            .with("Call-ID", call_id);
+            .with("To", format!("<{target}>"))
+            .with("Call-ID", call_id)
+            .with("CSeq", number);
         Some(request)
     }
 
@@ -80,73 +82,82 @@ impl Node {
         self.promise(session, Promise::Errand(id));
     }
 
-    /// One attempt.
+    /// One attempt. The target is chosen now: the one of a moment ago may have failed.
     pub(super) fn send_errand(&mut self, session: &SessionId, id: u64) {
         if self.config.registrar.is_none() {
             return;
         }
-        let flow = self.upstream.target(self.now.mono_us);
-        let (branch, cnonce) = (format!("z9hG4bK{}", self.dice.hex(8)), self.dice.hex(8));
-        let via = self.via(flow.transport, &branch);
-        let routes = self.service_route(session).to_vec();
-        let Some(entry) = self.entries.get_mut(session) else { return };
-        let user = entry.session.record.user.clone();
-        let Some(errand) = entry.errands.get_mut(&id) else { return };
-        errand.nonce_count += 1;
-        let method = errand.request.method().map_or("OPTIONS", Method::as_str).to_owned();
-        let mut request = errand.request.clone().with("CSeq", format!("{} {method}", errand.cseq));
-        request.prepend("Via", via);
-        // Within a subscription's dialog the dialog's own routes stand (RFC 3608 section 6.1).
-        let is_within = request.to().is_ok_and(|to| to.tag().is_some());
-        for route in routes.into_iter().filter(|_| !is_within) {
-            request.push("Route", route);
-        }
-        let uri = request.uri().unwrap_or_default().to_owned();
-        let count = errand.nonce_count;
-        if let Some(ask) = errand.ask.clone()
-            && let Some((name, value)) =
-                self.credentials(&user, &ask, (&method, &uri), (count, &cnonce))
-        {
-            request.push(name, value);
-        }
-        let purpose = Purpose::Errand(session.clone(), id);
-        self.start_client(&branch, flow, request.to_bytes(), purpose);
+        let branch = format!("z9hG4bK{}", self.dice.hex(8));
+        let over_us = self.now.mono_us + 64 * self.config.timers.t1_ms * 1_000;
+        let entry = self.entries.get_mut(session);
+        let Some(errand) = entry.and_then(|it| it.errands.get_mut(&id)) else { return };
+        errand.until_us = errand.until_us.min(over_us);
+        let flow = self.upstream.target_but(&errand.tried, self.now.mono_us);
+        let mut request = errand.request.clone();
+        self.address(session, &flow, &branch, &mut request);
+        self.start_errand(session, id, flow, request);
     }
 
-    /// A final response, or none within 64*T1 (then 408 without a message).
+    fn start_errand(&mut self, session: &SessionId, id: u64, flow: Flow, request: Message) {
+        let Some(branch) = branch_of(&request) else { return };
+        let purpose = Purpose::Errand(session.clone(), id);
+        self.start_client(&branch, flow, request.to_bytes(), purpose);
+        let entry = self.entries.get_mut(session);
+        if let Some(errand) = entry.and_then(|it| it.errands.get_mut(&id)) {
+            errand.request = request;
+        }
+    }
+
+    /// A final response and the way it came, or none within 64*T1 (then 408 without a message).
     pub(super) fn on_errand_answer(
         &mut self,
         session: &SessionId,
         id: u64,
         status: u16,
-        response: Option<&Message>,
+        answer: Option<(&Flow, &Message)>,
     ) {
-        let Some(entry) = self.entries.get_mut(session) else { return };
-        let Some(errand) = entry.errands.get_mut(&id) else { return };
-        let ask = response.filter(|_| matches!(status, 401 | 407)).and_then(super::upstream::ask);
-        if let Some(ask) = ask.filter(|ask| errand.may_answer(ask)) {
-            errand.is_answered = true;
-            errand.ask = Some(ask);
-            errand.nonce_count = 0;
-            errand.cseq = match &errand.cause {
-                Cause::Send { .. } => errand.cseq + 1,
-                Cause::Subscribe(subsession) => {
-                    let dialog = entry.subscriptions.get_mut(subsession);
-                    dialog.map_or(errand.cseq + 1, Dialog::next_cseq)
-                }
-            };
-            self.send_errand(session, id);
+        if let Some((flow, response)) = answer.filter(|_| matches!(status, 401 | 407))
+            && self.answer_challenge(session, id, flow, response)
+        {
             return;
         }
-        let Some(errand) = entry.errands.remove(&id) else { return };
+        let entry = self.entries.get_mut(session);
+        let Some(errand) = entry.and_then(|it| it.errands.remove(&id)) else { return };
         match errand.cause {
             Cause::Send { subsession, correlation } => {
                 self.on_sent(session, subsession, correlation, status);
             }
             Cause::Subscribe(subsession) => {
-                self.on_subscribe_answer(session, &subsession, status, response);
+                let answer = answer.map(|(_, response)| (&errand.request, response));
+                self.on_subscribe_answer(session, &subsession, status, answer);
             }
         }
+    }
+
+    /// The same request with the user's credentials, where it came to be asked for them.
+    fn answer_challenge(
+        &mut self,
+        session: &SessionId,
+        id: u64,
+        flow: &Flow,
+        response: &Message,
+    ) -> bool {
+        let Some(entry) = self.entries.get(session) else { return false };
+        let Some(errand) = entry.errands.get(&id).cloned() else { return false };
+        let user = entry.session.record.user.clone();
+        let again = self.authorised(&user, flow, &errand.request, response, errand.shown);
+        let Some(request) = again else { return false };
+        let Some(entry) = self.entries.get_mut(session) else { return false };
+        if let Some(errand) = entry.errands.get_mut(&id) {
+            errand.shown += 1;
+        }
+        if let Cause::Subscribe(subsession) = &errand.cause
+            && let Some(subscription) = entry.subscriptions.get_mut(subsession)
+        {
+            subscription.spend(request.cseq().map_or(0, |cseq| cseq.number));
+        }
+        self.start_errand(session, id, flow.clone(), request);
+        true
     }
 }
 

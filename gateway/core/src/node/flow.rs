@@ -70,8 +70,21 @@ impl Upstream {
         self.targets.get(self.current).cloned().expect("a registrar has a target")
     }
 
+    /// The first target, from the current one on, that is none of these.
+    pub(super) fn other(&self, tried: &[Flow]) -> Option<Flow> {
+        let (before, from) = self.targets.split_at(self.current.min(self.targets.len()));
+        let is_new = |target: &&Flow| !tried.iter().any(|flow| is_same(target, flow));
+        from.iter().chain(before).find(is_new).cloned()
+    }
+
+    /// The target of a request that these did not take.
+    pub(super) fn target_but(&mut self, tried: &[Flow], now_us: u64) -> Flow {
+        let current = self.target(now_us);
+        self.other(tried).unwrap_or(current)
+    }
+
     /// This target failed. All sessions move to the next one together, and only once.
-    fn fail(&mut self, flow: &Flow, now_us: u64) {
+    pub(super) fn fail(&mut self, flow: &Flow, now_us: u64) {
         if self.targets.get(self.current).is_some_and(|target| is_same(target, flow)) {
             self.left_us = if self.current == 0 { now_us } else { self.left_us };
             self.current = (self.current + 1) % self.targets.len().max(1);
@@ -109,63 +122,27 @@ impl Node {
         self.registration(session).map_or(&[], Registration::service_route)
     }
 
-    /// The URI that reaches this very session from anywhere (RFC 5627), if the registrar made one.
-    #[must_use]
-    pub fn public_gruu(&self, session: &SessionId) -> Option<&str> {
-        self.registration(session).and_then(Registration::public_gruu)
-    }
-
     fn registration(&self, session: &SessionId) -> Option<&Registration> {
         self.entries.get(session).and_then(|entry| entry.registration.as_ref())
     }
 
     /// A REGISTER was accepted: keeps what the response grants, and the flow it came by alive.
     pub(super) fn on_granted(&mut self, session: &SessionId, way: Flow, response: &Message) {
+        self.note_gruu(session, response);
         let flow = is_by_flow(response).then_some(way);
-        let granted = Granted {
-            service_route: service_route(response),
-            public_gruu: self.gruu_in(session, response),
-            by_flow: flow.clone(),
-        };
+        let granted = Granted { service_route: service_route(response), by_flow: flow.clone() };
         let entry = self.entries.get_mut(session);
         let Some(registration) = entry.and_then(|entry| entry.registration.as_mut()) else {
             return;
         };
         registration.grant(granted);
-        registration.tried = 0;
+        registration.tried.clear();
         let Some(flow) = flow else { return };
         self.upstream.stands(self.now.mono_us);
         if flow.transport != Transport::Udp || self.config.stun {
             let every_ms = every_ms(flow.transport, flow_timer_s(response));
             self.out.push(Output::KeepAlive { flow, every_ms });
         }
-    }
-
-    fn gruu_in(&self, session: &SessionId, response: &Message) -> Option<String> {
-        let token = self.entries.get(session).map(|entry| entry.session.record.contact.as_str());
-        response.contacts().unwrap_or_default().into_iter().find_map(|contact| {
-            let contact = contact.addr()?.clone();
-            let is_ours = token.is_some() && contact.uri.user.as_deref() == token;
-            is_ours.then(|| contact.param("pub-gruu").map(ToOwned::to_owned)).flatten()
-        })
-    }
-
-    /// A target did not take a REGISTER: 503, no way to it, or no response at all. The next one is
-    /// asked at once, in a transaction of its own, unless all have failed (RFC 3263 section 4.3).
-    pub(super) fn try_next(&mut self, session: &SessionId, way: &Flow) -> bool {
-        self.upstream.fail(way, self.now.mono_us);
-        let most = self.upstream.targets.len();
-        let entry = self.entries.get_mut(session);
-        let Some(registration) = entry.and_then(|it| it.registration.as_mut()) else {
-            return false;
-        };
-        registration.turn();
-        if registration.leaving || registration.tried >= most {
-            registration.tried = 0;
-            return false;
-        }
-        self.register(session);
-        true
     }
 
     /// The flow to the registrar is dead: whoever is called by it registers over a new one, soon,
@@ -206,11 +183,7 @@ impl Node {
         let clients = self.clients.iter().filter(|(_, (_, _, purpose))| dead(purpose));
         let branches: Vec<_> = clients.map(|(branch, _)| branch.clone()).collect();
         for branch in branches {
-            for name in [Name::E, Name::F, Name::K] {
-                self.timers.clear(name, &Owner::Client(branch.as_str().into()));
-            }
-            self.clients.remove(&branch);
-            self.diverted.remove(&branch);
+            self.drop_client(&branch);
         }
     }
 }

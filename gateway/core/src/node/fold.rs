@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::Node;
 use super::entry::{Dirty, Entry};
 use crate::gate::Gate;
-use crate::record::{Device, SentFrame, SessionId, SessionRecord, SleepCause, Standing, VERSION};
+use crate::record::{
+    Device, Gruu, SentFrame, SessionId, SessionRecord, SleepCause, Standing, VERSION,
+};
 use crate::registration::Registration;
 use crate::session::{Link, Session};
 
@@ -32,6 +34,7 @@ struct Folded {
     last_arrival: u64,
     registered_until_wall_us: u64,
     supersedes: Option<SessionId>,
+    gruu: Gruu,
     untold: u32,
     woken_us: Option<u64>,
     registration: Option<Registration>,
@@ -80,13 +83,14 @@ impl Entry {
         let record = &self.session.record;
         let sleeps = self.session.is_asleep() && self.session.link == Link::None && !self.over;
         let is_bare = self.calls.is_empty() && self.messages.is_empty() && self.errands.is_empty();
+        let is_left_alone = self.knocks.is_empty();
         let is_quiet = self.subscriptions.is_empty()
             && record.subscriptions.is_empty()
             && record.sending.is_empty();
         let waits = self.wake.is_some() || self.asked_sleep.is_some() || self.joining.is_some();
         let is_written =
             self.dirty == Dirty::Clean && self.changes.is_empty() && self.gate.is_empty();
-        sleeps && is_bare && is_quiet && !waits && is_written
+        sleeps && is_bare && is_left_alone && is_quiet && !waits && is_written
     }
 
     fn fold(self, node: &str) -> Box<[u8]> {
@@ -109,6 +113,7 @@ impl Entry {
             last_arrival,
             registered_until_wall_us,
             supersedes,
+            gruu,
             version: _,
             id: _,
             sending: _,
@@ -136,6 +141,7 @@ impl Entry {
             last_arrival,
             registered_until_wall_us,
             supersedes,
+            gruu,
             untold,
             woken_us,
             registration,
@@ -169,6 +175,7 @@ impl Entry {
             supersedes: folded.supersedes,
             sending: Vec::new(),
             subscriptions: Vec::new(),
+            gruu: folded.gruu,
         };
         let mut session = Session::new(record, Link::None);
         session.untold = folded.untold;

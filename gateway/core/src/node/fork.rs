@@ -65,7 +65,7 @@ impl Node {
         Some(if is_best {
             response.clone()
         } else {
-            call.response(best, Message::reason_phrase(best), "")
+            call.response(best, Message::reason_phrase(best), ("", ""))
         })
     }
 

@@ -19,8 +19,8 @@ impl Node {
             self.reply(key, request, status, &headers);
             return;
         }
-        let session = match self.addressee(request) {
-            Ok(session) => session,
+        let session = match self.place_of(request) {
+            Ok((session, _)) => session,
             Err(status) => return self.reply(key, request, status, &[]),
         };
         let Some(entry) = self.entries.get(&session) else { return };
@@ -37,15 +37,24 @@ impl Node {
         }
     }
 
-    /// The session a MESSAGE is for, by its dialog if it has one.
-    fn addressee(&mut self, request: &Message) -> Result<SessionId, u16> {
+    /// The session that a request is for, and the call whose dialog it is in, if it is in one.
+    ///
+    /// # Errors
+    /// The status that refuses it.
+    pub(super) fn place_of(
+        &mut self,
+        request: &Message,
+    ) -> Result<(SessionId, Option<String>), u16> {
         if request.to().is_ok_and(|to| to.tag().is_some()) {
-            let place = self.dialog_of(request).ok_or(481_u16)?;
-            return if self.is_old_cseq(&place, request) { Err(500) } else { Ok(place.0) };
+            let place = self.in_order(request)?;
+            self.note_peer(&place, request);
+            return Ok((place.0, Some(place.1)));
         }
         match self.target(request) {
             // The newest of the user's devices: a message is read once.
-            Target::Sessions(sessions) => sessions.into_iter().next().ok_or(480),
+            Target::Sessions(sessions) => {
+                sessions.into_iter().next().map(|session| (session, None)).ok_or(480)
+            }
             Target::Absent => Err(480),
             Target::Unknown => Err(404),
         }
@@ -104,7 +113,7 @@ impl Node {
             self.offer_message(session, &subsession);
         } else {
             self.put_message(session, &subsession, Dirty::Urgent);
-            self.wake_for_message(session);
+            self.wake_gently(session);
         }
         if wait_ms == 0 {
             self.answer_message(session, &subsession, 202);
@@ -133,7 +142,7 @@ impl Node {
     }
 
     /// Gives the app these calls and every held message, in the order in which they arrived, and
-    /// then what its subscriptions have come to.
+    /// then what its subscriptions have come to, and what else waits for it.
     pub(super) fn offer_in_order(&mut self, session: &SessionId, calls: &[String]) {
         let Some(entry) = self.entries.get(session) else { return };
         let arrival_of = |id: &String| entry.calls.get(id).map(|call| call.record.arrival);
@@ -150,7 +159,11 @@ impl Node {
                 self.offer_message(session, &subsession);
             }
         }
+        if let Some(entry) = self.entries.get_mut(session) {
+            entry.news_until_us = 0;
+        }
         self.offer_all_notified(session);
+        self.open_to_knocks(session);
     }
 
     /// The app's answer to a `send` of ours. One that comes after its sender was told 202 says only
@@ -231,14 +244,21 @@ impl Entry {
 
     /// Messages that the app has not confirmed and is woken for, by arrival.
     pub(super) fn waking_messages(&self, now_us: u64) -> Vec<&InstantMessage> {
-        let waits = |it: &&InstantMessage| it.is_undelivered() && now_us < it.wake_until_us;
+        let waits = |it: &&InstantMessage| {
+            it.is_undelivered() && now_us < it.wake_until_us && !it.is_quiet()
+        };
         let mut waiting: Vec<_> = self.messages.values().filter(waits).collect();
         waiting.sort_by_key(|message| message.record.arrival);
         waiting
     }
 
-    /// True if the app is to be woken: for a call that waits for it, or for a message that came lately.
+    /// True if the app is to be woken: for a call or another request that waits for it, or for a
+    /// message or news that came lately.
     pub(super) fn wants_wake(&self, now_us: u64) -> bool {
-        self.awaits_app() || !self.waking_messages(now_us).is_empty()
+        let is_for_message = !self.waking_messages(now_us).is_empty();
+        self.awaits_app()
+            || is_for_message
+            || !self.knocks.is_empty()
+            || now_us < self.news_until_us
     }
 }

@@ -5,19 +5,30 @@ mod answered;
 mod app;
 mod calling;
 mod calls;
+mod carried;
+mod challenge;
+mod claim;
 mod configure;
 mod entry;
 mod errand;
+mod failover;
 mod flow;
 mod fold;
 mod fork;
+mod forward;
+mod gruu;
+mod ice;
+mod knocks;
 mod large;
+mod late_offer;
 mod limits;
+mod lost;
 mod message_end;
 mod messages;
 mod notifications;
 mod outgoing;
 mod recover;
+mod refer;
 mod refresh;
 mod reinvite;
 mod sending;
@@ -41,7 +52,7 @@ use reveille_trace::{Draft, Kind, Timestamp};
 use crate::census::Census;
 use crate::config::Config;
 use crate::dice::Dice;
-use crate::io::{Flow, Input, Output, Sink, SocketId};
+use crate::io::{Flow, Input, Output, Records, Sink, SocketId};
 use crate::record::SessionId;
 use crate::timer::{Name, Owner, Timers};
 use crate::transaction::{Act, Client, InviteServer, Server, TransactionKey};
@@ -106,6 +117,10 @@ pub struct Node {
     dialogs: BTreeMap<String, BTreeSet<(SessionId, String)>>,
     /// Subscriptions by SIP Call-ID.
     notified: BTreeMap<String, (SessionId, String)>,
+    /// What waits for the fabric to say whose a session is.
+    claims: claim::Claims,
+    /// Signs what is handed on to other nodes; drawn when it is first needed.
+    hand: Option<String>,
     wakes: BTreeMap<u64, SessionId>,
     /// The flow to the registrar, which all sessions share.
     upstream: flow::Upstream,
@@ -149,6 +164,8 @@ impl Node {
             diverted: BTreeMap::new(),
             dialogs: BTreeMap::new(),
             notified: BTreeMap::new(),
+            claims: claim::Claims::default(),
+            hand: None,
             wakes: BTreeMap::new(),
             last_wake: 0,
             last_errand: 0,
@@ -187,18 +204,23 @@ impl Node {
     fn route(&mut self, input: Input) {
         match input {
             Input::Started { sessions, calls, messages } => {
-                self.recover(sessions, calls, messages);
+                self.recover(Records { sessions, calls, messages });
             }
             Input::Sip { flow, message } => self.on_sip(flow, &message),
             Input::SipUnsent { flow } => self.on_unsent(&flow),
             Input::Targets { flows } => self.upstream.aim(flows),
-            Input::FlowLost { flow } => self.on_flow_lost(&flow),
+            Input::FlowLost { flow } => {
+                self.on_flow_lost(&flow);
+                self.leave_flow(&flow);
+            }
             Input::SocketOpened { socket, user, app } => self.on_opened(socket, user, app),
             Input::SocketText { socket, text } => self.on_text(socket, &text),
             Input::SocketBinary { socket } => self.on_binary(socket),
             Input::SocketClosed { socket, code } => self.on_closed(socket, code),
             Input::Stored { session, token } => self.on_stored(&session, token),
-            Input::Fenced { session } => self.on_fenced(&session),
+            Input::Fenced { session, epoch } => self.on_fenced(&session, epoch),
+            Input::Claimed { claim, outcome } => self.on_claimed(claim, outcome),
+            Input::Adopted(records) => self.adopt(records),
             Input::Pushed { push, outcome } => self.on_pushed(push, &outcome),
             Input::AskSleep { session } => {
                 self.unfold(&session);
@@ -235,8 +257,10 @@ impl Node {
                 _ => self.on_message_end(&message.0, &message.1),
             },
             Owner::Subscription(of) => self.on_subscribe_due(&of.0, &of.1),
+            Owner::Knock(knock) => self.on_knock_deadline(&knock.0, &knock.1),
             Owner::Session(session) => self.on_session_deadline(name, &session),
             Owner::Socket(socket) => self.on_idle(socket),
+            Owner::Claim(claim) => self.on_claim_late(claim),
         }
     }
 
@@ -284,30 +308,30 @@ impl Node {
     /// Carries out what an INVITE server transaction asks for.
     fn act_invite(&mut self, key: &TransactionKey, acts: Vec<Act>) {
         let Some(flow) = self.invites.get(key).map(|invite| invite.flow.clone()) else { return };
-        let owner = Owner::InviteServer(key.clone());
-        for act in acts {
-            match act {
-                Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
-                Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
-                Act::Disarm(name) => self.timers.clear(name, &owner),
-                Act::Over => self.forget_invite(key),
-            }
+        if self.act(&flow, &Owner::InviteServer(key.clone()), acts) {
+            self.forget_invite(key);
         }
     }
 
     fn act_server(&mut self, key: &TransactionKey, acts: Vec<Act>) {
         let Some(flow) = self.servers.get(key).map(|(_, flow)| flow.clone()) else { return };
-        let owner = Owner::Server(key.clone());
+        if self.act(&flow, &Owner::Server(key.clone()), acts) {
+            self.servers.remove(key);
+        }
+    }
+
+    /// Carries out what a transaction asks for. True: it is over.
+    fn act(&mut self, flow: &Flow, owner: &Owner, acts: Vec<Act>) -> bool {
+        let mut is_over = false;
         for act in acts {
             match act {
                 Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
                 Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
-                Act::Disarm(name) => self.timers.clear(name, &owner),
-                Act::Over => {
-                    self.servers.remove(key);
-                }
+                Act::Disarm(name) => self.timers.clear(name, owner),
+                Act::Over => is_over = true,
             }
         }
+        is_over
     }
 
     fn forget_invite(&mut self, key: &TransactionKey) {

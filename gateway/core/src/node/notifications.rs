@@ -1,5 +1,5 @@
 //! NOTIFY: the state of what an app subscribed to. It goes to an app that is there; for one that is
-//! away the latest state is kept, and nobody is woken.
+//! away the latest state is kept, and it is woken only for news, and only if the operator wants that.
 
 use reveille_wire::jsonrtc::Frame;
 use reveille_wire::sip::Message;
@@ -7,7 +7,7 @@ use reveille_wire::sip::Message;
 use super::Node;
 use super::entry::{Dirty, Promise};
 use super::subscriptions::PACKAGE;
-use crate::dialog::contact;
+use crate::dice;
 use crate::record::{Notified, Raw, SessionId};
 use crate::summary;
 use crate::transaction::TransactionKey;
@@ -51,26 +51,14 @@ impl Node {
             return Err(481);
         };
         let is_same_event = entry.subscription(subsession).is_some_and(|it| it.event == event);
-        let dialog = entry.subscriptions.get_mut(subsession).ok_or(481_u16)?;
-        let tag = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        let to_tag = request.to().map(|to| tag(to.tag())).unwrap_or_default();
-        let from_tag = request.from().map(|from| tag(from.tag())).unwrap_or_default();
-        let is_other = dialog.remote_tag.as_ref().is_some_and(|known| *known != from_tag);
-        let cseq = request.cseq().map(|cseq| cseq.number).unwrap_or_default();
-        match () {
-            () if to_tag != dialog.from_tag || is_other || !is_same_event => return Err(481),
-            () if cseq < dialog.remote_cseq => return Err(500),
-            () if request.body.len() > most_bytes => return Err(413),
-            () => {}
+        let subscription = entry.subscriptions.get_mut(subsession).ok_or(481_u16)?;
+        if !is_same_event {
+            return Err(481);
         }
-        dialog.remote_cseq = cseq;
-        if dialog.remote_tag.is_none() {
-            // It may come before the 200 to the SUBSCRIBE (RFC 6665 section 4.1.2.4).
-            dialog.remote_tag = Some(from_tag);
-            dialog.remote_target = contact(request);
-            dialog.routes = request.values("Record-Route").into_iter().map(str::to_owned).collect();
+        if request.body.len() > most_bytes {
+            return Err(413);
         }
-        Ok(())
+        subscription.hear(request)
     }
 
     /// The state goes to an app that is there, else the latest one waits for it.
@@ -81,18 +69,32 @@ impl Node {
         let Some(entry) = self.entries.get_mut(session) else { return };
         let is_deaf = entry.session.record.unacknowledged.len() >= MOST_UNSEEN;
         let is_here = entry.session.attached().is_some() && !is_deaf;
+        let mut is_news = false;
         if let Some(record) = entry.subscription_mut(subsession)
             && !notified.body.0.is_empty()
         {
+            let state = dice::uuid_of(&notified.body.0);
+            is_news = record.state.as_ref() != Some(&state);
+            record.state = Some(state);
             record.latest = Some(notified);
             self.touch(session, Dirty::Urgent);
         }
         if is_here {
             self.offer_notified(session, subsession);
+        } else if is_news && self.config.notify_wakes {
+            self.wake_for_news(session);
         }
         if state.split(';').next().is_some_and(|word| word.trim() == "terminated") {
             self.on_terminated(session, subsession, &state);
         }
+    }
+
+    fn wake_for_news(&mut self, session: &SessionId) {
+        let until_us = self.now.mono_us + self.config.wake_budget_ms * 1_000;
+        if let Some(entry) = self.entries.get_mut(session) {
+            entry.news_until_us = until_us;
+        }
+        self.wake_gently(session);
     }
 
     /// The notifier ended it. Where it only wants a new one, the app hears nothing (RFC 6665

@@ -9,7 +9,7 @@ use super::calling::branch_of;
 use super::entry::{Dirty, Promise, Purpose};
 use super::target;
 use super::within::{put_sdp, told_code};
-use crate::call::{ALLOW, Call};
+use crate::call::Call;
 use crate::dialog::TRICKLE;
 use crate::headers;
 use crate::io::Flow;
@@ -40,11 +40,10 @@ impl Node {
         let Some((flow, target)) = self.way_out(session, frame) else { return };
         let Some(entry) = self.entries.get(session) else { return };
         let record = &entry.session.record;
-        let (aor, contact, app) = (record.aor.clone(), record.contact.clone(), record.app.clone());
+        let (aor, app) = (record.aor.clone(), record.app.clone());
         let local_tag = self.dice.hex(8);
         let branch = format!("z9hG4bK{}", self.dice.hex(8));
         let call_id = self.dice.hex(16);
-        let contact = self.contact_uri(&contact, flow.transport);
         let mut invite = Message::request(Method::INVITE, target.to_string())
             .with("Via", self.via(flow.transport, &branch));
         for route in self.service_route(session) {
@@ -56,9 +55,8 @@ impl Node {
             .with("To", format!("<{target}>"))
             .with("Call-ID", call_id.as_str())
             .with("CSeq", "1 INVITE")
-            .with("Contact", format!("<{contact}>"))
-            .with("Allow", ALLOW)
-            .with("Supported", "100rel, timer")
+            .with("Allow", self.config.allow())
+            .with("Supported", "100rel, timer, gruu")
             .with("Session-Expires", format!("{};refresher=uas", self.config.session_timer_s))
             .with("Min-SE", session_timer::LEAST_S.to_string())
             .with("Recv-Info", TRICKLE);
@@ -67,6 +65,9 @@ impl Node {
             invite.push("Proxy-Authorization", &credentials);
         }
         headers::to_sip(&self.config.headers, &app, frame, &mut invite);
+        let is_private = headers::is_private(&invite);
+        let contact = self.contact_of(session, flow.transport, is_private);
+        invite.push("Contact", format!("<{contact}>"));
         invite.set_body("application/sdp", frame.sdp().unwrap_or_default().as_bytes());
         let now_wall_us = self.now.wall_us;
         let correlation = frame.control.correlation_id.clone().unwrap_or_default();
@@ -89,6 +90,7 @@ impl Node {
         };
         let Some(mut call) = Call::new(record) else { return };
         call.authorised = frame.header.authorization.is_some();
+        call.has_own_credentials = call.authorised;
         let key = call.key.clone();
         entry.calls.insert(subsession.to_owned(), call);
         self.index(session, subsession, &call_id, &key);
@@ -161,10 +163,14 @@ impl Node {
         &mut self,
         place: &(SessionId, String),
         invite: &Message,
+        flow: &Flow,
         response: &Message,
     ) {
         let (session, subsession) = place;
         let status = response.status().unwrap_or(480);
+        if status == 503 && self.call_elsewhere(place, flow, invite) {
+            return;
+        }
         let reason: String = response.reason().unwrap_or_default().chars().take(120).collect();
         let is_exchange = self.is_exchange(session, subsession, invite);
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
@@ -195,7 +201,7 @@ impl Node {
         let Some(entry) = self.entries.get(session) else { return false };
         let (user, flow) =
             (entry.session.record.user.clone(), entry.calls[subsession].record.flow.clone());
-        let Some(again) = self.authorised(&user, &flow, invite, response) else { return false };
+        let Some(again) = self.authorised(&user, &flow, invite, response, 0) else { return false };
         self.place_again(session, subsession, again);
         true
     }

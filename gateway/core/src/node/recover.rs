@@ -8,7 +8,7 @@ use reveille_wire::sip::Message;
 use super::entry::{Dirty, Entry, Promise};
 use super::{Invite, Node};
 use crate::call::Call;
-use crate::io::Flow;
+use crate::io::{Flow, Records};
 use crate::message::InstantMessage;
 use crate::record::{
     CallRecord, Exchange, MessageRecord, Phase, SessionId, SessionRecord, Standing,
@@ -22,12 +22,9 @@ use crate::transaction::{InviteServer, TransactionKey};
 const SPREAD_MS: u64 = 10_000;
 
 impl Node {
-    pub(super) fn recover(
-        &mut self,
-        sessions: Vec<SessionRecord>,
-        calls: Vec<CallRecord>,
-        messages: Vec<MessageRecord>,
-    ) {
+    pub(super) fn recover(&mut self, records: Records) {
+        let Records { sessions, calls, messages } = records;
+        let ids: Vec<_> = sessions.iter().map(|record| record.id.clone()).collect();
         let superseded: Vec<_> =
             sessions.iter().filter_map(|record| record.supersedes.clone()).collect();
         for record in sessions {
@@ -43,7 +40,7 @@ impl Node {
                 self.recover_call(record);
             }
         }
-        self.stirred.extend(self.entries.keys().cloned());
+        self.stirred.extend(ids.iter().cloned());
         self.recover_legs();
         for record in messages {
             if !superseded.contains(&record.session) {
@@ -54,8 +51,7 @@ impl Node {
             self.end_session(&old);
         }
         let now_us = self.now.mono_us;
-        let waiting: Vec<_> = self.entries.keys().cloned().collect();
-        for session in waiting {
+        for session in ids {
             if self.entries.get(&session).is_some_and(|entry| entry.wants_wake(now_us)) {
                 self.arm_wake(&session);
             }
@@ -65,6 +61,7 @@ impl Node {
     fn recover_session(&mut self, record: SessionRecord, is_old: bool) {
         let id = record.id.clone();
         let standing = record.standing.clone();
+        let registered_until_wall_us = record.registered_until_wall_us;
         let most_ms = self.config.ttl_s.2 * 1_000;
         self.born += 1;
         self.contacts.insert(record.contact.clone(), id.clone());
@@ -83,8 +80,11 @@ impl Node {
                 self.timers.set(Name::SleepEnd, owner, at_us);
             }
         }
-        let wait_ms = self.dice.between(0, SPREAD_MS);
-        self.arm(Name::Register, Owner::Session(id.clone()), wait_ms);
+        let wait_us = self.dice.between(0, SPREAD_MS) * 1_000;
+        // A binding that is about to lapse goes first.
+        let left_us = registered_until_wall_us.saturating_sub(self.now.wall_us) / 2;
+        let at_us = self.now.mono_us + wait_us.min(left_us);
+        self.timers.set(Name::Register, Owner::Session(id.clone()), at_us);
         self.trace_state(&id, "recovered");
         self.recover_sending(&id);
         self.recover_subscriptions(&id, SPREAD_MS);

@@ -47,7 +47,7 @@ impl Node {
         let Some(entry) = self.entries.get(session) else { return };
         let Some(call) = entry.calls.get(subsession) else { return };
         let flow = call.record.flow.clone();
-        let contact = self.contact_uri(&entry.session.record.contact, flow.transport);
+        let contact = self.contact_in(session, call);
         let via = self.via(flow.transport, &branch);
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let Some(call) = call else { return };
@@ -108,11 +108,11 @@ impl Node {
     ) -> Option<Message> {
         let entry = self.entries.get(session)?;
         let call = entry.calls.get(subsession)?;
-        let contact = self.contact_uri(&entry.session.record.contact, call.record.flow.transport);
+        let contact = self.contact_in(session, call);
         let mut response = request
             .reply(200, "OK", None)
             .with("Contact", format!("<{contact}>"))
-            .with("Allow", crate::call::ALLOW);
+            .with("Allow", self.config.allow());
         for (name, value) in session_timer::answer(request, self.config.session_timer_s) {
             response.push(name, value);
         }

@@ -22,15 +22,11 @@ pub(super) const NOT_NOW: u16 = 504;
 impl Node {
     /// A re-INVITE of the peer goes to the app as a `start` in the same subsession.
     pub(super) fn on_reinvite(&mut self, key: &TransactionKey, flow: Flow, request: &Message) {
-        let Some(place) = self.dialog_of(request) else {
-            self.refuse(key, request, 481, &[]);
-            return;
+        let place = match self.in_order(request) {
+            Ok(place) => place,
+            Err(status) => return self.refuse(key, request, status, &[]),
         };
         let (session, subsession) = &place;
-        if self.is_old_cseq(&place, request) {
-            self.refuse(key, request, 500, &[]);
-            return;
-        }
         if let Some(tags) = required(request) {
             self.refuse(key, request, 420, &[("Unsupported", tags)]);
             return;
@@ -62,6 +58,9 @@ impl Node {
         flow: Flow,
         request: &Message,
     ) {
+        if self.refuses_late_offer(key, request) {
+            return;
+        }
         let (session, subsession) = place;
         let wait_ms = self.config.wake_budget_ms;
         let deadline_wall_us = self.now.wall_us + wait_ms * 1_000;
@@ -257,7 +256,7 @@ impl Node {
         let most_s = self.config.session_timer_s;
         let is_update = frame.header.sip_method.as_deref() == Some("UPDATE");
         let flow = call.record.flow.clone();
-        let contact = self.contact_uri(&entry.session.record.contact, flow.transport);
+        let contact = self.contact_in(session, call);
         let branch = format!("z9hG4bK{}", self.dice.hex(8));
         let via = self.via(flow.transport, &branch);
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
@@ -269,7 +268,7 @@ impl Node {
         let mut request = dialog
             .request(method, &call_id, &via)
             .with("Contact", format!("<{contact}>"))
-            .with("Allow", crate::call::ALLOW);
+            .with("Allow", self.config.allow());
         for (name, value) in timer {
             request.push(name, value);
         }
@@ -354,6 +353,7 @@ impl Node {
     /// A dialog ends while requests of the peer wait in it: they are answered, not dropped
     /// (RFC 3261 section 15.1.2).
     pub(super) fn answer_peer(&mut self, session: &SessionId, subsession: &str) {
+        self.end_knocks(&(session.clone(), subsession.to_owned()));
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let Some(call) = call else { return };
         let update = call.update.take();

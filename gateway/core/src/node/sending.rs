@@ -9,10 +9,12 @@ use super::Node;
 use super::entry::Dirty;
 use super::errand::{Cause, Errand, failure_for_app};
 use super::target;
+use crate::io::Flow;
 use crate::record::{Sending, SessionId};
 
-/// RFC 3428 section 8: a MESSAGE on a path without congestion control is no longer than this.
-const MOST_DATAGRAM: usize = 1_300;
+/// RFC 3428 section 8: a MESSAGE on a path without congestion control is no longer than 1300 bytes.
+/// Via and credentials come on top of what is measured.
+const MOST_BYTES: usize = 1_300 - 400;
 
 impl Node {
     pub(crate) fn on_send(&mut self, session: &SessionId, frame: &Frame) {
@@ -26,10 +28,7 @@ impl Node {
         let sending = Sending { subsession: subsession.clone(), correlation: correlation.clone() };
         entry.session.record.sending.push(sending);
         self.touch(session, Dirty::Urgent);
-        self.begin_errand(
-            session,
-            Errand::new(request, 1, Cause::Send { subsession, correlation }),
-        );
+        self.begin_errand(session, Errand::new(request, Cause::Send { subsession, correlation }));
     }
 
     fn build_message(
@@ -58,16 +57,12 @@ impl Node {
             return Err((413, format!("payload.content is longer than {most_bytes} bytes")));
         }
         let (call_id, from_tag) = (self.dice.hex(16), self.dice.hex(8));
-        let to = format!("<{target}>");
-        let ids = (call_id.as_str(), from_tag.as_str(), to.as_str());
+        let ids = (call_id.as_str(), from_tag.as_str(), 1);
         let mut request = self
             .request_for(session, Method::MESSAGE, &target, ids)
             .ok_or_else(|| wrong("no such session"))?;
         request.set_body(kind, body);
-        // Via, CSeq and credentials come on top.
-        let room = MOST_DATAGRAM - 450;
-        let flow = self.upstream.target(self.now.mono_us);
-        if !flow.transport.is_reliable() && request.to_bytes().len() > room {
+        if !fits(&self.upstream.target(self.now.mono_us), &request) {
             let what =
                 "too long for a datagram of 1300 bytes; give [registrar] transport = \"tcp\"";
             return Err((413, what.to_owned()));
@@ -114,6 +109,13 @@ impl Node {
             self.send(session, error);
         }
     }
+}
+
+/// RFC 3428 section 8: true if a MESSAGE may go by this flow. Other requests may go by any, since
+/// what is too large for UDP leaves it.
+pub(super) fn fits(flow: &Flow, request: &Message) -> bool {
+    let is_message = request.method() == Some(&Method::MESSAGE);
+    flow.transport.is_reliable() || !is_message || request.to_bytes().len() <= MOST_BYTES
 }
 
 /// `type/subtype` with parameters, and nothing that would end a header line.

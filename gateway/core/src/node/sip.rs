@@ -2,10 +2,9 @@
 
 use reveille_wire::sip::{Message, Method, Uri};
 
-use super::entry::{Dirty, Promise};
+use super::entry::{Dirty, Entry, Promise};
 use super::fork::{MOST_LEGS, Place};
 use super::{Invite, Node};
-use crate::call::ALLOW;
 use crate::io::{Flow, Transport};
 use crate::message::ACCEPT;
 use crate::record::{Phase, SessionId};
@@ -13,8 +12,18 @@ use crate::session_timer;
 use crate::transaction::{InviteServer, Server, TransactionKey};
 
 /// Methods whose requests are carried out, and may not require what is not supported.
-const SERVED: [Method; 6] =
-    [Method::BYE, Method::OPTIONS, Method::UPDATE, Method::INFO, Method::MESSAGE, Method::NOTIFY];
+const SERVED: [Method; 7] = [
+    Method::BYE,
+    Method::OPTIONS,
+    Method::UPDATE,
+    Method::INFO,
+    Method::MESSAGE,
+    Method::NOTIFY,
+    Method::REFER,
+];
+
+/// Option tags that a request may require.
+const SUPPORTED: [&str; 2] = ["timer", "gruu"];
 
 /// Whom a Request-URI names.
 pub(super) enum Target {
@@ -28,9 +37,16 @@ pub(super) enum Target {
 impl Node {
     pub(super) fn on_sip(&mut self, flow: Flow, message: &Message) {
         if message.status().is_some() {
-            self.on_response(message);
-            return;
+            if !self.hand_back(message) {
+                self.on_response(message);
+            }
+        } else if !self.ask_for_request(&flow, message) {
+            self.on_any_request(flow, message);
         }
+    }
+
+    /// A request that this node sees to.
+    pub(super) fn on_any_request(&mut self, flow: Flow, message: &Message) {
         let (Some(method), Some(key)) = (message.method(), TransactionKey::of(message)) else {
             return;
         };
@@ -85,6 +101,7 @@ impl Node {
         match self.target(request) {
             Target::Unknown => self.refuse(key, request, 404, &[]),
             Target::Absent => self.refuse(key, request, 480, &[]),
+            Target::Sessions(_) if self.refuses_late_offer(key, request) => {}
             Target::Sessions(mut sessions) => {
                 sessions.retain(|session| self.is_reachable(session));
                 if sessions.is_empty() {
@@ -106,7 +123,7 @@ impl Node {
     }
 
     /// True if a call for this session can come to something.
-    fn is_reachable(&self, session: &SessionId) -> bool {
+    pub(super) fn is_reachable(&self, session: &SessionId) -> bool {
         let entry = &self.entries[session];
         !entry.session.is_asleep() || entry.session.device_usable()
     }
@@ -119,8 +136,8 @@ impl Node {
         invite.legs.iter().find(is_there).or(invite.legs.first()).cloned()
     }
 
-    /// A token of ours in the user part names one session; an address of record of a served domain,
-    /// or of our own address, names the user: all of the user's sessions.
+    /// A token of ours in the user part names one session, as does a GRUU; an address of record of a
+    /// served domain, or of our own address, names the user: all of the user's sessions.
     pub(super) fn target(&mut self, request: &Message) -> Target {
         let Some(uri) = request.uri().and_then(|uri| Uri::parse(uri).ok()) else {
             return Target::Unknown;
@@ -128,7 +145,7 @@ impl Node {
         let user = uri.user.clone().unwrap_or_default();
         if let Some(session) = self.contacts.get(&user).cloned() {
             self.unfold(&session);
-            let live = self.entries.get(&session).is_some_and(super::entry::Entry::is_live);
+            let live = self.entries.get(&session).is_some_and(Entry::is_live);
             return if live { Target::Sessions(vec![session.clone()]) } else { Target::Absent };
         }
         let host = uri.host.to_ascii_lowercase();
@@ -142,9 +159,11 @@ impl Node {
             self.unfold_address(aor);
         }
         let found = aors.iter().flat_map(|aor| self.sessions_of(aor));
-        let mut live: Vec<_> = found
-            .filter_map(|session| self.entries.get(session).filter(|entry| entry.is_live()))
-            .collect();
+        let gr = uri.param("gr");
+        let is_meant =
+            |entry: &&Entry| entry.is_live() && gr.is_none_or(|gr| entry.is_named_by(gr));
+        let mut live: Vec<_> =
+            found.filter_map(|session| self.entries.get(session).filter(is_meant)).collect();
         live.sort_by_key(|entry| std::cmp::Reverse(entry.born));
         if !live.is_empty() {
             let ids = live.into_iter().map(|entry| entry.session.record.id.clone());
@@ -153,7 +172,7 @@ impl Node {
         if self.config.users.is_called(&user) { Target::Absent } else { Target::Unknown }
     }
 
-    fn is_own_address(&self, host: &str, port: Option<u16>) -> bool {
+    pub(super) fn is_own_address(&self, host: &str, port: Option<u16>) -> bool {
         let is = |own: &str, default: u16| {
             let (own_host, own_port) = own.rsplit_once(':').unwrap_or((own, "5060"));
             own_host.eq_ignore_ascii_case(host) && own_port == port.unwrap_or(default).to_string()
@@ -170,16 +189,20 @@ impl Node {
         status: u16,
         headers: &[(&str, String)],
     ) {
+        let (bytes, mut acts) = (self.refusal(request, status, headers), Vec::new());
+        if let Some(invite) = self.invites.get_mut(key) {
+            invite.machine.respond(status, &bytes, &mut acts);
+        }
+        self.act_invite(key, acts);
+    }
+
+    fn refusal(&mut self, request: &Message, status: u16, headers: &[(&str, String)]) -> Vec<u8> {
         let tag = self.dice.hex(8);
         let mut response = request.reply(status, Message::reason_phrase(status), Some(&tag));
         for (name, value) in headers {
-            response.push(name, value.clone());
+            response.push(name, value);
         }
-        let mut acts = Vec::new();
-        if let Some(invite) = self.invites.get_mut(key) {
-            invite.machine.respond(status, &response.to_bytes(), &mut acts);
-        }
-        self.act_invite(key, acts);
+        response.to_bytes()
     }
 
     fn on_ack(&mut self, key: &TransactionKey, ack: &Message) {
@@ -225,14 +248,21 @@ impl Node {
             self.on_message(key, request);
         } else if method == Method::NOTIFY {
             self.on_notify(key, request);
+        } else if method == Method::REFER {
+            self.on_refer(key, request);
+        } else if method == Method::PRACK {
+            // No provisional of ours asks for one, so that it matches none (RFC 3262 section 3).
+            self.reply(key, request, 481, &[]);
         } else if request.to().is_ok_and(|to| to.tag().is_some()) {
             self.on_mid_dialog(key, request);
-        } else if [Method::INFO, Method::UPDATE, Method::PRACK].contains(&method) {
-            // They have no meaning but in a dialog, and this is in none.
-            self.reply(key, request, 481, &[]);
         } else {
             let known = is_known(&method);
-            self.reply(key, request, if known { 405 } else { 501 }, &[("Allow", ALLOW.to_owned())]);
+            self.reply(
+                key,
+                request,
+                if known { 405 } else { 501 },
+                &[("Allow", self.config.allow().to_owned())],
+            );
         }
     }
 
@@ -248,13 +278,12 @@ impl Node {
 
     /// A request within a dialog that this gateway does not carry: the dialog stays.
     fn on_mid_dialog(&mut self, key: &TransactionKey, request: &Message) {
-        match self.dialog_of(request) {
-            None => self.reply(key, request, 481, &[]),
-            Some(place) if self.is_old_cseq(&place, request) => self.reply(key, request, 500, &[]),
-            Some(place) => {
+        match self.in_order(request) {
+            Err(status) => self.reply(key, request, status, &[]),
+            Ok(place) => {
                 self.note_peer(&place, request);
                 let known = request.method().is_some_and(is_known);
-                let allow = [("Allow", ALLOW.to_owned())];
+                let allow = [("Allow", self.config.allow().to_owned())];
                 self.reply(key, request, if known { 405 } else { 501 }, &allow);
             }
         }
@@ -274,8 +303,10 @@ impl Node {
             Target::Absent => 480,
             Target::Unknown => 404,
         };
-        let headers =
-            [("Allow", ALLOW.to_owned()), ("Accept", format!("application/sdp, {ACCEPT}"))];
+        let headers = [
+            ("Allow", self.config.allow().to_owned()),
+            ("Accept", format!("application/sdp, {ACCEPT}")),
+        ];
         self.reply(key, request, status, if status == 200 { &headers } else { &[] });
     }
 
@@ -309,15 +340,10 @@ impl Node {
     }
 
     fn on_bye(&mut self, key: &TransactionKey, request: &Message) {
-        let Some(place) = self.dialog_of(request) else {
-            self.reply(key, request, 481, &[]);
-            return;
+        let (session, subsession) = match self.in_order(request) {
+            Ok(place) => place,
+            Err(status) => return self.reply(key, request, status, &[]),
         };
-        if self.is_old_cseq(&place, request) {
-            self.reply(key, request, 500, &[]);
-            return;
-        }
-        let (session, subsession) = place;
         let undecided = self.entries[&session].calls[&subsession].is_undecided();
         let reply = request.reply(200, "OK", None).to_bytes();
         if undecided {
@@ -338,16 +364,20 @@ impl Node {
         status: u16,
         headers: &[(&str, String)],
     ) {
-        let tag = self.dice.hex(8);
-        let mut response = request.reply(status, Message::reason_phrase(status), Some(&tag));
-        for (name, value) in headers {
-            response.push(name, value.clone());
-        }
-        let mut acts = Vec::new();
+        let (bytes, mut acts) = (self.refusal(request, status, headers), Vec::new());
         if let Some((server, _)) = self.servers.get_mut(key) {
-            server.respond(&response.to_bytes(), &mut acts);
+            server.respond(&bytes, &mut acts);
         }
         self.act_server(key, acts);
+    }
+
+    /// The call that a request is within.
+    ///
+    /// # Errors
+    /// The status that refuses it: there is no such dialog, or it comes out of order.
+    pub(super) fn in_order(&self, request: &Message) -> Result<Place, u16> {
+        let place = self.dialog_of(request).ok_or(481_u16)?;
+        if self.is_old_cseq(&place, request) { Err(500) } else { Ok(place) }
     }
 
     pub(super) fn dialog_of(&self, request: &Message) -> Option<(SessionId, String)> {
@@ -360,11 +390,7 @@ impl Node {
     }
 
     /// RFC 3261 section 12.2.2: a CSeq below one already seen is out of order.
-    pub(super) fn is_old_cseq(
-        &self,
-        (session, subsession): &(SessionId, String),
-        request: &Message,
-    ) -> bool {
+    fn is_old_cseq(&self, (session, subsession): &(SessionId, String), request: &Message) -> bool {
         let Some(entry) = self.entries.get(session) else { return false };
         let seen = match entry.calls.get(subsession).map(|call| &call.record.phase) {
             Some(Phase::Answered { dialog, .. } | Phase::Confirmed { dialog, .. }) => {
@@ -373,12 +399,6 @@ impl Node {
             _ => return false,
         };
         request.cseq().is_ok_and(|cseq| cseq.number < seen)
-    }
-
-    /// The Contact URI of a session, as the network sees it.
-    pub(super) fn contact_uri(&self, token: &str, transport: Transport) -> String {
-        let own = self.config.advertised(transport);
-        format!("sip:{token}@{own}{}", transport.uri_param())
     }
 
     /// Our Via of a request.
@@ -398,10 +418,10 @@ fn merged_identity(request: &Message) -> String {
 }
 
 /// Option tags that the request requires and that are not supported (RFC 3261 section 8.2.2.3): all
-/// but `timer`. In an ACK or a CANCEL they say nothing.
+/// but `timer` and `gruu`. In an ACK or a CANCEL they say nothing.
 pub(super) fn required(request: &Message) -> Option<String> {
     let mut tags = request.values("Require");
-    tags.retain(|tag| !tag.is_empty() && !tag.eq_ignore_ascii_case("timer"));
+    tags.retain(|tag| !tag.is_empty() && !SUPPORTED.iter().any(|it| tag.eq_ignore_ascii_case(it)));
     (!tags.is_empty()).then(|| tags.join(", "))
 }
 

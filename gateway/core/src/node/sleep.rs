@@ -225,9 +225,13 @@ impl Node {
 
     pub(super) fn on_grace_over(&mut self, session: &SessionId) {
         let Some(entry) = self.entries.get(session) else { return };
+        let was_spared = !self.is_pushed_for(entry);
         if entry.session.device_usable() {
             let ttl_s = self.config.ttl_s.0;
             self.fall_asleep(session, SleepCause::Loss, ttl_s);
+            if was_spared {
+                self.push_after_grace(session);
+            }
         } else {
             self.end_session(session);
         }
@@ -253,6 +257,7 @@ impl Node {
             self.end_call_with_session(session, &subsession);
         }
         self.end_messages(session);
+        self.refuse_knocks(session);
         self.end_subscriptions(session);
         self.end_wake(session);
         for name in ENDED {
@@ -307,39 +312,10 @@ impl Node {
         }
     }
 
-    fn forget_address(&mut self, session: &SessionId) {
+    pub(super) fn forget_address(&mut self, session: &SessionId) {
         let Some(entry) = self.entries.get(session) else { return };
         let place = (entry.session.record.aor.clone(), session.clone());
         self.addresses.remove(&place);
-    }
-
-    /// Another node owns the session now: this one must not say another word for it.
-    pub(super) fn on_fenced(&mut self, session: &SessionId) {
-        self.unfold(session);
-        let draft = Draft::new(Kind::StoreFailed).with("session", session.as_str());
-        self.trace(draft.with("what", "fenced: another node owns the session"));
-        self.forget_address(session);
-        let Some(entry) = self.entries.remove(session) else { return };
-        self.census.remove(&entry.session.record);
-        if let Some(socket) = entry.session.socket() {
-            self.close(socket, close::NODE_STOPS, "another node has the session");
-            self.forget_socket(socket);
-        }
-        for message in entry.messages.values() {
-            self.servers.remove(&message.key);
-        }
-        self.contacts.remove(&entry.session.record.contact);
-        self.notified.retain(|_, (owner, _)| owner != session);
-        self.invites.retain(|_, invite| {
-            invite.legs.is_empty() || {
-                invite.legs.retain(|(owner, _)| owner != session);
-                !invite.legs.is_empty()
-            }
-        });
-        self.dialogs.retain(|_, places| {
-            places.retain(|(owner, _)| owner != session);
-            !places.is_empty()
-        });
     }
 
     /// The node stops: no new calls and sessions, and every app is told to come back.

@@ -9,8 +9,8 @@ use super::entry::{Dirty, Entry};
 use super::errand::{Cause, Errand, failure_for_app};
 use super::outgoing::MOST_SUBSESSION;
 use super::target;
-use crate::dialog::contact;
-use crate::record::{SessionId, SubscriptionRecord};
+use crate::io::Transport;
+use crate::record::{Dialog, SessionId, SubscriptionRecord};
 use crate::registration::refresh_after_ms;
 use crate::timer::{Name, Owner};
 
@@ -23,17 +23,14 @@ const EXPIRES_S: (u64, u64, u64) = (3_600, 60, 86_400);
 /// A refresh that failed for now is tried again after so long.
 const AGAIN_MS: u64 = 60_000;
 
-/// The SIP dialog of a subscription, and its CSeq numbers.
+/// A subscription in SIP: its ids, and its dialog once the notifier said something.
 #[derive(Debug, Clone)]
-pub(super) struct Dialog {
+pub(super) struct Subscription {
     call_id: String,
-    pub(super) from_tag: String,
-    pub(super) remote_tag: Option<String>,
-    /// Request-URI of what we send in the dialog: the notifier's Contact.
-    pub(super) remote_target: Option<String>,
-    pub(super) routes: Vec<String>,
+    from_tag: String,
+    /// CSeq number of the latest SUBSCRIBE outside of the dialog.
     local_cseq: u32,
-    pub(super) remote_cseq: u32,
+    dialog: Option<Dialog>,
 }
 
 impl Node {
@@ -99,40 +96,24 @@ impl Node {
             told: false,
             ending: false,
             latest: None,
+            state: None,
         })
     }
 
     /// Sends a SUBSCRIBE: within the dialog if there is one, else the first of a new one.
     pub(super) fn subscribe(&mut self, session: &SessionId, subsession: &str) {
-        let (call_id, from_tag) = (self.dice.hex(16), self.dice.hex(8));
-        let contact = self.entries.get(session).map(|it| it.session.record.contact.clone());
-        let Some(contact) = contact.filter(|_| self.config.registrar.is_some()) else { return };
-        let flow = self.upstream.target(self.now.mono_us);
-        let contact = self.contact_uri(&contact, flow.transport);
+        let ids = [self.dice.hex(16), self.dice.hex(8)];
+        if self.config.registrar.is_none() {
+            return;
+        }
         let Some(entry) = self.entries.get_mut(session) else { return };
         let Some(record) = entry.subscription(subsession).cloned() else { return };
-        let dialog = entry.subscriptions.entry(subsession.to_owned()).or_insert_with(|| Dialog {
-            call_id,
-            from_tag,
-            remote_tag: None,
-            remote_target: None,
-            routes: Vec::new(),
-            local_cseq: 0,
-            remote_cseq: 0,
-        });
-        let cseq = dialog.next_cseq();
-        let dialog = dialog.clone();
-        self.notified.insert(dialog.call_id.clone(), (session.clone(), subsession.to_owned()));
-        let uri = dialog.remote_target.as_deref().unwrap_or(&record.target);
-        let tag = dialog.remote_tag.as_ref().map(|tag| format!(";tag={tag}")).unwrap_or_default();
-        let to = format!("<{}>{tag}", record.target);
-        let ids = (dialog.call_id.as_str(), dialog.from_tag.as_str(), to.as_str());
-        let Some(mut request) = self.request_for(session, Method::SUBSCRIBE, uri, ids) else {
+        let subscription = entry.subscriptions.entry(subsession.to_owned());
+        let call_id = subscription.or_insert_with(|| Subscription::new(ids)).call_id.clone();
+        self.notified.insert(call_id, (session.clone(), subsession.to_owned()));
+        let Some(request) = self.next_subscribe(session, subsession, &record.target) else {
             return;
         };
-        for route in &dialog.routes {
-            request.push("Route", route);
-        }
         let expires_s = if record.ending { 0 } else { record.expires_s };
         let accept = if record.event == "message-summary" {
             "application/simple-message-summary"
@@ -140,23 +121,48 @@ impl Node {
             "*/*"
         };
         let request = request
-            .with("Contact", format!("<{contact}>"))
+            .with("Contact", format!("<{}>", self.contact_of(session, Transport::Udp, false)))
             .with("Event", record.event.as_str())
             .with("Expires", expires_s.to_string())
-            .with("Accept", accept)
-            .with("Content-Length", "0");
+            .with("Accept", accept);
         let cause = Cause::Subscribe(subsession.to_owned());
-        self.begin_errand(session, Errand::new(request, cseq, cause));
+        self.begin_errand(session, Errand::new(request, cause));
     }
 
-    /// The final response to a SUBSCRIBE.
+    /// Via and Contact are those of the way that the request takes in the end.
+    fn next_subscribe(
+        &mut self,
+        session: &SessionId,
+        subsession: &str,
+        target: &str,
+    ) -> Option<Message> {
+        let via = self.via(Transport::Udp, "z9hG4bK");
+        let entry = self.entries.get_mut(session)?;
+        let subscription = entry.subscriptions.get_mut(subsession)?;
+        let call_id = subscription.call_id.clone();
+        if let Some(dialog) = &mut subscription.dialog {
+            return Some(dialog.request(Method::SUBSCRIBE, &call_id, &via));
+        }
+        subscription.local_cseq += 1;
+        let (from_tag, cseq) = (subscription.from_tag.clone(), subscription.local_cseq);
+        let request = self.request_for(
+            session,
+            Method::SUBSCRIBE,
+            target,
+            (call_id.as_str(), from_tag.as_str(), cseq),
+        );
+        Some(request?.with("Content-Length", "0"))
+    }
+
+    /// The final response to a SUBSCRIBE, with the one that it is for.
     pub(super) fn on_subscribe_answer(
         &mut self,
         session: &SessionId,
         subsession: &str,
         status: u16,
-        response: Option<&Message>,
+        answer: Option<(&Message, &Message)>,
     ) {
+        let response = answer.map(|(_, response)| response);
         let Some(entry) = self.entries.get_mut(session).filter(|entry| !entry.over) else { return };
         let Some(record) = entry.subscription_mut(subsession) else { return };
         match status {
@@ -165,7 +171,7 @@ impl Node {
                 let owner = Owner::subscription(session, subsession);
                 self.arm(Name::Subscribe, owner, 64 * self.config.timers.t1_ms);
             }
-            200..=299 => self.on_subscribed(session, subsession, status, response),
+            200..=299 => self.on_subscribed(session, subsession, status, answer),
             _ if record.ending => self.end_subscription(session, subsession, true),
             423 => {
                 let least_s = response.and_then(|it| it.min_expires().ok()).flatten().unwrap_or(0);
@@ -193,13 +199,14 @@ impl Node {
         session: &SessionId,
         subsession: &str,
         status: u16,
-        response: Option<&Message>,
+        answer: Option<(&Message, &Message)>,
     ) {
+        let response = answer.map(|(_, response)| response);
         let part = self.dice.between(50, 100);
         let Some(entry) = self.entries.get_mut(session) else { return };
-        let dialog = entry.subscriptions.get_mut(subsession);
-        if let (Some(dialog), Some(response)) = (dialog, response) {
-            dialog.meet(response);
+        let subscription = entry.subscriptions.get_mut(subsession);
+        if let (Some(subscription), Some((subscribe, response))) = (subscription, answer) {
+            subscription.meet(subscribe, response);
         }
         let aor = entry.session.record.aor.clone();
         let Some(record) = entry.subscription_mut(subsession) else { return };
@@ -251,8 +258,7 @@ impl Node {
     pub(crate) fn on_unsubscribe(&mut self, session: &SessionId, frame: &Frame) {
         let subsession = frame.control.subsession_id.clone().unwrap_or_default();
         let Some(entry) = self.entries.get_mut(session) else { return };
-        let has_dialog =
-            entry.subscriptions.get(&subsession).is_some_and(|it| it.remote_tag.is_some());
+        let has_dialog = entry.subscriptions.get(&subsession).is_some_and(Subscription::stands);
         let Some(record) = entry.subscription_mut(&subsession) else { return };
         if std::mem::replace(&mut record.ending, true) {
             return;
@@ -304,8 +310,7 @@ impl Node {
         let mut standing = Vec::new();
         for record in &mut entry.session.record.subscriptions {
             record.ending = true;
-            if entry.subscriptions.get(&record.subsession).is_some_and(|it| it.remote_tag.is_some())
-            {
+            if entry.subscriptions.get(&record.subsession).is_some_and(Subscription::stands) {
                 standing.push(record.subsession.clone());
             }
         }
@@ -330,21 +335,53 @@ impl Node {
     }
 }
 
-impl Dialog {
-    /// The number of our next request: each attempt has one of its own.
-    pub(super) const fn next_cseq(&mut self) -> u32 {
-        self.local_cseq += 1;
-        self.local_cseq
+impl Subscription {
+    fn new([call_id, from_tag]: [String; 2]) -> Self {
+        Self { call_id, from_tag, local_cseq: 0, dialog: None }
     }
 
-    /// Learns from a 2xx who the notifier is (RFC 3261 section 12.1.2).
-    fn meet(&mut self, response: &Message) {
-        self.remote_tag = response.to().ok().and_then(|to| to.tag().map(ToOwned::to_owned));
-        if let Some(target) = contact(response) {
-            self.remote_target = Some(target);
+    /// True once there is a dialog to end.
+    const fn stands(&self) -> bool {
+        self.dialog.is_some()
+    }
+
+    /// A number of our side that was used for a request sent once more.
+    pub(super) fn spend(&mut self, number: u32) {
+        let used = self.dialog.as_mut().map_or(&mut self.local_cseq, |it| &mut it.local_cseq);
+        *used = (*used).max(number);
+    }
+
+    /// A 2xx tells who the notifier is, and where (RFC 3261 section 12.1.2).
+    fn meet(&mut self, subscribe: &Message, response: &Message) {
+        let dialog = Dialog::outgoing(subscribe, response);
+        match &mut self.dialog {
+            Some(known) if known.remote_tag == dialog.remote_tag => known.learn(response),
+            other => *other = Some(dialog),
         }
-        let routes = response.values("Record-Route");
-        self.routes = routes.into_iter().rev().map(str::to_owned).collect();
+    }
+
+    /// A NOTIFY of this dialog, which it may begin (RFC 6665 section 4.1.2.4).
+    ///
+    /// # Errors
+    /// The status that refuses it: it is of another dialog, or comes late.
+    pub(super) fn hear(&mut self, notify: &Message) -> Result<(), u16> {
+        let dialog = Dialog::incoming(notify, &self.from_tag);
+        let to = notify.to().map_err(|_| 481_u16)?;
+        let is_ours = to.tag() == Some(&self.from_tag);
+        match &mut self.dialog {
+            _ if !is_ours => Err(481),
+            Some(known) if known.remote_tag != dialog.remote_tag => Err(481),
+            Some(known) if dialog.remote_cseq < known.remote_cseq => Err(500),
+            Some(known) => {
+                known.remote_cseq = dialog.remote_cseq;
+                known.learn(notify);
+                Ok(())
+            }
+            other => {
+                *other = Some(Dialog { local_cseq: self.local_cseq, ..dialog });
+                Ok(())
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use reveille_wire::sip::{Message, Method};
 use serde_json::Value;
 
 use super::Node;
-use super::entry::{Asked, Dirty};
+use super::entry::{Asked, Dirty, Entry, Promise};
 use crate::call::Call;
 use crate::dialog::TRICKLE;
 use crate::record::{Dialog, SessionId};
@@ -45,19 +45,20 @@ impl Node {
     /// INFO within a dialog: candidates for the app; any other package is refused by name (RFC 6086
     /// section 4.2.2).
     pub(super) fn on_info(&mut self, key: &TransactionKey, request: &Message) {
-        let Some(place) = self.dialog_of(request) else {
-            self.reply(key, request, 481, &[]);
-            return;
+        let place = match self.in_order(request) {
+            Ok(place) => place,
+            Err(status) => return self.reply(key, request, status, &[]),
         };
-        if self.is_old_cseq(&place, request) {
-            self.reply(key, request, 500, &[]);
-            return;
-        }
         self.note_peer(&place, request);
         match request.header("Info-Package").map(|package| package.trim().to_ascii_lowercase()) {
             Some(package) if package == TRICKLE => {
-                self.give_candidates(&place, request);
-                self.reply(key, request, 200, &[]);
+                let (session, subsession) = &place;
+                let is_away = |entry: &Entry| entry.session.attached().is_none();
+                if self.entries.get(session).is_some_and(is_away) {
+                    self.knock(session, Some(subsession), key, request);
+                } else {
+                    self.give_candidates(key, &place, request);
+                }
             }
             Some(_) => self.reply(key, request, 469, &[("Recv-Info", TRICKLE.to_owned())]),
             None if request.body.is_empty() => self.reply(key, request, 200, &[]),
@@ -65,13 +66,20 @@ impl Node {
         }
     }
 
-    fn give_candidates(&mut self, (session, subsession): &(SessionId, String), request: &Message) {
+    pub(super) fn give_candidates(
+        &mut self,
+        key: &TransactionKey,
+        (session, subsession): &(SessionId, String),
+        request: &Message,
+    ) {
         let Some(entry) = self.entries.get(session) else { return };
         let Some(call) = entry.calls.get(subsession) else { return };
         let mut frame = call.message("trickle", &entry.session.record.aor);
         let lines = String::from_utf8_lossy(&request.body).into_owned();
         frame.payload.insert("candidates".to_owned(), lines.into());
         self.give(session, frame);
+        let bytes = request.reply(200, "OK", None).to_bytes();
+        self.promise(session, Promise::Reply { key: key.clone(), bytes });
     }
 }
 

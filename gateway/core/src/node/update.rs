@@ -17,19 +17,16 @@ use crate::transaction::TransactionKey;
 impl Node {
     /// An UPDATE of the peer (RFC 3311 section 5.2).
     pub(super) fn on_update(&mut self, key: &TransactionKey, request: &Message) {
-        let Some(place) = self.dialog_of(request) else {
-            self.reply(key, request, 481, &[]);
-            return;
+        let place = match self.in_order(request) {
+            Ok(place) => place,
+            Err(status) => return self.reply(key, request, status, &[]),
         };
-        if self.is_old_cseq(&place, request) {
-            self.reply(key, request, 500, &[]);
-            return;
-        }
         let (session, subsession) = &place;
         let wait_s = self.dice.between(0, 10).to_string();
         let entry = &self.entries[session];
         let call = &entry.calls[subsession];
         let is_attached = entry.session.attached().is_some();
+        let is_asked = call.update.is_some() || entry.is_updated(subsession);
         let is_up = matches!(call.record.phase, Phase::Confirmed { .. } | Phase::Placed { .. });
         if session_timer::is_too_brief(request) {
             let least = session_timer::LEAST_S.to_string();
@@ -38,12 +35,13 @@ impl Node {
             self.take_refresh(key, &place, request);
         } else if matches!(call.exchange(), Some(Exchange::App { .. })) {
             self.reply(key, request, 491, &[]);
-        } else if !is_up || call.exchange().is_some() || call.update.is_some() {
+        } else if !is_up || call.exchange().is_some() || is_asked {
             self.reply(key, request, 500, &[("Retry-After", wait_s)]);
         } else if !is_attached {
-            self.reply(key, request, NOT_NOW, &[]);
+            self.note_peer(&place, request);
+            self.knock(session, Some(subsession), key, request);
         } else {
-            self.give_update(key, &place, request);
+            self.give_update(key, &place, request, self.config.update_ms);
         }
     }
 
@@ -65,11 +63,13 @@ impl Node {
         self.promise(session, reply);
     }
 
-    fn give_update(
+    /// The app has so long to answer; less if somebody waited for it already.
+    pub(super) fn give_update(
         &mut self,
         key: &TransactionKey,
         place: &(SessionId, String),
         request: &Message,
+        left_ms: u64,
     ) {
         let (session, subsession) = place;
         self.note_peer(place, request);
@@ -80,7 +80,7 @@ impl Node {
         frame.header.sip_method = Some("UPDATE".to_owned());
         let correlation = self.give(session, frame).unwrap_or_default();
         let owner = Owner::call(session, subsession);
-        self.arm(Name::Update, owner, self.config.update_ms);
+        self.arm(Name::Update, owner, left_ms.min(self.config.update_ms));
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         if let Some(call) = call {
             call.update = Some(Update { key: key.clone(), request: request.clone(), correlation });
@@ -101,6 +101,8 @@ impl Node {
                 let bytes = response.to_bytes();
                 self.promise(session, Promise::Reply { key, bytes });
             }
+            // 408 is never said to a non-INVITE request (RFC 4320 section 4.2).
+            Err(408) => self.reply(&key, &request, NOT_NOW, &[]),
             Err(code) => self.reply(&key, &request, code, &[]),
         }
     }

@@ -4,12 +4,12 @@ use reveille_wire::jsonrtc::{Frame, MessageState, close};
 use reveille_wire::sip::{Message, Method};
 
 use super::Node;
+use super::challenge::ask;
 use super::entry::{Dirty, Entry, Joining, Promise, Purpose};
 use super::outgoing::authenticate;
 use crate::config::Registrar;
-use crate::digest::{self, Ask};
 use crate::io::{Change, Flow, Output, SocketId, Transport};
-use crate::record::{SessionId, SessionRecord, Standing, VERSION};
+use crate::record::{Gruu, SessionId, SessionRecord, Standing, VERSION};
 use crate::registration::{Answer, Next, Registration};
 use crate::session::{Link, Session};
 use crate::timer::{Name, Owner};
@@ -61,6 +61,7 @@ impl Node {
             supersedes: None,
             sending: Vec::new(),
             subscriptions: Vec::new(),
+            gruu: Gruu::default(),
         };
         self.born += 1;
         self.census.add(&record);
@@ -77,7 +78,6 @@ impl Node {
             self.on_registered(session, u32::MAX);
             return;
         };
-        let transport = self.upstream.target(self.now.mono_us).transport;
         let (call_id, from_tag) = (self.dice.hex(16), self.dice.hex(8));
         let (branch, cnonce) = (format!("z9hG4bK{}", self.dice.hex(8)), self.dice.hex(8));
         let Some(entry) = self.entries.get_mut(session) else { return };
@@ -86,10 +86,11 @@ impl Node {
             .get_or_insert_with(|| Registration::new(call_id, from_tag, registrar.expires_s));
         registration.cseq += 1;
         registration.nonce_count += 1;
-        let request = self.build_register(session, &registrar, transport, (&branch, &cnonce));
+        let flow = self.upstream.target_but(&registration.tried, self.now.mono_us);
+        let by = flow.transport;
+        let request = self.build_register(session, &registrar, by, (&branch, &cnonce));
         let purpose = Purpose::Register(session.clone());
         if let Some(request) = request {
-            let flow = self.upstream.target(self.now.mono_us);
             self.start_client(&branch, flow, request.to_bytes(), purpose);
         }
     }
@@ -133,42 +134,6 @@ impl Node {
         Some(request)
     }
 
-    /// The header that answers a challenge for a user of ours.
-    pub(super) fn credentials(
-        &self,
-        user: &str,
-        ask: &Ask,
-        asked: (&str, &str),
-        count: (u32, &str),
-    ) -> Option<(&'static str, String)> {
-        let secret = self.config.user(user)?.secret.0.as_str();
-        let value = digest::answer(ask, (user, secret), asked, count);
-        let name = if ask.proxy { "Proxy-Authorization" } else { "Authorization" };
-        Some((name, value))
-    }
-
-    /// The same request once more with the user's answer to a challenge: the next number, and a
-    /// branch of its own (RFC 3261 section 22.2). `None` if the challenge cannot be answered.
-    pub(super) fn authorised(
-        &mut self,
-        user: &str,
-        flow: &Flow,
-        request: &Message,
-        response: &Message,
-    ) -> Option<Message> {
-        let (branch, cnonce) = (format!("z9hG4bK{}", self.dice.hex(8)), self.dice.hex(8));
-        let ask = ask(response)?;
-        let (method, uri) = (request.method()?, request.uri()?);
-        let asked = (method.as_str(), uri);
-        let (name, value) = self.credentials(user, &ask, asked, (1, cnonce.as_str()))?;
-        let number = request.cseq().ok()?.number + 1;
-        let mut again = request.clone();
-        again.set("Via", self.via(flow.transport, &branch));
-        again.set("CSeq", format!("{number} {method}"));
-        again.set(name, value);
-        Some(again)
-    }
-
     /// Removes the binding upstream, with nobody waiting for it.
     pub(super) fn unregister(&mut self, session: &SessionId) {
         self.timers.clear(Name::Register, &Owner::Session(session.clone()));
@@ -186,8 +151,10 @@ impl Node {
     fn on_register_answer(&mut self, session: &SessionId, answer: Answer) {
         let part = self.dice.between(50, 100);
         let Some(entry) = self.entries.get_mut(session) else { return };
+        let until_us = entry.session.record.registered_until_wall_us;
+        let left_ms = until_us.saturating_sub(self.now.wall_us) / 1_000;
         let Some(registration) = &mut entry.registration else { return };
-        match registration.answer(answer, part) {
+        match registration.answer(answer, part, left_ms) {
             Next::Register => self.register(session),
             Next::Registered { expires_s, again_ms } => {
                 self.arm(Name::Register, Owner::Session(session.clone()), again_ms);
@@ -341,20 +308,8 @@ impl Node {
 
     fn act_client(&mut self, branch: &str, acts: Vec<Act>) {
         let Some(flow) = self.clients.get(branch).map(|(_, flow, _)| flow.clone()) else { return };
-        let owner = Owner::Client(branch.into());
-        for act in acts {
-            match act {
-                Act::Send(bytes) => self.out.push(Output::Sip { flow: flow.clone(), bytes }),
-                Act::Arm(name, ms) => self.arm(name, owner.clone(), ms),
-                Act::Disarm(name) => self.timers.clear(name, &owner),
-                Act::Over => {
-                    for name in [Name::E, Name::F, Name::K] {
-                        self.timers.clear(name, &owner);
-                    }
-                    self.clients.remove(branch);
-                    self.diverted.remove(branch);
-                }
-            }
+        if self.act(&flow, &Owner::Client(branch.into()), acts) {
+            self.drop_client(branch);
         }
     }
 
@@ -384,7 +339,7 @@ impl Node {
                 if (200..300).contains(&status) {
                     self.on_granted(&session, flow.clone(), response);
                 }
-                if status == 503 && self.try_next(&session, &flow) {
+                if status == 503 && self.register_elsewhere(&session, &flow) {
                     return;
                 }
                 self.on_register_answer(&session, answer);
@@ -393,7 +348,10 @@ impl Node {
                 self.on_within(&flow, *within, response);
             }
             (Some(ClientEvent::Final), Purpose::Errand(session, id)) => {
-                self.on_errand_answer(&session, id, status, Some(response));
+                if status == 503 && self.errand_elsewhere(&session, id, &flow) {
+                    return;
+                }
+                self.on_errand_answer(&session, id, status, Some((&flow, response)));
             }
             _ => {}
         }
@@ -460,7 +418,7 @@ impl Node {
         self.unfold_for(&purpose);
         match (event, purpose) {
             (Some(ClientEvent::NoAnswer), Purpose::Register(session)) => {
-                if unheard.is_some_and(|way| self.try_next(&session, way)) {
+                if unheard.is_some_and(|way| self.register_elsewhere(&session, way)) {
                     return;
                 }
                 self.on_register_answer(&session, Answer::Failed(408, None));
@@ -470,7 +428,10 @@ impl Node {
                 self.on_within_final(&session, &subsession, within.asked, Err(408));
             }
             (Some(ClientEvent::NoAnswer), Purpose::Errand(session, id)) => {
-                self.on_errand_answer(&session, id, 408, None);
+                unheard.into_iter().for_each(|way| self.on_silent(way));
+                if !unheard.is_some_and(|way| self.errand_elsewhere(&session, id, way)) {
+                    self.on_errand_answer(&session, id, 408, None);
+                }
             }
             _ => {}
         }
@@ -522,24 +483,4 @@ impl Node {
             }
         }
     }
-}
-
-/// The first Digest challenge with MD5 in a 401 or 407.
-pub(super) fn ask(response: &Message) -> Option<Ask> {
-    let challenges = response.challenges().ok()?;
-    let usable = challenges.iter().find(|challenge| {
-        let algorithm = challenge.param("algorithm");
-        challenge.scheme.eq_ignore_ascii_case("Digest")
-            && algorithm.is_none_or(|name| name.eq_ignore_ascii_case("MD5"))
-    })?;
-    let text = |name: &str| usable.param(name).map(ToOwned::to_owned);
-    let offers = text("qop").unwrap_or_default();
-    Some(Ask {
-        realm: text("realm")?,
-        nonce: text("nonce")?,
-        opaque: text("opaque"),
-        auth: offers.split(',').any(|offer| offer.trim().eq_ignore_ascii_case("auth")),
-        stale: text("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
-        proxy: usable.proxy,
-    })
 }

@@ -6,7 +6,10 @@ use reveille_wire::sip::Message;
 
 use super::Node;
 use super::entry::{Dirty, Entry, Promise};
+use crate::dice;
+use crate::headers;
 use crate::io::{Output, PushId, PushOutcome, PushRequest};
+use crate::message::identity;
 use crate::record::{SessionId, Standing};
 use crate::timer::{Name, Owner};
 use crate::wake::{Wake, WakeAct};
@@ -28,6 +31,8 @@ impl Node {
             .filter(|call| call.awaits_app())
             .map(|call| self.mono_of_wall(call.record.deadline_wall_us, most_ms))
             .chain(messages.iter().map(|message| message.wake_until_us))
+            .chain(entry.knocking_until_us())
+            .chain(Some(entry.news_until_us).filter(|until_us| now_us < *until_us))
             .max();
         let for_call = entry.awaits_app();
         let Some(deadline_us) = deadline_us else { return };
@@ -39,6 +44,10 @@ impl Node {
         let from_us = woken_us.map_or(0, |at| at + WAKE_GAP_US).max(now_us);
         if !entry.session.device_usable() {
             self.end_pending_unless_lost(session, "no device to wake");
+            return;
+        }
+        if !self.is_pushed_for(entry) {
+            self.end_wake(session);
             return;
         }
         let schedule = self.config.push_attempts_ms.clone();
@@ -65,9 +74,9 @@ impl Node {
         self.step_wake(session);
     }
 
-    /// A message joins the wake under way, also one whose push was accepted long ago: a burst of
+    /// A message, or another request that is no call's, joins the wake under way, also one whose push was accepted long ago: a burst of
     /// messages is one push for each wake budget. Otherwise it begins one.
-    pub(super) fn wake_for_message(&mut self, session: &SessionId) {
+    pub(super) fn wake_gently(&mut self, session: &SessionId) {
         let now_us = self.now.mono_us;
         let wake = self.entries.get(session).and_then(|entry| entry.wake.as_ref());
         if !wake.is_some_and(|wake| wake.is_coming(now_us)) {
@@ -101,6 +110,11 @@ impl Node {
             WakeAct::Push(attempt) => {
                 let wake = self.entries.get(session).and_then(|entry| entry.wake.as_ref());
                 if let Some(wake) = wake.map(|wake| wake.id) {
+                    if self.config.cluster.is_some() {
+                        // Each attempt rests on a commit, which is refused if another node has the
+                        // session by now: one node pushes.
+                        self.touch(session, Dirty::Urgent);
+                    }
                     self.promise(session, Promise::Push { wake, attempt: *attempt });
                 }
             }
@@ -155,7 +169,7 @@ impl Node {
         last_us.unwrap_or(wake.deadline_us()).min(sleep_ends_us)
     }
 
-    /// What the push says: of a call if one waits, else of a message. The first wake names what
+    /// What the push says: of a call if one waits, else of a message, else that there is news. The first wake names what
     /// came first, one that follows a spent one what came last.
     fn wake_payload(&self, entry: &Entry, again: bool, ttl_s: u64) -> WakePayload {
         let pending = entry.awaiting();
@@ -167,17 +181,27 @@ impl Node {
         let (request, subsession) = match (call, message) {
             (Some(call), _) => (Some(&call.invite), Some(call.record.subsession.clone())),
             (None, Some(it)) => (Some(&it.request), Some(it.record.subsession.clone())),
-            (None, None) => (None, None),
+            (None, None) => {
+                let request = entry.knocks.values().next().map(|knock| &knock.request);
+                (request, request.map(|request| dice::uuid_of(identity(request))))
+            }
+        };
+        let event = match (call, request) {
+            (Some(_), _) => "call",
+            (None, Some(_)) => "message",
+            (None, None) => "notify",
         };
         let call_id = request.and_then(|request| request.call_id().ok());
+        let incoming = self.carried(entry, call, message.copied());
         WakePayload {
             session_id: entry.session.record.id.to_string(),
-            event: if message.is_some() { "message" } else { "call" }.to_owned(),
+            event: event.to_owned(),
             call_id: call_id.map(ToOwned::to_owned),
             subsession_id: subsession,
             initiator: request.map(shown_initiator),
             target: Some(entry.session.record.aor.clone()),
             ttl_s: Some(ttl_s),
+            incoming: incoming.map(Box::new),
         }
     }
 
@@ -253,10 +277,9 @@ impl Node {
     }
 }
 
-/// RFC 3323: a caller who asked for privacy is not named to a push service.
+/// A caller who asked for privacy is not named to a push service.
 fn shown_initiator(request: &Message) -> String {
-    let private = request.header("Privacy").is_some_and(|value| value.trim() != "none");
-    if private {
+    if headers::is_private(request) {
         return "anonymous@anonymous.invalid".to_owned();
     }
     request.from().map(|from| from.uri.aor()).unwrap_or_default()

@@ -38,7 +38,7 @@ impl Node {
             user: user.unwrap_or_default(),
             request,
             asked,
-            authorised: false,
+            shown: 0,
         };
         Promise::Ask { flow, within: Box::new(within) }
     }
@@ -47,15 +47,16 @@ impl Node {
     pub(super) fn on_within(&mut self, flow: &Flow, within: Within, response: &Message) {
         let status = response.status().unwrap_or(408);
         let (session, subsession) = within.place.clone();
-        if matches!(status, 401 | 407) && !within.authorised {
-            let again = self.authorised(&within.user, flow, &within.request, response);
+        if matches!(status, 401 | 407) {
+            let (user, shown) = (&within.user, within.shown);
+            let again = self.authorised(user, flow, &within.request, response, shown);
             if let Some(request) = again {
                 let number = request.cseq().map_or(0, |cseq| cseq.number);
                 let entry = self.entries.get_mut(&session);
                 if let Some(call) = entry.and_then(|entry| entry.calls.get_mut(&subsession)) {
                     call.spend(number);
                 }
-                let within = Within { request, authorised: true, ..within };
+                let within = Within { request, shown: shown + 1, ..within };
                 self.promise(
                     &session,
                     Promise::Ask { flow: flow.clone(), within: Box::new(within) },
@@ -197,7 +198,7 @@ impl Node {
         let Some(entry) = self.entries.get_mut(session) else { return };
         let Some(call) = entry.calls.get_mut(subsession) else { return };
         if let Some(dialog) = call.confirmed() {
-            dialog.remote_cseq = number;
+            dialog.remote_cseq = dialog.remote_cseq.max(number);
             if refreshes {
                 dialog.learn(request);
             }

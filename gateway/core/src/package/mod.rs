@@ -7,6 +7,7 @@ mod message_notification;
 mod messaging;
 #[cfg(test)]
 mod probe;
+mod refer;
 mod register;
 
 use reveille_wire::jsonrtc::Frame;
@@ -27,6 +28,7 @@ const PACKAGES: &[Package] = &[
     call::PACKAGE,
     messaging::PACKAGE,
     message_notification::PACKAGE,
+    refer::PACKAGE,
     #[cfg(test)]
     probe::PACKAGE,
 ];

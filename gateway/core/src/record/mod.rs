@@ -2,6 +2,7 @@
 
 mod call;
 mod codec;
+mod gruu;
 mod message;
 mod subscription;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use call::{CallRecord, Decision, Dialog, Exchange, Phase, Refresh, Side};
 
 pub use codec::{BadRecord, Raw, is_record};
+pub use gruu::Gruu;
 pub use message::{Answer, Delivery, MessageRecord};
 pub use subscription::{Notified, SubscriptionRecord};
 
@@ -79,6 +81,14 @@ pub struct Device {
     /// What it runs, as its app said: one of [`PLATFORMS`].
     #[serde(default)]
     pub platform: Option<String>,
+}
+
+impl Device {
+    /// True for a web app: it says so, or a browser's push service wakes it.
+    #[must_use]
+    pub fn is_web(&self) -> bool {
+        self.platform.as_deref() == Some("web") || self.provider == "webpush"
+    }
 }
 
 /// Platforms that apps name (D-09); another word is none.
@@ -175,4 +185,7 @@ pub struct SessionRecord {
     /// What the app subscribed to; kept up by the gateway, awake or asleep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<SubscriptionRecord>,
+    /// What others may call this very session by.
+    #[serde(default, skip_serializing_if = "Gruu::is_none")]
+    pub gruu: Gruu,
 }

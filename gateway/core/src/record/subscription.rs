@@ -30,4 +30,7 @@ pub struct SubscriptionRecord {
     pub ending: bool,
     /// The latest state that the app has not seen, if it was away: later ones replace it.
     pub latest: Option<Notified>,
+    /// Names the latest state that was kept or given, so that one which only comes again is no news.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
 }

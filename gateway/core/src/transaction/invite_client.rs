@@ -79,6 +79,12 @@ impl InviteClient {
         &self.invite
     }
 
+    /// True until any response came.
+    #[must_use]
+    pub const fn is_unheard(&self) -> bool {
+        matches!(self.stage, Stage::Calling)
+    }
+
     /// A response that matches this transaction came.
     pub fn response(&mut self, response: &Message, acts: &mut Vec<Act>) -> Option<InviteEvent> {
         let status = response.status()?;

@@ -8,7 +8,7 @@ mod server;
 
 use std::sync::Arc;
 
-use reveille_wire::sip::{Message, Method};
+use reveille_wire::sip::{Message, Method, Via};
 
 pub(crate) use client::{Client, ClientEvent};
 pub use invite_client::{InviteClient, InviteEvent};
@@ -28,7 +28,7 @@ impl TransactionKey {
     /// The key of the transaction that `request` belongs to; ACK and CANCEL give the INVITE's.
     /// `None` if the request lacks what a key is made of.
     pub(crate) fn of(request: &Message) -> Option<Self> {
-        let via = request.via().ok()?;
+        let via = via_of_sender(request)?;
         let method = request.method()?;
         let class = if is_invite_class(method) { "INVITE" } else { method.as_str() };
         let sent_by = via.sent_by();
@@ -49,6 +49,21 @@ impl TransactionKey {
         };
         Some(Self(key.into()))
     }
+}
+
+/// Begins the branch of a request that another node of ours handed on.
+pub(crate) const HANDED_ON: &str = "z9hG4bKnode.";
+
+/// The Via of whoever sent the request to us or to another node of ours: by whichever node its
+/// requests come, they belong to one transaction.
+fn via_of_sender(request: &Message) -> Option<Via> {
+    let via = request.via().ok()?;
+    if !via.branch.as_deref().is_some_and(|branch| branch.starts_with(HANDED_ON)) {
+        return Some(via);
+    }
+    let all = request.vias().ok()?;
+    let is_theirs = |via: &Via| !via.branch.as_deref().unwrap_or("").starts_with(HANDED_ON);
+    Some(all.into_iter().find(is_theirs).unwrap_or(via))
 }
 
 fn is_invite_class(method: &Method) -> bool {

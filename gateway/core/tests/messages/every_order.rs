@@ -269,6 +269,7 @@ impl World {
                 Output::Close { socket, .. } if Some(socket) == self.socket => self.socket = None,
                 Output::Text { .. }
                 | Output::Close { .. }
+                | Output::Claim(_)
                 | Output::KeepAlive { .. }
                 | Output::Trace(_) => {}
                 Output::Store(commit) => self.commits.push_back(commit),

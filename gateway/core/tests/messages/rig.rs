@@ -107,7 +107,7 @@ impl Rig {
                         self.notes.push(shown);
                     }
                 }
-                Output::Close { .. } | Output::KeepAlive { .. } => {}
+                Output::Close { .. } | Output::Claim(_) | Output::KeepAlive { .. } => {}
             }
         }
         if !self.hold_commits {

@@ -210,6 +210,34 @@ fn a_session_is_not_put_to_sleep_over_a_message_it_has_not_confirmed() {
 }
 
 #[test]
+fn nobody_is_woken_for_a_quiet_message_and_it_comes_with_the_next() {
+    let kinds = [
+        "Content-Type: text/plain\r\nPriority: Non-Urgent\r\n",
+        "Content-Type: application/im-iscomposing+xml\r\n",
+        "Content-Type: message/imdn+xml; charset=utf-8\r\n",
+    ];
+    for fields in kinds {
+        let mut rig = Rig::new(config());
+        let session = rig.asleep();
+        rig.request("MESSAGE", "quiet", fields, "quiet");
+        rig.wait_ms(5_000);
+        assert_eq!(rig.statuses("quiet"), [100, 202], "{fields}");
+        rig.restart();
+        rig.wait_ms(20_000);
+        assert!(rig.pushes.is_empty(), "{fields}");
+        rig.message("m1");
+        assert_eq!(rig.pushes[0].payload.call_id.as_deref(), Some("m1"));
+        rig.resume(2, &session, 2);
+        assert_eq!(rig.given(2), ["quiet", "hello of m1"], "{fields}");
+        let mut rig = Rig::new(config());
+        rig.asleep();
+        rig.request("MESSAGE", "quiet", fields, "quiet");
+        rig.message("m1");
+        assert_eq!(rig.pushes.len(), 1, "a quiet one before it delays nothing: {fields}");
+    }
+}
+
+#[test]
 fn what_cannot_be_taken_is_refused_with_what_would_be() {
     let table = [
         ("Content-Type: image/png\r\n", "x".to_owned(), 415, "Accept"),
@@ -452,7 +480,7 @@ fn a_session_that_another_node_took_says_nothing_more() {
     let session = rig.asleep();
     rig.message("m1");
     let session = reveille_gateway_core::record::SessionId::from(session);
-    rig.feed(reveille_gateway_core::io::Input::Fenced { session });
+    rig.feed(reveille_gateway_core::io::Input::Fenced { session, epoch: 1 });
     rig.wait_ms(60_000);
     assert_eq!(rig.statuses("m1"), [0_u16; 0]);
 }

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use crate::rig::{Rig, udp, with_registrar};
-use reveille_gateway_core::io::Input;
+use reveille_gateway_core::config::Config;
+use reveille_gateway_core::io::{Input, PushOutcome};
 use reveille_wire::sip::Message;
 
 fn frame(kind: &str, action: &str, sequence: u64, header: &Value) -> Value {
@@ -18,7 +19,11 @@ fn frame(kind: &str, action: &str, sequence: u64, header: &Value) -> Value {
 
 /// A subscription that stands, on socket 1.
 fn subscribed() -> (Rig, String) {
-    let mut rig = Rig::new(with_registrar());
+    subscribed_at(with_registrar())
+}
+
+fn subscribed_at(config: Config) -> (Rig, String) {
+    let mut rig = Rig::new(config);
     let session = rig.connect(1);
     rig.say(1, &frame("request", "start", 2, &json!({})));
     let contact = ("Contact", "<sip:mwi@192.0.2.77:5080>");
@@ -156,6 +161,42 @@ fn a_sleeper_is_told_the_last_of_a_hundred_states_once_and_is_not_woken() {
 }
 
 #[test]
+fn news_wakes_a_sleeper_where_the_operator_wants_that_and_what_is_known_does_not() {
+    let mut config = with_registrar();
+    config.notify_wakes = true;
+    let (mut rig, session) = subscribed_at(config);
+    notify(&mut rig, 1, "active", "Messages-Waiting: no\r\n");
+    sleep(&mut rig, &session);
+    notify(&mut rig, 2, "active", "Messages-Waiting: no\r\n");
+    notify(&mut rig, 3, "active", "");
+    assert!(rig.pushes.is_empty(), "what the app was told awake, and nothing at all");
+    rig.hold_commits = true;
+    notify(&mut rig, 4, "active", "Messages-Waiting: yes\r\nVoice-Message: 1/0\r\n");
+    assert!(rig.pushes.is_empty(), "not stored yet");
+    rig.hold_commits = false;
+    rig.commit_all();
+    assert_eq!(rig.pushes.len(), 1);
+    assert_eq!(rig.pushes[0].payload.event, "notify");
+    rig.push_outcome(PushOutcome::Accepted);
+    for new in 2..20 {
+        let body = format!("Messages-Waiting: yes\r\nVoice-Message: {new}/0\r\n");
+        notify(&mut rig, new + 4, "active", &body);
+    }
+    assert_eq!(rig.pushes.len(), 1, "a burst is one push");
+    rig.wait_ms(31_000);
+    let before = rig.pushes.len();
+    rig.restart();
+    rig.wait_ms(10_000);
+    let contact = ("Contact", "<sip:mwi@192.0.2.77:5080>");
+    rig.network("SUBSCRIBE", 200, &[("Expires", "1800"), contact]);
+    let known = "Messages-Waiting: yes\r\nVoice-Message: 19/0\r\n";
+    assert_eq!(notify(&mut rig, 1, "active", known), 200);
+    assert_eq!(rig.pushes.len(), before, "a restart is no news");
+    rig.request("INVITE", "call", "", "");
+    assert_eq!(rig.pushes.last().expect("a push").payload.event, "call");
+}
+
+#[test]
 fn a_restart_subscribes_afresh_and_the_old_dialog_is_unknown() {
     let (mut rig, _) = subscribed();
     rig.restart();
@@ -230,7 +271,6 @@ fn what_has_no_meaning_outside_a_dialog_is_answered_without_a_push() {
         ("INFO", 481),
         ("UPDATE", 481),
         ("PRACK", 481),
-        ("REFER", 405),
         ("SUBSCRIBE", 405),
         ("PUBLISH", 405),
         ("FOO", 501),
@@ -249,4 +289,26 @@ fn the_end_of_the_session_ends_its_subscriptions() {
     assert_eq!(asked.len(), 2);
     assert_eq!(asked[1].header("Expires"), Some("0"));
     assert_eq!(asked[1].call_id(), asked[0].call_id());
+}
+
+#[test]
+fn a_notify_before_the_200_begins_the_dialog_and_later_ones_say_where_it_goes() {
+    let mut rig = Rig::new(with_registrar());
+    rig.connect(1);
+    rig.say(1, &frame("request", "start", 2, &json!({})));
+    let state = "Event: message-summary\r\nSubscription-State: active\r\n";
+    // A strict router, then a loose one (RFC 3261 section 12.2.1.1).
+    let routes =
+        format!("Record-Route: <sip:old.example.com>\r\nRecord-Route: <sip:p1;lr>\r\n{state}");
+    assert_eq!(notify_with(&mut rig, 7, &routes, "Messages-Waiting: yes\r\n"), 200);
+    rig.network("SUBSCRIBE", 200, &[("Expires", "1800"), ("Contact", "<sip:early@192.0.2.78>")]);
+    assert_eq!(notify(&mut rig, 6, "active", "Messages-Waiting: no\r\n"), 500, "it counts");
+    assert_eq!(notify(&mut rig, 8, "active", "Messages-Waiting: no\r\n"), 200);
+    rig.say(1, &frame("message", "shutdown", 3, &json!({})));
+    let last = rig.asked("SUBSCRIBE").pop().expect("the end");
+    assert_eq!(last.header("Expires"), Some("0"));
+    assert_eq!(last.to().expect("a To").tag(), Some("n"), "within the dialog");
+    assert_eq!(last.header("CSeq"), Some("2 SUBSCRIBE"));
+    assert_eq!(last.uri(), Some("sip:old.example.com"), "a strict router");
+    assert_eq!(last.values("Route"), ["<sip:p1;lr>", "<sip:mwi@192.0.2.77:5080>"]);
 }

@@ -1,6 +1,6 @@
 //! Bob's app as a caller, at a gateway with a way out.
 
-use reveille_gateway_core::config::Registrar;
+use reveille_gateway_core::config::{Config, Registrar};
 use reveille_gateway_core::io::{Input, SocketId};
 use reveille_wire::sip::Message;
 use serde_json::{Value, json};
@@ -18,7 +18,17 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) fn new() -> Self {
+        Self::at(config())
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = config();
+        change(&mut config);
+        Self::at(config)
+    }
+
+    /// The same at a gateway that is configured so.
+    pub(crate) fn at(mut config: Config) -> Self {
         config.registrar =
             Some(Registrar { uri: "sip:example.com".to_owned(), flow: udp(), expires_s: 3_600 });
         let mut rig = Rig::new(config);
@@ -105,6 +115,11 @@ impl Caller {
 
     /// A request of Alice's within the dialog.
     pub(crate) fn alice_asks(&mut self, method: &str, number: u32, sdp: &str) {
+        self.alice_asks_with(method, number, "", sdp);
+    }
+
+    /// `fields` are whole lines.
+    pub(crate) fn alice_asks_with(&mut self, method: &str, number: u32, fields: &str, sdp: &str) {
         let invite = self.sent("INVITE").expect("an INVITE");
         let header = |name| invite.header(name).expect("it is there").to_owned();
         let text = format!(
@@ -112,7 +127,7 @@ impl Caller {
              Via: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK{}{number}\r\n\
              From: <sip:alice@example.com>;tag=a\r\nTo: {}\r\nCall-ID: {}\r\n\
              CSeq: {number} {method}\r\nContact: <sip:alice@192.0.2.7>\r\nMax-Forwards: 70\r\n\
-             Content-Length: {}\r\n\r\n{sdp}",
+             {fields}Content-Length: {}\r\n\r\n{sdp}",
             if method == "CANCEL" { "INVITE" } else { method },
             header("From"),
             header("Call-ID"),

@@ -244,7 +244,10 @@ fn what_is_required_is_named_as_unsupported_and_a_refused_method_meets_those_all
         let allowed = answer.expect("an answer").values("Allow");
         assert_eq!(
             allowed,
-            ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO", "MESSAGE", "NOTIFY"],
+            [
+                "INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "INFO", "MESSAGE", "NOTIFY",
+                "REFER"
+            ],
             "{call}"
         );
     }

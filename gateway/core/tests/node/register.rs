@@ -84,6 +84,22 @@ fn a_registrar_that_refuses_ends_the_session() {
 }
 
 #[test]
+fn a_connect_that_came_to_nothing_is_unknown_to_the_next_process() {
+    for refused in [Some(403), Some(503), None] {
+        let mut rig = Rig::new(registering());
+        rig.open(1, "bob");
+        rig.say(1, &connect(&json!({})));
+        if let Some(status) = refused {
+            answer(&mut rig, status);
+        }
+        rig.sip.clear();
+        rig.crash();
+        rig.wait_ms(90_000);
+        assert_eq!(registers(&rig), [], "{refused:?}");
+    }
+}
+
+#[test]
 fn a_resume_registers_nothing_and_is_answered_with_what_arrived() {
     let mut rig = Rig::new(registering());
     rig.open(1, "bob");

@@ -19,6 +19,8 @@ pub(crate) struct Rig {
     pub(crate) now: Timestamp,
     pub(crate) commits: Vec<Commit>,
     pub(crate) sip: Vec<Message>,
+    /// The way of each message in `sip`.
+    pub(crate) ways: Vec<Flow>,
     pub(crate) texts: Vec<(u64, Value)>,
     pub(crate) closes: Vec<(u64, u16)>,
     pub(crate) pushes: Vec<PushRequest>,
@@ -58,6 +60,7 @@ impl Rig {
             now: Timestamp { mono_us: 1, wall_us: 1_900_000_000_000_000 },
             commits: Vec::new(),
             sip: Vec::new(),
+            ways: Vec::new(),
             texts: Vec::new(),
             closes: Vec::new(),
             pushes: Vec::new(),
@@ -76,7 +79,8 @@ impl Rig {
         self.node.handle(self.now, input, &mut out);
         for output in out {
             match output {
-                Output::Sip { bytes, .. } => {
+                Output::Sip { bytes, flow } => {
+                    self.ways.push(flow);
                     self.sip.push(Message::parse(&bytes).expect("well-formed SIP"));
                 }
                 Output::Text { socket, text } => {
@@ -86,7 +90,7 @@ impl Rig {
                 Output::Close { socket, code, .. } => self.closes.push((socket.0, code)),
                 Output::Store(commit) => self.commits.push(commit),
                 Output::Notify(request) => self.pushes.push(*request),
-                Output::KeepAlive { .. } | Output::Trace(_) => {}
+                Output::KeepAlive { .. } | Output::Claim(_) | Output::Trace(_) => {}
             }
         }
         if !self.hold_commits {
@@ -132,7 +136,8 @@ impl Rig {
     pub(crate) fn crash(&mut self) {
         self.commits.clear();
         self.node = Node::new(Arc::clone(&self.config), [9; 32]);
-        let sessions = self.sessions.values().cloned().collect();
+        let read = |record: &SessionRecord| SessionRecord::decode(&record.encode()).expect("sound");
+        let sessions = self.sessions.values().map(read).collect();
         let calls = self.calls.values().cloned().collect();
         let messages = self.messages.values().cloned().collect();
         self.feed(Input::Started { sessions, calls, messages });

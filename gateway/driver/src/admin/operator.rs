@@ -16,6 +16,7 @@ use crate::door::Door;
 use crate::http::Gate;
 use crate::live::Live;
 use crate::push::{self, Application, host_time};
+use crate::tls::{self, Certificates};
 use crate::world::{Event, World};
 
 /// How long the loop may take to answer.
@@ -30,7 +31,7 @@ pub enum Refused {
     /// Everything that is wrong with it.
     #[error("{}", shown(.0))]
     Faults(Vec<ConfigError>),
-    /// The operator's port has no sound identity.
+    /// A port has no sound identity.
     #[error("{0}")]
     Identity(String),
     /// The gateway did not answer.
@@ -74,6 +75,7 @@ pub(crate) struct Inside {
     pub(crate) gate: Arc<Live<Gate>>,
     pub(crate) door: Door,
     pub(crate) access: Live<Access>,
+    certificates: Certificates,
     current: Mutex<Current>,
 }
 
@@ -81,19 +83,22 @@ impl Inside {
     pub(crate) fn new(
         world: &World,
         settings: &Settings,
-        gate: Arc<Live<Gate>>,
-        door: Door,
+        (gate, door): (Arc<Live<Gate>>, Door),
+        certificates: Certificates,
     ) -> Result<Arc<Self>, String> {
         let access = settings.admin.as_ref().map(|admin| Access::new(world, admin)).transpose()?;
         let now_s = world.now().wall_us / 1_000_000;
         let since = settings.push.applications.iter().map(|app| (name_of(app), now_s)).collect();
         world.metrics.learn(settings);
+        tls::warn_of_expired(settings, now_s);
         world.quota.learn(&settings.core.tenancy);
+        world.paces.learn(settings.pace);
         Ok(Arc::new(Self {
             world: world.clone(),
             gate,
             door,
             access: Live::new(access.unwrap_or_default()),
+            certificates,
             current: Mutex::new(Current { settings: settings.clone(), since }),
         }))
     }
@@ -133,6 +138,9 @@ impl Inside {
         let (merged, told) = merge(&current.settings, new);
         let admin = merged.admin.as_ref().map(|admin| Access::new(&self.world, admin));
         let access = admin.transpose().map_err(Refused::Identity)?;
+        let renews = told.changed.iter().any(|key| renews(key));
+        let renewed = renews.then(|| self.certificates.check(&merged.secure)).transpose();
+        let renewed = renewed.map_err(Refused::Identity)?;
         let repush =
             told.changed.iter().any(|key| key.starts_with("push.") || *key == "application");
         let pushes = repush.then(|| push::start(&self.world, &merged.push));
@@ -142,9 +150,15 @@ impl Inside {
         self.gate.set(Gate::new(&merged));
         self.door.limit(merged.most_sockets, merged.most_sockets_per_ip);
         self.access.set(access.unwrap_or_default());
+        if let Some(renewed) = renewed {
+            self.certificates.put(renewed);
+        }
+        let now_s = self.world.now().wall_us / 1_000_000;
+        tls::warn_of_expired(&merged, now_s);
         self.world.metrics.learn(&merged);
         self.world.quota.learn(&merged.core.tenancy);
-        current.take(merged, self.world.now().wall_us / 1_000_000);
+        self.world.paces.learn(merged.pace);
+        current.take(merged, now_s);
         Ok(told)
     }
 
@@ -158,6 +172,13 @@ impl Inside {
         self.world.host.tasks.blocking(Box::new(work)).await;
         read.await.map_err(|_| Refused::Silence)?.map_err(Refused::Faults)
     }
+}
+
+/// True of keys that say who the ports are.
+fn renews(key: &str) -> bool {
+    let (section, key) = key.split_once('.').unwrap_or_default();
+    let is_identity = ["certificate-file", "key-file", "client-ca-file"].contains(&key);
+    is_identity && ["sip", "websocket"].contains(&section)
 }
 
 impl Current {

@@ -2,6 +2,7 @@
 //! next start.
 
 use reveille_gateway_core::config::Secret;
+use reveille_gateway_core::ice::{Access, IceServer};
 use serde::Serialize;
 
 use crate::config::Settings;
@@ -52,7 +53,7 @@ const PLAIN: &[Key] = keys! {
     restart "sip.ws" sip_ws;
     restart "sip.wss" sip_wss;
     restart "sip.origins" sip_origins;
-    restart "sip.client-ca-file" secure.client_ca;
+    live "sip.client-ca-file" secure.client_ca;
     restart "node.advertised-tls" core.advertised_by;
     restart "sip.t1" core.timers.t1_ms;
     restart "sip.t2" core.timers.t2_ms;
@@ -62,11 +63,14 @@ const PLAIN: &[Key] = keys! {
     live "websocket.origins" origins;
     live "websocket.most-sockets" most_sockets;
     live "websocket.most-sockets-per-ip" most_sockets_per_ip;
+    live "websocket.connects-per-second-per-ip" pace.per_ip;
+    live "websocket.connects-per-second-per-user" pace.per_user;
     live "websocket.idle-limit" core.idle_limit_ms.0;
     live "websocket.busy-limit" core.idle_limit_ms.1;
     live "websocket.close-wait" core.close_wait_ms;
     restart "fabric.engine" fabric.engine;
     restart "fabric.path" fabric.path;
+    restart "fabric.database" fabric.database;
     restart "fabric.keys" fabric.sealing.keys;
     restart "fabric.clear" fabric.sealing.clear;
     live "bearer" bearer;
@@ -85,14 +89,18 @@ const PLAIN: &[Key] = keys! {
     live "call.no-answer" core.no_answer_ms;
     live "call.complete-wait" core.complete_ms;
     live "call.update-wait" core.update_ms;
+    live "call.refer" core.refer;
     live "call.session-timer" core.session_timer_s;
     live "call.start-silence" core.start_silence_ms;
     live "call.most-pending" core.most_pending;
+    live "call.late-offer" core.late_offer;
     live "message.wait" core.message_wait_ms;
     live "message.most-stored" core.most_messages;
     live "message.most-bytes" core.most_message_bytes;
+    live "message.notify-wakes" core.notify_wakes;
     live "header" core.headers;
     live "session.grace" core.grace_ms;
+    live "session.push-on-disconnect" core.push_on_loss;
     live "session.ttl-default" core.ttl_s.0;
     live "session.ttl-min" core.ttl_s.1;
     live "session.ttl-max" core.ttl_s.2;
@@ -128,32 +136,50 @@ const OTHERS: &[Key] = &[
         },
     },
     Key {
-        name: "sip.key-file",
+        name: "fabric.password",
         is_live: false,
+        differs: |old, new| password(old) != password(new),
+        keep: |new, old| new.fabric.password.clone_from(&old.fabric.password),
+    },
+    Key {
+        name: "cluster",
+        is_live: false,
+        differs: |old, new| old.fabric.member != new.fabric.member,
+        keep: |new, old| new.fabric.member.clone_from(&old.fabric.member),
+    },
+    Key {
+        name: "sip.key-file",
+        is_live: true,
         differs: |old, new| key_of(old.secure.sip.as_ref()) != key_of(new.secure.sip.as_ref()),
-        keep: |new, old| keep_key(&mut new.secure.sip, old.secure.sip.as_ref()),
+        keep: |new, old| new.secure.sip.clone_from(&old.secure.sip),
     },
     Key {
         name: "sip.certificate-file",
-        is_live: false,
+        is_live: true,
         differs: |old, new| chain_of(old.secure.sip.as_ref()) != chain_of(new.secure.sip.as_ref()),
         keep: |new, old| new.secure.sip.clone_from(&old.secure.sip),
     },
     Key {
         name: "websocket.key-file",
-        is_live: false,
+        is_live: true,
         differs: |old, new| {
             key_of(old.secure.websocket.as_ref()) != key_of(new.secure.websocket.as_ref())
         },
-        keep: |new, old| keep_key(&mut new.secure.websocket, old.secure.websocket.as_ref()),
+        keep: |new, old| new.secure.websocket.clone_from(&old.secure.websocket),
     },
     Key {
         name: "websocket.certificate-file",
-        is_live: false,
+        is_live: true,
         differs: |old, new| {
             chain_of(old.secure.websocket.as_ref()) != chain_of(new.secure.websocket.as_ref())
         },
         keep: |new, old| new.secure.websocket.clone_from(&old.secure.websocket),
+    },
+    Key {
+        name: "ice",
+        is_live: true,
+        differs: |old, new| shown(&old.core.ice) != shown(&new.core.ice),
+        keep: |new, old| new.core.ice.clone_from(&old.core.ice),
     },
     Key {
         name: "user",
@@ -201,6 +227,23 @@ const OTHERS: &[Key] = &[
     },
 ];
 
+/// Certificates that came or went, with their keys: a port speaks TLS, or does not, from its start
+/// on. What merely takes the place of another is live.
+const APPEARING: &[Key] = &[
+    Key {
+        name: "sip.certificate-file",
+        is_live: false,
+        differs: |old, new| old.secure.sip.is_some() != new.secure.sip.is_some(),
+        keep: |new, old| new.secure.sip.clone_from(&old.secure.sip),
+    },
+    Key {
+        name: "websocket.certificate-file",
+        is_live: false,
+        differs: |old, new| old.secure.websocket.is_some() != new.secure.websocket.is_some(),
+        keep: |new, old| new.secure.websocket.clone_from(&old.secure.websocket),
+    },
+];
+
 /// Every key.
 pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
     PLAIN.iter().chain(OTHERS)
@@ -221,23 +264,17 @@ fn key_of(identity: Option<&Identity>) -> Option<&str> {
     identity.map(|identity| identity.key.0.as_str())
 }
 
-/// Only the key: the certificate, which stands behind it in the table, brings back the rest.
-fn keep_key(new: &mut Option<Identity>, old: Option<&Identity>) {
-    if let (Some(new), Some(old)) = (new, old) {
-        new.key.clone_from(&old.key);
-    }
-}
-
 /// What stands in the table above for a key.
 #[cfg(test)]
 fn table_of(key: &str) -> &str {
     match key.split_once('.') {
         Some((
             table @ ("registrar" | "user" | "application" | "limits" | "tenant" | "header"
-            | "bearer"),
+            | "bearer" | "cluster" | "ice"),
             _,
         )) => table,
         Some(("admin", "token-env" | "token-file")) => "admin.token",
+        Some(("fabric", "password-env" | "password-file")) => "fabric.password",
         _ => key,
     }
 }
@@ -245,7 +282,7 @@ fn table_of(key: &str) -> &str {
 /// The settings that hold from now on, and what that means.
 pub(super) fn merge(old: &Settings, mut new: Settings) -> (Settings, Reloaded) {
     let mut told = Reloaded::default();
-    for key in keys().filter(|key| !key.is_live) {
+    for key in keys().chain(APPEARING).filter(|key| !key.is_live) {
         if (key.differs)(old, &new) {
             (key.keep)(&mut new, old);
             told.needs_restart.push(key.name);
@@ -256,6 +293,16 @@ pub(super) fn merge(old: &Settings, mut new: Settings) -> (Settings, Reloaded) {
     new.source.clone_from(&old.source);
     new.fabric.memory.clone_from(&old.fabric.memory);
     (new, told)
+}
+
+/// Everything of the ICE servers, secrets as well.
+fn shown(servers: &[IceServer]) -> Vec<(String, Option<&str>)> {
+    let secrets = servers.iter().map(|server| match &server.access {
+        Access::Open => None,
+        Access::Fixed { credential: Secret(text), .. }
+        | Access::Timed { secret: Secret(text), .. } => Some(text.as_str()),
+    });
+    servers.iter().map(|server| format!("{server:?}")).zip(secrets).collect()
 }
 
 fn users(settings: &Settings) -> Vec<(&str, &str, &str)> {
@@ -276,6 +323,10 @@ pub(super) fn is_same(old: &Application, new: &Application) -> bool {
         (text(&app.credential), proxy)
     };
     format!("{old:?}") == format!("{new:?}") && secrets(old) == secrets(new)
+}
+
+fn password(settings: &Settings) -> Option<&str> {
+    settings.fabric.password.as_ref().map(|Secret(password)| password.as_str())
 }
 
 fn token(settings: &Settings) -> Option<&str> {
@@ -314,7 +365,13 @@ mod tests {
             keys().filter(|key| !(key.differs)(&old, &new)).map(|key| key.name).collect();
         assert_eq!(unchanged, [""; 0], "the file changes every key");
         let (merged, told) = merge(&old, new.clone());
-        for key in keys().filter(|key| !key.name.starts_with("admin.")) {
+        // A port that gets its first certificate, or its first address, gets it at a restart.
+        let has_others = |key: &&Key| {
+            let first =
+                ["admin.", "sip.certificate", "sip.key", "websocket.certificate", "websocket.key"];
+            first.iter().any(|begin| key.name.starts_with(begin))
+        };
+        for key in keys().filter(|key| !has_others(key)) {
             let (like, list) =
                 if key.is_live { (&new, &told.changed) } else { (&old, &told.needs_restart) };
             assert!(!(key.differs)(&merged, like), "{}", key.name);
@@ -322,6 +379,33 @@ mod tests {
         }
         assert!(merged.admin.is_none() && told.needs_restart.contains(&"admin.listen"));
         assert!(!told.changed.iter().any(|key| key.starts_with("admin.")), "{told:?}");
+    }
+
+    #[test]
+    fn a_certificate_is_renewed_at_once_but_comes_and_goes_at_a_restart() {
+        let plain = load("").expect("defaults");
+        let secure = load(OTHER).expect("sound");
+        let (merged, told) = merge(&plain, secure.clone());
+        assert!(merged.secure.sip.is_none() && merged.secure.websocket.is_none());
+        for key in ["sip.certificate-file", "websocket.certificate-file"] {
+            assert!(told.needs_restart.contains(&key), "{told:?}");
+        }
+        let is_pair = |key: &&str| key.ends_with(".certificate-file") || key.ends_with(".key-file");
+        assert!(!told.changed.iter().any(is_pair), "{told:?}");
+        let mut plain = secure.clone();
+        plain.secure.websocket = None;
+        let (merged, told) = merge(&secure, plain);
+        assert!(merged.secure.websocket.is_some(), "it speaks TLS until it is started anew");
+        assert_eq!(told.needs_restart, ["websocket.certificate-file"]);
+        let mut renewed = secure.clone();
+        let identity = renewed.secure.websocket.as_mut().expect("one");
+        identity.chain.push('\n');
+        let (merged, told) = merge(&secure, renewed);
+        assert_eq!(
+            (told.changed, told.needs_restart),
+            (vec!["websocket.certificate-file"], vec![])
+        );
+        assert!(merged.secure.websocket.expect("one").chain.ends_with("\n\n"));
     }
 
     #[test]

@@ -6,8 +6,9 @@ use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
 use super::{
-    ConfigError, Secrets, Settings, bearer, domain, fabric, place, provider, secure, template,
+    ConfigError, Secrets, Settings, bearer, domain, fabric, ice, place, provider, secure, template,
 };
+use crate::pace::Pace;
 use crate::push::{self, CircuitRule, PROVIDERS, PushSettings};
 
 /// Gathers errors with their places.
@@ -25,7 +26,14 @@ impl Review<'_> {
     }
 
     /// A time that must lie in a range.
-    fn within(&mut self, section: &str, key: &str, value: Span, least_ms: u64, most_ms: u64) {
+    pub(super) fn within(
+        &mut self,
+        section: &str,
+        key: &str,
+        value: Span,
+        least_ms: u64,
+        most_ms: u64,
+    ) {
         if !(least_ms..=most_ms).contains(&value.0) {
             let (found, least, most) = (shown(value.0), shown(least_ms), shown(most_ms));
             let what = format!("{found} is out of range; write \"{least}\" to \"{most}\"");
@@ -55,7 +63,7 @@ impl Review<'_> {
     }
 
     /// A `host:port`.
-    fn host_port(&mut self, section: &str, key: &str, value: &str) {
+    pub(super) fn host_port(&mut self, section: &str, key: &str, value: &str) {
         let sound = value.rsplit_once(':').is_some_and(|(host, port)| {
             !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
         });
@@ -83,6 +91,9 @@ pub(super) fn settings(
     let web = &file.websocket;
     review.count("websocket", "most-sockets", web.most_sockets, 1_000_000);
     review.count("websocket", "most-sockets-per-ip", web.most_sockets_per_ip, 1_000_000);
+    let (per_ip, per_user) = (web.connects_per_second_per_ip, web.connects_per_second_per_user);
+    review.count("websocket", "connects-per-second-per-ip", per_ip, 1_000_000);
+    review.count("websocket", "connects-per-second-per-user", per_user, 1_000_000);
     if !crate::http::is_app(&web.default_app) {
         let what = "no application; write 1 to 64 letters, digits and -_., like \"phone\"";
         review.fault("websocket", 0, "default-app", what);
@@ -118,7 +129,8 @@ pub(super) fn settings(
         origins: web.origins.clone(),
         most_sockets: web.most_sockets,
         most_sockets_per_ip: web.most_sockets_per_ip,
-        fabric: fabric::settings(&mut review, &file.fabric, secrets),
+        pace: Pace { per_ip, per_user },
+        fabric: fabric::settings(&mut review, file, secrets),
         push: push(&mut review, file, secrets),
         admin: file.admin.as_ref().and_then(|it| super::admin::settings(&mut review, it, secrets)),
         source: None,
@@ -168,6 +180,8 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         no_answer_ms: call.no_answer.0,
         complete_ms: call.complete_wait.0,
         update_ms: call.update_wait.0,
+        refer: call.refer,
+        notify_wakes: file.message.notify_wakes,
         session_timer_s: u32::try_from(call.session_timer.seconds()).unwrap_or(u32::MAX),
         start_silence_ms: call.start_silence.0,
         grace_ms: session.grace.0,
@@ -188,6 +202,9 @@ fn core_config(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> c
         timers: SipTimers { t1_ms: file.sip.t1.0, t2_ms: file.sip.t2.0, t4_ms: file.sip.t4.0 },
         sleep_without_token: session.sleep_without_token,
         ask_sleep_after_ms: session.ask_sleep_after.0,
+        late_offer: call.late_offer,
+        push_on_loss: push_on_loss(review, &session.push_on_disconnect),
+        ice: ice::servers(review, &file.ice, secrets),
         headers: headers(review, &file.header),
         tenancy: super::tenancy::tenancy(review, file),
         ..core::Config::new("", &file.node.advertised)
@@ -274,6 +291,19 @@ fn hold_code(review: &mut Review<'_>, call: &file::Call) -> Option<u16> {
         }
     }
     None
+}
+
+fn push_on_loss(review: &mut Review<'_>, word: &str) -> core::PushOnLoss {
+    match word {
+        "native" => core::PushOnLoss::Native,
+        "all" => core::PushOnLoss::All,
+        "none" => core::PushOnLoss::Nobody,
+        odd => {
+            let what = format!("`{odd}` is nobody; write \"native\", \"all\" or \"none\"");
+            review.fault("session", 0, "push-on-disconnect", what);
+            core::PushOnLoss::Native
+        }
+    }
 }
 
 fn registrar(review: &mut Review<'_>, written: &file::Registrar) -> core::Registrar {
@@ -470,7 +500,7 @@ fn push(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> PushSett
         applications: applications
             .map(|(nth, app)| {
                 let mut read = application(review, nth, app, secrets);
-                template::fill(review, &mut tables, &mut read, &app.template);
+                template::fill(review, &mut tables, &mut read, app);
                 read
             })
             .collect(),

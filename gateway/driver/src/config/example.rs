@@ -69,6 +69,9 @@ origins = []
 # Sockets in all, and from one address.
 most-sockets = 100000
 most-sockets-per-ip = 10000
+# Upgrades in a second from one address, of IPv6 from one /64, and of one user; beyond: 429.
+connects-per-second-per-ip = 200
+connects-per-second-per-user = 10
 # A socket that says nothing for this long is dead: with no call, and with one.
 idle-limit = "30s"
 busy-limit = "9s"
@@ -76,16 +79,28 @@ busy-limit = "9s"
 close-wait = "5s"
 
 [fabric]
-# Where records survive: "redb", a file; or "memory", which loses them with the process.
+# Where records survive: "redb", a file; "postgres", a database that several nodes share; or "memory",
+# which loses them with the process.
 engine = "redb"
 # The file of "redb".
 path = "reveille.redb"
+# The database of "postgres", by a unix socket or on loopback, and what it asks for.
+#database = "host=/run/postgresql dbname=reveille user=reveille"
+#password-file = "/etc/reveille/database"
+# password-env = "REVEILLE_DATABASE"
 # What seals the records in that file: the first key seals, all open. None: the key in the file
 # that is named like the database with .key behind, made at the first start.
 # keys = [{ id = "2026-11", file = "/etc/reveille/2026-11.key" }, { id = "2026-05", env = "OLD_KEY" }]
 keys = []
 # Without keys: write records in clear. With keys: take records in clear as well, and seal them.
 clear = false
+
+# Nodes that share the database: node.name is this one's among them.
+[cluster]
+# host:port at which the others reach this node, by UDP and TCP; without it node.advertised.
+# address = "10.0.0.1:5060"
+# How long a node owns its sessions after it last said that it lives.
+lease = "10s"
 
 [push]
 # How long connecting to a push service, and a request to it, may take.
@@ -114,12 +129,16 @@ no-answer = "185s"
 # How long an app may take to complete a call that was answered, and to answer an UPDATE.
 complete-wait = "20s"
 update-wait = "10s"
+# Whether REFER (RFC 3515) is given to apps as package "refer", and wakes them; false: 405.
+refer = true
 # Session timer asked for, and granted at most (RFC 4028).
 session-timer = "1h"
 # An app that says nothing for this long after it was given a call is woken again.
 start-silence = "3s"
 # Undecided calls of one session; beyond: 503.
 most-pending = 64
+# Take calls whose offer is still to come, an INVITE without SDP; if not: 488.
+late-offer = true
 
 [message]
 # How long the sender of a MESSAGE waits for the app's answer before 202, 0s to 20s; 0s: 202 as soon
@@ -129,10 +148,14 @@ wait = "5s"
 most-stored = 64
 # Longest body in bytes, at most 8192; beyond: 413.
 most-bytes = 8192
+# Whether news of a subscription (NOTIFY) wakes an app, by a push of low priority where there is one.
+notify-wakes = false
 
 [session]
 # How long a lost connection may come back before the session counts as asleep.
 grace = "60s"
+# Whose calls and messages are pushed for meanwhile: "native", of all but web apps; "all" or "none".
+push-on-disconnect = "native"
 # How long a session may sleep: if the app asks for nothing, at least, at most.
 ttl-default = "1d"
 ttl-min = "60s"
@@ -204,6 +227,17 @@ acknowledge-after = "1s"
 #[[tenant]]
 #name = "acme"
 
+# STUN and TURN servers that apps hear of when they ask (iceEnquiry), once for each kind of access.
+#[[ice]]
+# Addresses as browsers take them.
+#urls = ["turn:turn.example.com:3478?transport=udp", "turns:turn.example.com:5349"]
+# The secret that is shared with the server, by secret-file, secret-env or secret: each app gets a
+# name and password of its own for this long. With username, the secret is the password of that name.
+#secret-file = "/etc/reveille/turn.secret"
+#ttl = "1d"
+# The one application that it is for, if not all.
+#app = "phone"
+
 # A user, once for each. The secret stands in one of three ways.
 #[[user]]
 # Address of record.
@@ -238,6 +272,9 @@ acknowledge-after = "1s"
 #credential-env = "REVEILLE_PUSH_CREDENTIAL"
 # Certificates in PEM that https servers are trusted by, in place of the public authorities.
 #ca-file = "/etc/reveille/push-ca.pem"
+# Let the push payload carry the message that waits, or what is known of the call, without SDP; where
+# it does not fit, it stays out. Whoever runs the push service can read it, but for "webpush".
+#carry-message = false
 # Whose application it is; without it, nobody's in particular.
 #tenant = "acme"
 # An HTTP proxy that push services are reached through (CONNECT), and what it is shown: a file or, by

@@ -3,6 +3,8 @@
 use reveille_gateway_core::config::{Config, SipTimers};
 use serde::{Deserialize, Deserializer};
 
+use crate::pace::Pace;
+
 /// A whole configuration file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -11,6 +13,7 @@ pub struct File {
     pub(super) sip: Sip,
     pub(super) websocket: WebSocket,
     pub(super) fabric: Fabric,
+    pub(super) cluster: Cluster,
     pub(super) push: Push,
     pub(super) admin: Option<Admin>,
     pub(super) limits: Limits,
@@ -23,6 +26,21 @@ pub struct File {
     pub(super) user: Vec<User>,
     pub(super) application: Vec<Application>,
     pub(super) header: Vec<Header>,
+    pub(super) ice: Vec<Ice>,
+}
+
+/// STUN or TURN servers that apps are told of, and how they are let in there.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Ice {
+    pub(super) urls: Vec<String>,
+    pub(super) app: Option<String>,
+    /// A fixed name; without it the secret is shared with the server, and names end.
+    pub(super) username: Option<String>,
+    pub(super) secret: Option<String>,
+    pub(super) secret_env: Option<String>,
+    pub(super) secret_file: Option<String>,
+    pub(super) ttl: Option<Span>,
 }
 
 /// An extension header of apps, and the SIP header that it travels as.
@@ -144,6 +162,8 @@ section!(WebSocket {
     origins: Vec<String> = Vec::new(),
     most_sockets: usize = 100_000,
     most_sockets_per_ip: usize = 10_000,
+    connects_per_second_per_ip: usize = Pace::default().per_ip,
+    connects_per_second_per_user: usize = Pace::default().per_user,
     idle_limit: Span = Span(core().idle_limit_ms.0),
     busy_limit: Span = Span(core().idle_limit_ms.1),
     close_wait: Span = Span(core().close_wait_ms),
@@ -151,8 +171,20 @@ section!(WebSocket {
 section!(Fabric {
     engine: String = "redb".to_owned(),
     path: String = "reveille.redb".to_owned(),
+    /// The words by which a database is reached, as libpq reads them.
+    database: Option<String> = None,
+    /// Its password, if it asks for one, by one of two ways.
+    password_file: Option<String> = None,
+    password_env: Option<String> = None,
     keys: Vec<FabricKey> = Vec::new(),
     clear: bool = false,
+});
+
+section!(Cluster {
+    /// `host:port` at which the other nodes reach this one, by UDP and TCP; without it `advertised`.
+    address: Option<String> = None,
+    /// How long a node owns its sessions after it last said that it lives.
+    lease: Span = Span(10_000),
 });
 
 /// A key that seals records, by one of two ways.
@@ -181,17 +213,21 @@ section!(Call {
     no_answer: Span = Span(core().no_answer_ms),
     complete_wait: Span = Span(core().complete_ms),
     update_wait: Span = Span(core().update_ms),
+    refer: bool = core().refer,
     session_timer: Span = Span(u64::from(core().session_timer_s) * 1_000),
     start_silence: Span = Span(core().start_silence_ms),
     most_pending: usize = core().most_pending,
+    late_offer: bool = core().late_offer,
 });
 section!(Message {
     wait: Span = Span(core().message_wait_ms),
     most_stored: usize = core().most_messages,
     most_bytes: usize = core().most_message_bytes,
+    notify_wakes: bool = core().notify_wakes,
 });
 section!(Session {
     grace: Span = Span(core().grace_ms),
+    push_on_disconnect: String = "native".to_owned(),
     ttl_default: Span = Span(core().ttl_s.0 * 1_000),
     ttl_min: Span = Span(core().ttl_s.1 * 1_000),
     ttl_max: Span = Span(core().ttl_s.2 * 1_000),
@@ -301,6 +337,8 @@ pub(super) struct Application {
     pub(super) push_type: Option<String>,
     pub(super) contact: Option<String>,
     pub(super) private_endpoints: Option<bool>,
+    #[serde(default)]
+    pub(super) carry_message: bool,
     pub(super) tenant: Option<String>,
     pub(super) limits: Option<Limits>,
     pub(super) proxy: Option<String>,
@@ -333,4 +371,4 @@ macro_rules! discreet {
         }
     )+};
 }
-discreet!(User, username; Application, app; Admin, listen;);
+discreet!(User, username; Application, app; Admin, listen; Ice, urls;);

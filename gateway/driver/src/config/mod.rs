@@ -7,6 +7,7 @@ mod domain;
 mod example;
 mod fabric;
 mod file;
+mod ice;
 mod parse;
 mod place;
 mod provider;
@@ -33,6 +34,7 @@ use crate::admin::AdminSettings;
 use crate::bearer::Bearer;
 use crate::dns::{Domain, Resolve};
 use crate::fabric::FabricSettings;
+use crate::pace::Pace;
 use crate::push::PushSettings;
 use crate::tls::TlsSettings;
 
@@ -73,6 +75,8 @@ pub struct Settings {
     pub most_sockets: usize,
     /// WebSockets from one address.
     pub most_sockets_per_ip: usize,
+    /// Upgrades in a second.
+    pub pace: Pace,
     /// Where records survive.
     pub fabric: FabricSettings,
     /// How devices are woken.
@@ -107,6 +111,7 @@ impl Settings {
             bearer: None,
             most_sockets: 100_000,
             most_sockets_per_ip: 10_000,
+            pace: Pace::default(),
             fabric: FabricSettings { engine: "memory".to_owned(), ..FabricSettings::default() },
             push: PushSettings::default(),
             admin: None,

@@ -11,9 +11,9 @@ pub(super) fn fill(
     review: &mut Review<'_>,
     tables: &mut usize,
     application: &mut Application,
-    written: &[file::Template],
+    app: &file::Application,
 ) {
-    let first = *tables;
+    let (first, written) = (*tables, &app.template);
     *tables += written.len();
     let provider = PROVIDERS.iter().find(|(name, _)| *name == application.provider);
     // A provider that there is not was complained of already.
@@ -25,6 +25,11 @@ pub(super) fn fill(
         let one = Written { platform, event, body, url, headers };
         match Template::read(&one, &provider.form, application) {
             Ok(template) => {
+                if template.names_message() && !app.carry_message {
+                    let what = "no payload carries ${message}; write carry-message = true in the \
+                        application as well";
+                    review.fault(SECTION, at, "body", what);
+                }
                 if !application.templates.add(template) {
                     let what = "this application has a template for it above; write each event of a \
                         platform once";

@@ -57,9 +57,14 @@ fn apps(
                 review.fault("application", nth, "limits", what);
             }
             share.ids.insert(app.id.clone());
+            if app.carry_message {
+                share.carried.insert(app.provider.clone());
+            }
         } else {
             let ids = std::iter::once(app.id.clone()).collect();
-            apps.insert(app.app.clone(), Share { tenant: app.tenant.clone(), ids, limits });
+            let carried = app.carry_message.then(|| app.provider.clone()).into_iter().collect();
+            let share = Share { tenant: app.tenant.clone(), ids, limits, carried };
+            apps.insert(app.app.clone(), share);
         }
     }
     apps

@@ -20,6 +20,7 @@ pub(crate) fn load(text: &str) -> Result<Settings, Vec<ConfigError>> {
     let environment = |name: &str| (name != "UNSET").then(|| "from-env".to_owned());
     let file = |path: &str| match path {
         "/missing" => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
+        "/etc/reveille/database" => Ok("open sesame\n".to_owned()),
         "/etc/reveille/2026-11.key" => Ok(format!("{}=\n", "E".repeat(43))),
         "/etc/reveille/push-ca.pem"
         | "/etc/reveille/admin.crt"
@@ -174,7 +175,7 @@ pub(crate) fn known_keys() -> Vec<String> {
         names.split(", ").map(ToOwned::to_owned).collect()
     };
     let of = |section: String| {
-        let many = matches!(&*section, "user" | "application" | "tenant" | "header");
+        let many = matches!(&*section, "user" | "application" | "tenant" | "header" | "ice");
         let header = if many { format!("[[{section}]]") } else { format!("[{section}]") };
         let keys = named(&format!("{header}\nzzzzzzzz = 1\n"));
         keys.into_iter().map(|key| format!("{section}.{key}")).collect::<Vec<_>>()
@@ -302,7 +303,7 @@ fn keys_types_and_values_are_refused_in_one_pass() {
             "11: user.aor: no address of record; write \"user@domain\"",
             "15: registrar.uri: invalid type: integer `3`, expected a string; write it like: \
                 uri = \"sip:example.com\"",
-            "17: fabric.engine: no engine `q`; write one of: \"memory\", \"redb\"",
+            "17: fabric.engine: no engine `q`; write one of: \"memory\", \"postgres\", \"redb\"",
         ],
     );
     assert_faults(

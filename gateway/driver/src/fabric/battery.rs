@@ -2,10 +2,11 @@
 
 use reveille_gateway_core::io::{Change, Commit, Flow, Transport};
 use reveille_gateway_core::record::{
-    Answer, CallRecord, Delivery, MessageRecord, Phase, Raw, SessionId, SessionRecord, Side,
+    Answer, CallRecord, Delivery, Gruu, MessageRecord, Phase, Raw, SessionId, SessionRecord, Side,
     Standing, VERSION,
 };
 
+use super::postgres::server::database;
 use super::seal::test_key;
 use super::{CommitResult, ENGINES, Fabric, FabricSettings, Records, Sealing, open};
 
@@ -17,11 +18,17 @@ fn on_every_engine(test: impl Fn(&str, &mut dyn FnMut() -> Box<dyn Fabric>)) {
     let keys = Sealing { keys: vec![test_key("a", 1), test_key("b", 2)], clear: false };
     let clear = Sealing { keys: Vec::new(), clear: true };
     for (name, _) in ENGINES {
-        for sealing in [&beside, &keys, &clear] {
+        // A database has no key beside it.
+        let beside = Some(&beside).filter(|_| *name != "postgres");
+        for sealing in beside.into_iter().chain([&keys, &clear]) {
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join("fabric").to_string_lossy().into_owned();
             let (engine, sealing) = ((*name).to_owned(), sealing.clone());
-            let settings = FabricSettings { engine, path, sealing, ..FabricSettings::default() };
+            let mut settings =
+                FabricSettings { engine, path, sealing, ..FabricSettings::default() };
+            if *name == "postgres" {
+                settings.database = database();
+            }
             test(&format!("{name}, {settings:?}"), &mut || open(&settings, &host).expect(name));
         }
     }
@@ -49,6 +56,7 @@ pub(super) fn session(name: &str, epoch: u64) -> SessionRecord {
         supersedes: None,
         sending: Vec::new(),
         subscriptions: Vec::new(),
+        gruu: Gruu::default(),
     }
 }
 
@@ -99,15 +107,15 @@ pub(super) fn commit(of: &str, token: u64, epoch: u64, changes: Vec<Change>) -> 
     Commit { session: SessionId::from(of.to_owned()), token, epoch, changes, urgent: false }
 }
 
-fn put_session(name: &str, epoch: u64) -> Change {
+pub(super) fn put_session(name: &str, epoch: u64) -> Change {
     Change::PutSession(Box::new(session(name, epoch)))
 }
 
-fn put_call(of: &str, subsession: &str, arrival: u64) -> Change {
+pub(super) fn put_call(of: &str, subsession: &str, arrival: u64) -> Change {
     Change::PutCall(Box::new(call(of, subsession, arrival)))
 }
 
-fn put_message(of: &str, subsession: &str, arrival: u64) -> Change {
+pub(super) fn put_message(of: &str, subsession: &str, arrival: u64) -> Change {
     Change::PutMessage(Box::new(message(of, subsession, arrival)))
 }
 

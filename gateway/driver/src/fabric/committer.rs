@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use reveille_gateway_core::io::{Commit, Input};
+use reveille_gateway_core::io::{Claim, Commit, Input};
 use reveille_gateway_core::record::SessionId;
+use reveille_host::within;
 use reveille_trace::{Draft, Kind};
 use tokio::sync::{mpsc, oneshot};
 
+use super::duty::Duty;
 use super::reseal::Pass;
-use super::{CommitResult, Fabric, FabricError};
+use super::{CommitResult, Fabric, FabricError, Member, Work};
 use crate::world::{Event, World};
 
 /// Commits in one batch at most.
@@ -20,12 +23,14 @@ const MOST_BATCH: usize = 1_024;
 pub(crate) fn start(
     world: &World,
     fabric: Box<dyn Fabric>,
-    queued: mpsc::Receiver<Commit>,
+    member: Option<&Member>,
+    queued: mpsc::Receiver<Work>,
 ) -> oneshot::Receiver<()> {
     let (closing, closed) = oneshot::channel();
     let world_of_task = world.clone();
+    let duty = Duty::new(world, member);
     let task = async move {
-        run(world_of_task, fabric, queued).await;
+        run(world_of_task, fabric, duty, queued).await;
         // Fails only if nobody waits.
         let _nobody_waits: bool = closing.send(()).is_err();
     };
@@ -33,49 +38,115 @@ pub(crate) fn start(
     closed
 }
 
-async fn run(world: World, fabric: Box<dyn Fabric>, mut queued: mpsc::Receiver<Commit>) {
+async fn run(
+    world: World,
+    fabric: Box<dyn Fabric>,
+    mut duty: Duty,
+    mut queued: mpsc::Receiver<Work>,
+) {
     let mut pass = Pass::new(&world, fabric.stale());
     let fabric = Arc::new(Mutex::new(fabric));
-    let mut backlog = VecDeque::new();
+    let mut desk = Desk::default();
     loop {
-        if backlog.is_empty() {
-            match pass.unless_due(&world, queued.recv()).await {
-                Some(Some(first)) => backlog.push_back(first),
-                Some(None) => return,
+        if desk.commits.is_empty() {
+            let due_us = pass.due_us().into_iter().chain(duty.due_us()).min();
+            match unless_due(&world, due_us, queued.recv()).await {
+                Some(Some(first)) => desk.put(first),
+                Some(None) => return leave(&world, &fabric).await,
                 None => {}
             }
         }
-        if let Err(error) = pass.step(&world, &fabric, !backlog.is_empty()).await {
-            fail(&world, &error).await;
-            return;
-        }
-        if backlog.is_empty() {
-            continue;
-        }
         // Whatever is ready goes first: under load it asks for more, and one batch carries it all.
         tokio::task::yield_now().await;
-        while backlog.len() < queued.max_capacity()
+        while desk.commits.len() < queued.max_capacity()
             && let Ok(next) = queued.try_recv()
         {
-            backlog.push_back(next);
+            desk.put(next);
         }
-        let batch = take_batch(&mut backlog, MOST_BATCH);
-        let commits = batch.len();
-        let begun_us = world.now().mono_us;
-        world.health.commit_begins(begun_us);
-        let done = commit(&world, &fabric, batch).await;
-        world.health.commit_ends();
-        world.metrics.committed(commits, world.now().mono_us.saturating_sub(begun_us));
-        let event = match done {
-            Ok(answers) => Event::Committed { commits, answers },
-            Err(error) => {
-                fail(&world, &error).await;
-                return;
-            }
+        let done = async {
+            pass.step(&world, &fabric, !desk.commits.is_empty()).await?;
+            Ok(duty.step(&world, &fabric).await?
+                && claim(&world, &fabric, std::mem::take(&mut desk.claims)).await?
+                && commit_batch(&world, &fabric, &mut desk.commits).await?)
         };
-        if !world.tell(event).await {
-            return;
+        match done.await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return fail(&world, &error).await,
         }
+    }
+}
+
+/// What the fabric was asked and has not begun.
+#[derive(Default)]
+struct Desk {
+    commits: VecDeque<Commit>,
+    claims: Vec<Claim>,
+}
+
+impl Desk {
+    fn put(&mut self, work: Work) {
+        match work {
+            Work::Commit(commit) => self.commits.push_back(commit),
+            Work::Claim(claim) => self.claims.push(claim),
+        }
+    }
+}
+
+/// What is asked next; `None` if something is due before.
+async fn unless_due<T>(
+    world: &World,
+    due_us: Option<u64>,
+    next: impl Future<Output = T>,
+) -> Option<T> {
+    let Some(due_us) = due_us else { return Some(next.await) };
+    let wait = Duration::from_micros(due_us.saturating_sub(world.now().mono_us));
+    within(&*world.host.clock, wait, next).await
+}
+
+/// The next commits; false once the loop is gone.
+async fn commit_batch(
+    world: &World,
+    fabric: &Arc<Mutex<Box<dyn Fabric>>>,
+    backlog: &mut VecDeque<Commit>,
+) -> Result<bool, FabricError> {
+    if backlog.is_empty() {
+        return Ok(true);
+    }
+    let batch = take_batch(backlog, MOST_BATCH);
+    let commits = batch.len();
+    let begun_us = world.now().mono_us;
+    world.health.commit_begins(begun_us);
+    let done = commit(world, fabric, batch).await;
+    world.health.commit_ends();
+    world.metrics.committed(commits, world.now().mono_us.saturating_sub(begun_us));
+    Ok(world.tell(Event::Committed { commits, answers: done? }).await)
+}
+
+/// Whose these sessions are; false once the loop is gone. Peers wait for it, and nobody for long.
+async fn claim(
+    world: &World,
+    fabric: &Arc<Mutex<Box<dyn Fabric>>>,
+    claims: Vec<Claim>,
+) -> Result<bool, FabricError> {
+    if claims.is_empty() {
+        return Ok(true);
+    }
+    let work = move |fabric: &mut dyn Fabric| {
+        let answers = claims.iter().map(|claim| {
+            let outcome = fabric.claim(claim)?;
+            Ok(Input::Claimed { claim: claim.claim, outcome })
+        });
+        answers.collect::<Result<Vec<_>, FabricError>>()
+    };
+    let answers = blocking(world, fabric, work).await?;
+    Ok(world.tell(Event::Committed { commits: 0, answers }).await)
+}
+
+/// An orderly end: what this node owns is for the others.
+async fn leave(world: &World, fabric: &Arc<Mutex<Box<dyn Fabric>>>) {
+    if let Err(error) = blocking(world, fabric, |fabric| fabric.leave()).await {
+        tracing::warn!(%error, "the lease was not given up: it runs out");
     }
 }
 
@@ -115,7 +186,15 @@ pub(super) async fn blocking<T: Send + 'static>(
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
         }
     };
-    world.host.tasks.blocking(Box::new(work)).await;
+    let work = world.host.tasks.blocking(Box::new(work));
+    match world.health.lease_left_us(world.now().mono_us) {
+        None => work.await,
+        Some(left_us) => {
+            let left = Duration::from_micros(left_us);
+            let late = "no answer within the lease: other nodes may own the sessions by now";
+            within(&*world.host.clock, left, work).await.ok_or_else(|| FabricError::new(late))?;
+        }
+    }
     let done = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     done.unwrap_or_else(|| Err(FabricError::new("its work broke off")))
 }
@@ -139,21 +218,25 @@ fn take_batch(backlog: &mut VecDeque<Commit>, most: usize) -> Vec<Commit> {
 /// `Stored` with the highest token of each session, and `Fenced` where the fabric refused.
 fn answers(batch: &[Commit], results: &[CommitResult]) -> Vec<Input> {
     let mut stored: BTreeMap<&SessionId, u64> = BTreeMap::new();
-    let mut fenced: Vec<&SessionId> = Vec::new();
+    let mut fenced: BTreeMap<&SessionId, u64> = BTreeMap::new();
     for (commit, result) in batch.iter().zip(results) {
         match result {
             CommitResult::Stored => {
                 let highest = stored.entry(&commit.session).or_default();
                 *highest = commit.token.max(*highest);
             }
-            CommitResult::Fenced if fenced.contains(&&commit.session) => {}
-            CommitResult::Fenced => fenced.push(&commit.session),
+            CommitResult::Fenced => {
+                let highest = fenced.entry(&commit.session).or_default();
+                *highest = commit.epoch.max(*highest);
+            }
         }
     }
     let stored = stored
         .into_iter()
         .map(|(session, token)| Input::Stored { session: session.clone(), token });
-    let fenced = fenced.into_iter().map(|session| Input::Fenced { session: session.clone() });
+    let fenced = fenced
+        .into_iter()
+        .map(|(session, epoch)| Input::Fenced { session: session.clone(), epoch });
     stored.chain(fenced).collect()
 }
 
@@ -223,7 +306,7 @@ mod tests {
             .into_iter()
             .map(|input| match input {
                 Input::Stored { session, token } => (session.to_string(), Some(token)),
-                Input::Fenced { session } => (session.to_string(), None),
+                Input::Fenced { session, epoch: 1 } => (session.to_string(), None),
                 other => panic!("neither stored nor fenced: {other:?}"),
             })
             .collect();

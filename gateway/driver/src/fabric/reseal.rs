@@ -2,9 +2,7 @@
 //! and behind what apps and callers wait for.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use reveille_host::within;
 use reveille_trace::{Draft, Kind};
 
 use super::committer::blocking;
@@ -34,18 +32,9 @@ impl Pass {
         Self { all, left: all, last_us: world.now().mono_us }
     }
 
-    /// What the fabric is asked next; `None` if a step is due before.
-    pub(super) async fn unless_due<T>(
-        &self,
-        world: &World,
-        next: impl Future<Output = T>,
-    ) -> Option<T> {
-        if self.left == 0 {
-            return Some(next.await);
-        }
-        let due_us = self.last_us + PAUSE_US;
-        let wait = Duration::from_micros(due_us.saturating_sub(world.now().mono_us));
-        within(&*world.host.clock, wait, next).await
+    /// When the next step is due; `None` if nothing is left.
+    pub(super) fn due_us(&self) -> Option<u64> {
+        (self.left > 0).then(|| self.last_us + PAUSE_US)
     }
 
     /// The next step, if it is due.

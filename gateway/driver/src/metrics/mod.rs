@@ -16,6 +16,7 @@ use reveille_wire::sip::Message;
 
 use crate::config::Settings;
 use crate::push::{Application, Class, PROVIDERS};
+use crate::tls;
 
 pub(crate) use exposition::CONTENT_TYPE;
 use kinds::{Axis, Grid, Histogram, Number, Series};
@@ -23,7 +24,7 @@ pub(crate) use page::Sight;
 pub(crate) use wakes::Wakes;
 
 const DIRECTION: Axis = ("direction", &["in", "out"]);
-const TRANSPORT: Axis = ("transport", &["udp", "tcp", "tls", "other"]);
+const TRANSPORT: Axis = ("transport", &["udp", "tcp", "tls", "ws", "wss", "other"]);
 const CLASS: Axis = ("class", &["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"]);
 const METHOD: Axis = (
     "method",
@@ -45,9 +46,12 @@ const METHOD: Axis = (
         "other",
     ],
 );
+const SECURE: Axis = ("port", &["sip", "websocket"]);
 const PORT: Axis = ("port", &["sip", "websocket", "admin"]);
-const STATUS: Axis =
-    ("status", &["400", "401", "403", "404", "405", "408", "426", "431", "503", "505", "other"]);
+const STATUS: Axis = (
+    "status",
+    &["400", "401", "403", "404", "405", "408", "426", "429", "431", "503", "505", "other"],
+);
 const PROVIDER: Axis = ("provider", &["apns", "fcm", "webhook", "webpush", "other"]);
 const URGENCY: Axis = ("class", &["call", "message", "other"]);
 const RELOAD: Axis = ("outcome", &["applied", "refused"]);
@@ -71,9 +75,11 @@ pub(crate) struct Metrics {
     unsent: Grid<1>,
     frames: Grid<1>,
     refused_connections: Grid<1>,
+    refused_handshakes: Grid<1>,
     refused_upgrades: Grid<1>,
     upgrades: Series<1>,
     push_attempts: Series<3>,
+    push_left_out: Series<2>,
     push_seconds: Histogram,
     push_batches: Histogram,
     push_waiting: Grid<2>,
@@ -89,6 +95,8 @@ pub(crate) struct Metrics {
     /// WebSockets and SIP connections that stand.
     pub(crate) sockets: Number,
     pub(crate) connections: Number,
+    /// When the certificate of each port ends, in Unix seconds.
+    certificates: Mutex<Vec<(&'static str, u64)>>,
     names: Mutex<BTreeMap<String, String>>,
     /// Applications and the providers that wake them.
     ways: Mutex<BTreeSet<(String, String)>>,
@@ -106,9 +114,11 @@ impl Default for Metrics {
             unsent: Grid::new([TRANSPORT]),
             frames: Grid::new([DIRECTION]),
             refused_connections: Grid::new([PORT]),
+            refused_handshakes: Grid::new([SECURE]),
             refused_upgrades: Grid::new([STATUS]),
             upgrades: Series::new(["app"]),
             push_attempts: Series::new(["app", "provider", "outcome"]),
+            push_left_out: Series::new(["app", "provider"]),
             push_seconds: Histogram::new(MICRO, SECONDS),
             push_batches: Histogram::new(1, SIZES),
             push_waiting: Grid::new([PROVIDER, URGENCY]),
@@ -123,6 +133,7 @@ impl Default for Metrics {
             limits: Series::new(["app", "limit"]),
             sockets: Number::default(),
             connections: Number::default(),
+            certificates: Mutex::default(),
             names: Mutex::default(),
             ways: Mutex::default(),
             tenants: Mutex::default(),
@@ -132,8 +143,10 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Takes the names that may be labels: of applications, their ids at push services, and their
-    /// tenants.
+    /// tenants; and when certificates end.
     pub(crate) fn learn(&self, settings: &Settings) {
+        let ends = tls::ends(settings);
+        *self.certificates.lock().unwrap_or_else(PoisonError::into_inner) = ends;
         let (default_app, applications) = (&settings.default_app, &settings.push.applications);
         let tenant_of = |app: &Application| {
             settings.core.tenancy.tenant_of(&app.app).unwrap_or_default().to_owned()
@@ -197,6 +210,11 @@ impl Metrics {
         self.refused_connections.raise([port]);
     }
 
+    /// Too many TLS handshakes were under way at a port for one more.
+    pub(crate) fn handshake_refused(&self, port: &'static str) {
+        self.refused_handshakes.raise([port]);
+    }
+
     pub(crate) fn upgrade_refused(&self, status: u16) {
         self.refused_upgrades.raise([&status.to_string()]);
     }
@@ -215,6 +233,13 @@ impl Metrics {
         let provider = known.map_or(OTHER, |(name, _)| name);
         let outcome = outcome_label(outcome);
         self.push_attempts.raise([&self.app(application), provider, outcome]);
+    }
+
+    /// A payload had no room for the message that it was to carry.
+    pub(crate) fn push_left_out(&self, application: &str, provider: &str) {
+        let known = PROVIDERS.iter().find(|(name, _)| *name == provider);
+        let provider = known.map_or(OTHER, |(name, _)| name);
+        self.push_left_out.raise([&self.app(application), provider]);
     }
 
     /// A push service took so long to answer.

@@ -47,6 +47,13 @@ impl Metrics {
         page.one("reveille_draining", Type::Gauge, help, u8::from(sight.draining));
         let help = "Times the configuration was read anew.";
         self.reloads.show(page, "reveille_reloads_total", help);
+        let name = "reveille_certificate_expiry_time_seconds";
+        let help = "Unix time at which the certificate of a port, or one of its chain, expires.";
+        page.family(name, Type::Gauge, help);
+        let ends = self.certificates.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (port, end_s) in &ends {
+            page.sample(name, &[("port", port)], end_s);
+        }
     }
 
     fn show_sip(&self, page: &mut Page) {
@@ -62,6 +69,8 @@ impl Metrics {
         page.one("reveille_sip_connections", Type::Gauge, help, self.connections.get());
         let help = "Connections turned away because there are too many.";
         self.refused_connections.show(page, "reveille_connections_refused_total", help);
+        let help = "TLS handshakes refused because too many were under way.";
+        self.refused_handshakes.show(page, "reveille_handshakes_refused_total", help);
     }
 
     fn show_apps(&self, page: &mut Page, sight: &Sight) {
@@ -97,6 +106,8 @@ impl Metrics {
     fn show_wakes(&self, page: &mut Page, sight: &Sight) {
         self.wakes.show(page, "reveille_wakes_total", "Wakes begun.");
         self.push_attempts.show(page, "reveille_push_attempts_total", "Pushes by outcome.");
+        let help = "Pushes whose payload had no room for the message itself.";
+        self.push_left_out.show(page, "reveille_push_messages_left_out_total", help);
         let help = "Time until a push service answers.";
         self.push_seconds.show(page, "reveille_push_duration_seconds", help);
         let help = "Pushes that wait for a place to be sent from.";

@@ -61,7 +61,7 @@ macro_rules! payload {
             $aps,
             r#", "session_id": "${session_id}", "event": "${event}", "call_id": "${call_id}",
             "subsession_id": "${subsession_id}", "initiator": "${initiator}",
-            "target": "${target}", "ttl_s": "${ttl}"}"#
+            "target": "${target}", "ttl_s": "${ttl}", "incoming": "${message}"}"#
         )
     };
 }
@@ -259,6 +259,10 @@ impl Push for Apns {
             None => (&self.own[own_of(kind, event)], MOST_OTHER),
         };
         template::body(node, request, |_, length| length <= most)
+    }
+
+    fn carries(&self, request: &PushRequest) -> bool {
+        self.roster.carries(request)
     }
 
     fn send<'a>(&'a self, request: &'a PushRequest, body: Vec<u8>) -> BoxFuture<'a, PushOutcome> {

@@ -98,6 +98,11 @@ impl<T> Roster<T> {
         self.entry(&request.application)?.0.templates.body_of(request)
     }
 
+    /// True if what is pushed for is in the body of a push, where the request has it.
+    pub(super) fn carries(&self, request: &PushRequest) -> bool {
+        self.template(request).is_none_or(Node::has_message)
+    }
+
     /// An application, and what the provider made of it.
     pub(super) fn find(&self, id: &str) -> Result<(&Application, &T), PushOutcome> {
         let (app, made) = self

@@ -11,9 +11,9 @@ use reveille_host::within;
 use reveille_trace::{Draft, Kind};
 use tokio::sync::Notify;
 
-use super::Push;
 use super::circuit::{Pass, Way};
 use super::lanes::{Account, Class, Lanes, Next};
+use super::{Push, carried};
 use crate::metrics::outcome_label;
 use crate::world::{Event, World};
 
@@ -161,7 +161,8 @@ impl Desk {
     /// Sends a batch, and times it.
     async fn send(&self, batch: &[PushRequest]) -> Vec<PushOutcome> {
         let Counter { world, name, .. } = &*self.counter;
-        let bodies: Vec<_> = batch.iter().map(|request| self.plugin.body(request)).collect();
+        let body = |request| carried::body(world, name, &*self.plugin, request);
+        let bodies: Vec<_> = batch.iter().map(body).collect();
         for (request, body) in batch.iter().zip(&bodies) {
             note_sent(world, name, request, body);
         }

@@ -192,6 +192,10 @@ impl Push for Fcm {
         write(&request.payload.fitted(|wake| write(wake).len() <= MOST_BODY))
     }
 
+    fn carries(&self, request: &PushRequest) -> bool {
+        self.roster.carries(request)
+    }
+
     fn send<'a>(&'a self, request: &'a PushRequest, body: Vec<u8>) -> BoxFuture<'a, PushOutcome> {
         Box::pin(async move { self.deliver(request, body).await.unwrap_or_else(|outcome| outcome) })
     }

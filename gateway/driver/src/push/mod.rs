@@ -3,6 +3,7 @@
 mod answer;
 mod apns;
 mod application;
+mod carried;
 mod circuit;
 mod dispatch;
 mod fcm;
@@ -89,6 +90,11 @@ pub trait Push: Send + Sync {
             }
             outcomes
         })
+    }
+
+    /// True if the body is to carry the call or message itself, where the request has it.
+    fn carries(&self, _: &PushRequest) -> bool {
+        true
     }
 
     /// Which service it goes to, where an application has several.
@@ -179,6 +185,7 @@ mod tests {
                 initiator: None,
                 target: None,
                 ttl_s: None,
+                incoming: None,
             },
             ttl_ms: 1,
             deadline_us: 0,

@@ -32,15 +32,14 @@ pub(super) enum Variable {
     Target,
     Ttl,
     Payload,
+    Message,
     Platform,
     Application,
     Token,
     Credential,
 }
 
-/// Every variable. The incoming message (D-28) is to be one more once the notify request carries it: a
-/// row here, its value in [`Values::of`], a member in the templates of `apns`. Where it does not fit,
-/// [`WakePayload::fitted`] is to leave it out first (D-45).
+/// Every variable. Where the message does not fit, it is left out first ([`WakePayload::fitted`], D-45).
 const VARIABLES: &[(&str, Variable)] = &[
     ("session_id", Variable::SessionId),
     ("event", Variable::Event),
@@ -50,6 +49,7 @@ const VARIABLES: &[(&str, Variable)] = &[
     ("target", Variable::Target),
     ("ttl", Variable::Ttl),
     ("payload", Variable::Payload),
+    ("message", Variable::Message),
     ("platform", Variable::Platform),
     ("application", Variable::Application),
     ("token", Variable::Token),
@@ -63,6 +63,11 @@ impl Variable {
             let names: Vec<_> = VARIABLES.iter().map(|(known, _)| *known).collect();
             format!("there is no variable `{name}`; write one of: {}", names.join(", "))
         })
+    }
+
+    /// True of what is no text and no number.
+    const fn is_object(self) -> bool {
+        matches!(self, Self::Payload | Self::Message)
     }
 
     fn name(self) -> &'static str {
@@ -88,7 +93,7 @@ impl<'a> Values<'a> {
     }
 
     fn has(&self, slot: &Slot) -> bool {
-        slot.is_payload() || self.of(slot).is_some()
+        slot.variable == Variable::Payload || self.of(slot).is_some()
     }
 
     fn of(&self, slot: &Slot) -> Option<Value> {
@@ -103,6 +108,9 @@ impl<'a> Values<'a> {
             Variable::Target => wake.target.as_deref().map(Value::from),
             Variable::Ttl => wake.ttl_s.map(Value::from),
             Variable::Payload => serde_json::to_value(wake).ok(),
+            Variable::Message => {
+                wake.incoming.as_ref().and_then(|it| serde_json::to_value(it).ok())
+            }
             Variable::Platform => self.platform.map(Value::from),
             Variable::Application => text(self.application),
             Variable::Token => text(self.token),
@@ -152,6 +160,11 @@ impl Template {
             (name.as_str(), text.filled(&values, rules::header_safe), is_secret)
         };
         self.headers.iter().map(one).collect()
+    }
+
+    /// True if it holds `${message}`.
+    pub(crate) fn names_message(&self) -> bool {
+        self.body.as_ref().is_some_and(|body| body.variables().contains(&Variable::Message))
     }
 
     /// True if every request of an event goes to the same place with the same headers.

@@ -65,6 +65,10 @@ impl Push for Webhook {
         }
     }
 
+    fn carries(&self, request: &PushRequest) -> bool {
+        self.roster.carries(request)
+    }
+
     fn send<'a>(&'a self, request: &'a PushRequest, body: Vec<u8>) -> BoxFuture<'a, PushOutcome> {
         Box::pin(async move {
             let answer = self.post(request, body).await;

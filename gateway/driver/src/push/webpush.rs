@@ -232,6 +232,10 @@ impl Push for WebPush {
         template::body(written.unwrap_or(&self.own), request, |_, length| length <= MOST_PAYLOAD)
     }
 
+    fn carries(&self, request: &PushRequest) -> bool {
+        self.roster.carries(request)
+    }
+
     fn send<'a>(&'a self, request: &'a PushRequest, body: Vec<u8>) -> BoxFuture<'a, PushOutcome> {
         Box::pin(
             async move { self.deliver(request, &body).await.unwrap_or_else(|outcome| outcome) },

@@ -8,12 +8,13 @@ use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use super::{HostTime, TlsSettings, chain, key, roots, taught};
+use crate::live::Live;
 
 /// Dials SIP peers over TLS. Each must prove the name that it is known by to the operator, not one
 /// that DNS gave (RFC 5922 section 7.3): as a DNS name or an address among the certificate's
 /// alternative names. A `sip:` URI there, which section 7.1 prefers, is not looked at.
 pub(crate) struct Connector {
-    config: Arc<ClientConfig>,
+    config: Live<ClientConfig>,
     names: BTreeMap<String, String>,
     /// The same for places that DNS gave.
     found: Mutex<BTreeMap<String, String>>,
@@ -23,23 +24,35 @@ impl Connector {
     /// # Errors
     /// What is wrong with the authorities or our own certificate.
     pub(crate) fn new(host: &Host, settings: &TlsSettings) -> Result<Self, String> {
+        Ok(Self {
+            config: Live::new(Self::config(host, settings)?),
+            names: settings.peer_names.clone(),
+            found: Mutex::default(),
+        })
+    }
+
+    /// What the settings make of the next handshakes.
+    ///
+    /// # Errors
+    /// As of [`Self::new`].
+    pub(super) fn config(host: &Host, settings: &TlsSettings) -> Result<ClientConfig, String> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let time = Arc::new(HostTime(Arc::clone(&host.clock)));
         let config = ClientConfig::builder_with_details(provider, time)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
             .with_root_certificates(roots(settings.peer_ca.as_deref())?);
-        let config = match &settings.sip {
-            None => config.with_no_client_auth(),
+        match &settings.sip {
+            None => Ok(config.with_no_client_auth()),
             Some(own) => config
                 .with_client_auth_cert(chain(&own.chain)?, key(&own.key.0)?)
-                .map_err(|error| format!("certificate and key do not go together: {error}"))?,
-        };
-        Ok(Self {
-            config: Arc::new(config),
-            names: settings.peer_names.clone(),
-            found: Mutex::default(),
-        })
+                .map_err(|error| format!("certificate and key do not go together: {error}")),
+        }
+    }
+
+    /// Handshakes that begin from now on are made so.
+    pub(super) fn renew(&self, config: ClientConfig) {
+        self.config.set(config);
     }
 
     /// These places, and no others that were found before, must prove this name.
@@ -61,7 +74,7 @@ impl Connector {
         let bare = name.trim_start_matches('[').trim_end_matches(']').to_owned();
         let server = ServerName::try_from(bare)
             .map_err(|_| format!("`{name}` is no name that a certificate can prove"))?;
-        let connected = TlsConnector::from(Arc::clone(&self.config)).connect(server, stream).await;
+        let connected = TlsConnector::from(self.config.get()).connect(server, stream).await;
         connected.map(|stream| Box::new(stream) as BoxStream).map_err(|error| taught(&error))
     }
 }

@@ -2,6 +2,7 @@
 //! the host's clock. ring draws its own randomness, so in simulation no port speaks TLS.
 
 mod client;
+mod expiry;
 mod server;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 pub(crate) use client::Connector;
+pub(crate) use expiry::{ends, warn as warn_of_expired};
 pub use server::Certificates;
 pub(crate) use server::{Acceptor, Ports, certificates};
 

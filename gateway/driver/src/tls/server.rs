@@ -3,12 +3,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reveille_host::{BoxStream, Host, within};
-use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, ServerConfig};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use super::{HostTime, Identity, TlsSettings, chain, key, roots, taught};
+use super::{Connector, HostTime, Identity, TlsSettings, chain, key, roots, taught};
 use crate::door::Door;
 use crate::world::World;
 
@@ -24,6 +24,8 @@ type Told = watch::Sender<Option<Arc<ServerConfig>>>;
 pub(crate) struct Acceptor {
     config: watch::Receiver<Option<Arc<ServerConfig>>>,
     half_open: Door,
+    /// The kind of port, as metrics name it.
+    port: &'static str,
 }
 
 /// The acceptors of each kind of port; `None`: it has no certificate.
@@ -39,19 +41,41 @@ pub struct Certificates {
     host: Host,
     sip: Arc<Told>,
     websocket: Arc<Told>,
+    connector: Option<Arc<Connector>>,
+}
+
+/// Certificates that were found sound, to be put in force.
+pub(crate) struct Renewed {
+    ports: Configs,
+    dialling: Option<ClientConfig>,
 }
 
 impl Certificates {
-    /// Puts these in force for whoever connects from now on. A port that had no certificate when
-    /// the gateway started stays without.
+    /// Puts these in force for whoever connects from now on, and whom we dial. A port that had no
+    /// certificate when the gateway started stays without.
     ///
     /// # Errors
     /// What is wrong with them; the old ones stay in force.
     pub fn replace(&self, settings: &TlsSettings) -> Result<(), String> {
-        let (sip, websocket) = configs(&self.host, settings)?;
+        self.put(self.check(settings)?);
+        Ok(())
+    }
+
+    /// # Errors
+    /// What is wrong with them.
+    pub(crate) fn check(&self, settings: &TlsSettings) -> Result<Renewed, String> {
+        let dialling = || Connector::config(&self.host, settings);
+        let dialling = self.connector.as_ref().map(|_| dialling()).transpose()?;
+        Ok(Renewed { ports: configs(&self.host, settings)?, dialling })
+    }
+
+    pub(crate) fn put(&self, renewed: Renewed) {
+        let Renewed { ports: (sip, websocket), dialling } = renewed;
         self.sip.send_replace(sip);
         self.websocket.send_replace(websocket);
-        Ok(())
+        if let (Some(connector), Some(config)) = (&self.connector, dialling) {
+            connector.renew(config);
+        }
     }
 }
 
@@ -73,16 +97,19 @@ fn configs(host: &Host, settings: &TlsSettings) -> Result<Configs, String> {
 pub(crate) fn certificates(
     host: &Host,
     settings: &TlsSettings,
+    connector: Option<Arc<Connector>>,
 ) -> Result<(Ports, Certificates), String> {
     let (sip, websocket) = configs(host, settings)?;
-    let port = |config: Option<Arc<ServerConfig>>| {
+    let port = |port, config: Option<Arc<ServerConfig>>| {
         let is_there = config.is_some();
         let (told, config) = watch::channel(config);
         let half_open = Door::new(HALF_OPEN.0, HALF_OPEN.1);
-        (is_there.then_some(Acceptor { config, half_open }), Arc::new(told))
+        (is_there.then_some(Acceptor { config, half_open, port }), Arc::new(told))
     };
-    let ((sip, for_sip), (websocket, for_websocket)) = (port(sip), port(websocket));
-    let certificates = Certificates { host: host.clone(), sip: for_sip, websocket: for_websocket };
+    let ((sip, for_sip), (websocket, for_websocket)) =
+        (port("sip", sip), port("websocket", websocket));
+    let host = host.clone();
+    let certificates = Certificates { host, sip: for_sip, websocket: for_websocket, connector };
     Ok((Ports { sip, websocket }, certificates))
 }
 
@@ -119,7 +146,9 @@ impl Acceptor {
         source: SocketAddr,
     ) -> Option<BoxStream> {
         let Some(_inside) = self.half_open.enter(source.ip()) else {
-            tracing::warn!(%source, "too many TLS handshakes under way: one is refused");
+            let port = self.port;
+            tracing::warn!(%source, port, "too many TLS handshakes under way: one is refused");
+            world.metrics.handshake_refused(port);
             return None;
         };
         let config = self.config.borrow().clone()?;

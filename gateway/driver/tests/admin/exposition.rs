@@ -291,3 +291,30 @@ async fn a_call_outlives_a_circuit_that_is_open() {
     assert!(rig.pushes.try_recv().is_ok() && rig.pushes.try_recv().is_ok());
     assert!(rig.pushes.try_recv().is_err(), "two of three attempts left");
 }
+
+#[tokio::test]
+async fn a_message_that_its_push_has_no_room_for_is_counted_and_the_push_leaves() {
+    let mut rig = Rig::start(&format!("{PLAIN}carry-message = true\n")).await;
+    rig.asleep("bob", "tok").await;
+    rig.asleep("eve", "tok-of-eve").await;
+    let own = rig.caller.local_addr().expect("an address");
+    for (user, length) in [("bob", 100), ("eve", 5_000)] {
+        let body = "x".repeat(length);
+        let text = format!(
+            "MESSAGE sip:{user}@example.com SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {own};branch=z9hG4bK{user};rport\r\nMax-Forwards: 70\r\n\
+             From: <sip:alice@example.com>;tag=f\r\nTo: <sip:{user}@example.com>\r\n\
+             Call-ID: {user}\r\nCSeq: 1 MESSAGE\r\nContent-Type: text/plain\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        rig.caller.send_to(text.as_bytes(), rig.running.udp[0]).await.expect("sent");
+        let clock = std::sync::Arc::clone(&rig.host.clock);
+        let pushed = rig.pushes.recv();
+        let pushed = reveille_host::within(&*clock, std::time::Duration::from_secs(9), pushed);
+        assert!(pushed.await.flatten().is_some(), "{user} is woken");
+    }
+    let of = [("app", "phone"), ("provider", "webhook")];
+    let name = "reveille_push_messages_left_out_total";
+    let (page, _) = rig.metrics().await;
+    assert_eq!(page.value(name, &of), Some(1.0), "that of eve");
+}

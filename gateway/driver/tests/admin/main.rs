@@ -2,8 +2,10 @@
 
 mod document;
 mod exposition;
+mod ice;
 mod limits;
 mod orders;
+mod rates;
 mod reload;
 mod rig;
 mod tls;

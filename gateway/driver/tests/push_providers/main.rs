@@ -82,6 +82,7 @@ fn request(host: &Host, token: &str) -> PushRequest {
             initiator: Some("alice@example.com".to_owned()),
             target: None,
             ttl_s: Some(30),
+            incoming: None,
         },
         ttl_ms: 30_000,
         deadline_us: u64::try_from(ends.as_micros()).expect("a time"),

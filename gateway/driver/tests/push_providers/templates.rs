@@ -120,6 +120,32 @@ async fn a_webhook_is_asked_as_its_template_says() {
     assert_eq!(message.json()["payload"]["event"], "message", "no template is for it");
 }
 
+#[test]
+fn a_template_carries_the_message_where_it_fits_and_says_so() {
+    let (host, _) = host();
+    let mut push = message(request(&host, "device"));
+    let carrying = |length: usize| {
+        let incoming = json!({"package_type": "messaging", "header": {"action": "send"},
+            "payload": {"content": "x".repeat(length)}});
+        serde_json::from_value(incoming).expect("a message")
+    };
+    let head = format!("{HEAD}{WEBPUSH}carry-message = true\n[[application.template]]\n");
+    let form =
+        "body = '{\"s\": \"${session_id}\", \"m\": \"${message}\", \"a\": \"${initiator}\"}'\n";
+    let plugin = plugin_of(&host, &format!("{head}{form}"));
+    push.payload.incoming = Some(carrying(9));
+    let body: Value = serde_json::from_slice(&plugin.body(&push)).expect("JSON");
+    let wanted = json!({"package_type": "messaging", "header": {"action": "send"},
+        "payload": {"content": "xxxxxxxxx"}});
+    assert_eq!((&body["m"], plugin.carries(&push)), (&wanted, true));
+    push.payload.incoming = Some(carrying(3_950));
+    let body: Value = serde_json::from_slice(&plugin.body(&push)).expect("JSON");
+    assert_eq!(body, json!({"s": "s1", "a": "alice@example.com"}), "left out, and nothing else is");
+    let other = "body = '{\"s\": \"${session_id}\"}'\n";
+    assert!(!plugin_of(&host, &format!("{head}{other}")).carries(&push), "it does not ask for it");
+    assert!(plugin_of(&host, &format!("{HEAD}{WEBPUSH}")).carries(&push), "the gateway's own does");
+}
+
 #[tokio::test]
 async fn a_platform_has_its_own_form() {
     let (host, _) = host();

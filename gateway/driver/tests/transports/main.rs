@@ -20,11 +20,11 @@ use reveille_gateway_core::config::{Config, Registrar, Secret, User};
 use reveille_gateway_core::io::{Flow, Transport};
 use reveille_gateway_driver::config::Settings;
 use reveille_gateway_driver::tls::Identity;
-use reveille_gateway_driver::{Gateway, Running};
+use reveille_gateway_driver::{AdminSettings, Gateway, Running};
 use reveille_host::{BoxStream, Host, within};
 use reveille_trace::{Kind, Recorder};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -73,6 +73,18 @@ impl Rig {
         of_kind
             .filter_map(|e| Some(String::from_utf8_lossy(&e.raw.as_ref()?.0).into_owned()))
             .collect()
+    }
+
+    /// What a counter stands at, as the operator sees it.
+    async fn counted(&self, sample: &str) -> u32 {
+        let mut stream = self.dial(&self.running.admin.expect("a port")).await;
+        let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.expect("sent");
+        let mut page = String::new();
+        self.in_time(stream.read_to_string(&mut page)).await.expect("a page");
+        let value = page.lines().find_map(|line| line.strip_prefix(sample));
+        let value = value.unwrap_or_else(|| panic!("no {sample} in {page}"));
+        value.trim().parse().expect("a number")
     }
 
     /// An app of bob's, connected and asking for a session.
@@ -124,6 +136,12 @@ fn ok(request: &str, more: &str) -> String {
     let lines: Vec<_> = request.lines().filter(is_copied).collect();
     let lines = lines.join("\r\n");
     format!("SIP/2.0 200 OK\r\n{lines}\r\n{more}Expires: 3600\r\nContent-Length: 0\r\n\r\n")
+}
+
+/// Opens the operator's port.
+fn watch(settings: &mut Settings) {
+    let listen = "127.0.0.1:0".to_owned();
+    settings.admin = Some(AdminSettings { listen, token: None, identity: None });
 }
 
 /// Settings of a port that speaks TLS as `localhost`.

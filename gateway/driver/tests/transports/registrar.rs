@@ -1,9 +1,12 @@
 //! A registrar that we dial over TLS must prove its name, and another takes its place if it cannot.
 
+use futures_util::SinkExt as _;
 use reveille_gateway_core::io::{Flow, Transport};
 use reveille_host::BoxStream;
+use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio_rustls::server::TlsStream;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::certificates::{Authority, acceptor};
 use super::{Rig, head, ok, register_at};
@@ -89,4 +92,35 @@ async fn where_the_first_cannot_prove_its_name_the_next_one_is_used() {
     let register = rig.in_time(head(&mut stream)).await;
     stream.write_all(ok(&register, "").as_bytes()).await.expect("sent");
     assert_eq!(rig.answer(&mut app).await["header"]["response_code"], 200);
+}
+
+#[tokio::test]
+async fn a_call_is_placed_at_the_next_place_once_the_first_is_gone() {
+    let host = reveille_host::real::host();
+    let mut first = host.net.listen("127.0.0.1:0").await.expect("a port");
+    let mut second = host.net.listen("127.0.0.1:0").await.expect("a port");
+    let [one, two] = [&first, &second].map(|it| it.local_addr().expect("an address").to_string());
+    let rig = Rig::new(|it| {
+        register_at(it, Transport::Tcp, &one);
+        let (local, peer) = (String::new(), two);
+        let other = Flow { transport: Transport::Tcp, local, peer, connection: None };
+        it.core.registrar_others.push(other);
+    })
+    .await;
+    let mut app = rig.app().await;
+    let (mut stream, _) = rig.in_time(first.accept()).await.expect("dialled");
+    let register = rig.in_time(head(&mut stream)).await;
+    stream.write_all(ok(&register, "").as_bytes()).await.expect("sent");
+    assert_eq!(rig.answer(&mut app).await["header"]["response_code"], 200);
+    drop((first, stream));
+    let start = json!({"control": {"type": "request", "package_type": "call", "sequence": 2,
+        "subsession_id": "s", "correlation_id": "c2"},
+        "header": {"action": "start", "target": "alice@example.com"}, "payload": {"sdp": "v=0\r\n"}});
+    app.send(Message::text(start.to_string())).await.expect("sent");
+    let (mut stream, _) = rig.in_time(second.accept()).await.expect("dialled");
+    let invite = rig.in_time(head(&mut stream)).await;
+    assert!(invite.starts_with("INVITE sip:alice@example.com SIP/2.0\r\n"), "{invite}");
+    let busy = ok(&invite, "").replacen("200 OK", "486 Busy Here", 1);
+    stream.write_all(busy.as_bytes()).await.expect("sent");
+    assert_eq!(rig.answer(&mut app).await["header"]["error_code"], 486);
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::certificates::Authority;
-use super::{OPTIONS, Rig, head, speak_tls};
+use super::{OPTIONS, Rig, head, speak_tls, watch};
 
 /// How many handshakes one address may have under way.
 const HALF_OPEN: usize = 128;
@@ -111,7 +111,11 @@ async fn what_is_no_tls_is_closed_and_the_peer_knows_its_server() {
 #[tokio::test]
 async fn half_open_handshakes_are_bounded_in_number_and_time() {
     let authority = Authority::new();
-    let rig = Rig::new(|it| speak_tls(it, authority.sign("localhost"))).await;
+    let rig = Rig::new(|it| {
+        speak_tls(it, authority.sign("localhost"));
+        watch(it);
+    })
+    .await;
     let at = rig.running.tls[0];
     let stream = rig.dial(&at).await;
     let mut standing = rig.in_time(authority.connect(stream, None)).await.expect("let in");
@@ -125,6 +129,8 @@ async fn half_open_handshakes_are_bounded_in_number_and_time() {
     let stream = rig.dial(&at).await;
     let refused = rig.in_time(authority.connect(stream, None)).await;
     assert!(refused.is_err(), "one too many");
+    let counted = "reveille_handshakes_refused_total{port=\"sip\"}";
+    assert_eq!(rig.counted(counted).await, 1);
     standing.write_all(OPTIONS.as_bytes()).await.expect("sent");
     let answer = rig.in_time(head(&mut standing)).await;
     assert!(answer.starts_with("SIP/2.0 200 "), "who stands is served: {answer}");

@@ -1,7 +1,6 @@
 //! SIP in WebSockets (RFC 7118), as a peer sees it that connects.
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use reveille_gateway_driver::AdminSettings;
 use reveille_host::BoxStream;
 use reveille_trace::Kind;
 use serde_json::json;
@@ -13,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::certificates::Authority;
-use super::{OPTIONS, Rig, speak_tls};
+use super::{OPTIONS, Rig, speak_tls, watch};
 
 type Socket = WebSocketStream<BoxStream>;
 
@@ -166,6 +165,7 @@ async fn inside_tls_it_is_wss() {
     let rig = Rig::new(|it| {
         speak_tls(it, authority.sign("localhost"));
         it.sip_wss = vec!["127.0.0.1:0".to_owned()];
+        watch(it);
     })
     .await;
     let stream = rig.dial(&rig.running.sip_wss[0]).await;
@@ -177,6 +177,10 @@ async fn inside_tls_it_is_wss() {
     let events = rig.recorder.events();
     let received = events.iter().find(|event| event.kind == Kind::SipReceived).expect("one");
     assert_eq!(received.text("transport"), Some("WSS"));
+    let asked =
+        "reveille_sip_requests_total{direction=\"in\",method=\"OPTIONS\",transport=\"wss\"}";
+    let told = "reveille_sip_responses_total{direction=\"out\",class=\"2xx\",transport=\"wss\"}";
+    assert_eq!((rig.counted(asked).await, rig.counted(told).await), (1, 1));
     let mut plain = rig.dial(&rig.running.sip_wss[0]).await;
     plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
     let mut got = Vec::new();
@@ -195,8 +199,7 @@ async fn who_is_one_too_many_is_counted_at_every_port_of_sip() {
         it.tcp = vec!["127.0.0.1:0".to_owned()];
         it.sip_ws = vec!["127.0.0.1:0".to_owned()];
         it.sip_wss = vec!["127.0.0.1:0".to_owned()];
-        let listen = "127.0.0.1:0".to_owned();
-        it.admin = Some(AdminSettings { listen, token: None, identity: None });
+        watch(it);
     })
     .await;
     let running = &rig.running;
@@ -205,28 +208,14 @@ async fn who_is_one_too_many_is_counted_at_every_port_of_sip() {
         held.push(rig.dial(&running.tcp[0]).await);
     }
     let ports = [running.tcp[0], running.tls[0], running.sip_ws[0], running.sip_wss[0]];
+    let refused = "reveille_connections_refused_total{port=\"sip\"}";
     for (at, before) in ports.iter().zip(0..) {
-        assert_eq!(refused(&rig).await, before);
+        assert_eq!(rig.counted(refused).await, before);
         // Connections at one port are accepted in order: all that are held are inside by now.
         let mut stream = rig.dial(at).await;
         let _reset: bool = rig.in_time(stream.read_to_end(&mut Vec::new())).await.is_err();
-        assert_eq!(refused(&rig).await, before + 1, "{at}");
+        assert_eq!(rig.counted(refused).await, before + 1, "{at}");
     }
-}
-
-/// SIP connections that were refused so far, as the operator sees it.
-async fn refused(rig: &Rig) -> u32 {
-    let mut stream = rig.dial(&rig.running.admin.expect("a port")).await;
-    let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    stream.write_all(request).await.expect("sent");
-    let mut page = String::new();
-    rig.in_time(stream.read_to_string(&mut page)).await.expect("a page");
-    let name = "reveille_connections_refused_total{port=\"sip\"} ";
-    let value = page
-        .lines()
-        .find_map(|line| line.strip_prefix(name))
-        .unwrap_or_else(|| panic!("no {name} in {page}"));
-    value.parse().expect("a number")
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use reveille_gateway_driver::pace::Pace;
+
 use super::*;
 
 static PANICS: AtomicU64 = AtomicU64::new(0);
@@ -204,6 +206,8 @@ async fn whatever_peers_send_the_stored_call_reaches_its_phone() {
         before(info);
     }));
     let mut rig = Rig::new().await;
+    // Whoever attacks here comes often, all as one user.
+    rig.settings.pace = Pace { per_ip: 100_000, per_user: 100_000 };
     let running = rig.start().await;
     let session = rig.asleep(&running).await;
     rig.invite(&running).await;

@@ -41,6 +41,10 @@ pub(super) const PATENT: &[Row] = &[
         let first = |e: &Event| is_response(e, 100, "INVITE");
         replace(trace, first, "SIP/2.0 100 Trying", "SIP/2.0 480 Gone");
     }),
+    ("patent.claim.message-accepted-while-closed", "wake/plain", |trace| {
+        let first = |e: &Event| is_response(e, 100, "INVITE");
+        replace(trace, first, "SIP/2.0 100 Trying", "SIP/2.0 488 No offer");
+    }),
     ("patent.claim.push-holds-three-items", "wake/plain", |trace| {
         replace(trace, pushed, "\"application\":\"", "\"application\":\"another-");
     }),

@@ -293,6 +293,14 @@ fn a_template_that_is_none_is_refused_by_its_table_and_key() {
             "23: application.template.url: only webhook has it, not webpush; leave it out",
         ],
     );
+    let message = "[[application.template]]\nbody = '[\"${session_id}\", \"${message}\"]'\n";
+    assert_faults(
+        &format!("{app}{message}"),
+        &[
+            "8: application.template.body: no payload carries ${message}; write carry-message = true",
+        ],
+    );
+    assert!(load(&format!("{app}carry-message = true\n{message}")).is_ok());
     let twice = "[[application.template]]\nbody = '\"${payload}\"'\n".repeat(2);
     assert_faults(
         &format!("{app}{twice}"),
@@ -378,5 +386,97 @@ fn a_proxy_is_read_with_its_secret_and_judged() {
         ),
     ] {
         assert_faults(&format!("{app}{keys}\n"), &[wanted]);
+    }
+}
+
+#[test]
+fn what_an_ice_server_lacks_is_said_with_its_line_and_remedy() {
+    let turn = "[[ice]]\nurls = [\"turn:turn.example.com\"]\n";
+    let odd = |rest: &str| format!("{turn}{rest}");
+    for (text, begin) in [
+        ("[[ice]]\nurls = []".to_owned(), "gateway.toml:2: ice.urls: an entry has 1 to 8; write"),
+        (
+            "[[ice]]\nurls = [\"https://turn.example.com\"]".to_owned(),
+            "gateway.toml:2: ice.urls: `https://turn.example.com` is no STUN or TURN URI",
+        ),
+        (odd(""), "gateway.toml:2: ice.urls: TURN lets nobody in unnamed (RFC 8656); write secret"),
+        (odd("username = \"u\""), "gateway.toml:3: ice.username: a name needs its password; write"),
+        (odd("secret = \"s\"\nttl = \"59s\""), "gateway.toml:4: ice.ttl: out of range; write"),
+        (
+            odd("secret = \"s\"\nusername = \"u\"\nttl = \"1h\""),
+            "gateway.toml:5: ice.ttl: a fixed name does not end; leave out ttl",
+        ),
+        (odd("secret-file = \"/missing\""), "gateway.toml:3: ice.secret-file: `/missing`: entity"),
+        (odd("secret = \"s\"\napp = \"a/b\""), "gateway.toml:4: ice.app: `a/b` is no application"),
+        (
+            "[[ice]]\nurls = [\"stun:stun.example.com\"]\nsecret = \"s\"".to_owned(),
+            "gateway.toml:2: ice.urls: STUN asks for no secret; leave it out",
+        ),
+        (
+            "[[ice]]\nurls = [\"stun:stun.example.com\"]\n".repeat(17),
+            "gateway.toml:34: ice.urls: more than 16 sections; write fewer",
+        ),
+    ] {
+        each_is_refused(&[(&text, begin)]);
+    }
+    let sound = load(&odd("secret-env = \"TURN\"\nttl = \"2h\"")).expect("sound");
+    let shown = format!("{:?}", sound.core.ice);
+    assert!(shown.contains("ttl_s: 7200") && !shown.contains("from-env"), "{shown}");
+}
+
+#[test]
+fn rates_of_connects_and_who_is_pushed_for_have_their_bounds() {
+    each_is_refused(&[
+        (
+            "[websocket]\nconnects-per-second-per-ip = 0",
+            "gateway.toml:2: websocket.connects-per-second-per-ip: 0 is out of range; write 1 to",
+        ),
+        (
+            "[websocket]\nconnects-per-second-per-user = 1000001",
+            "gateway.toml:2: websocket.connects-per-second-per-user: 1000001 is out of range",
+        ),
+        (
+            "[session]\npush-on-disconnect = \"web\"",
+            "gateway.toml:2: session.push-on-disconnect: `web` is nobody; write \"native\", \"all\"",
+        ),
+    ]);
+}
+
+#[test]
+fn nodes_that_share_a_fabric_are_told_apart_and_reach_each_other() {
+    let text = |node: &str, fabric: &str, more: &str| {
+        format!("[node]\n{node}\n[fabric]\nengine = \"postgres\"\n{fabric}\n{more}\n")
+    };
+    let node = "name = \"n7\"\nadvertised = \"192.0.2.7:5060\"";
+    let fabric = "database = \"host=/run/postgresql\"\nclear = true";
+    let sound = load(&text(node, fabric, "")).expect("sound").fabric.member.expect("a member");
+    assert_eq!((sound.node.as_str(), sound.address.as_str()), ("n7", "192.0.2.7:5060"));
+    assert_eq!(sound.lease_ms, 10_000);
+    let more = "[cluster]\naddress = \"10.0.0.7:5060\"\nlease = \"4s\"";
+    let other = load(&text(node, fabric, more)).expect("sound").fabric.member.expect("a member");
+    assert_eq!((other.address.as_str(), other.lease_ms), ("10.0.0.7:5060", 4_000));
+    let far = "database = \"host=10.0.0.9\"\nclear = true";
+    let keyless = "database = \"host=localhost\"\n";
+    for (text, wanted) in [
+        (text("", fabric, ""), "1: node.name: nodes that share a fabric need names of their own"),
+        (text(node, far, ""), "6: fabric.database: it is spoken to without TLS, so host must be"),
+        (
+            text(node, keyless, ""),
+            "4: fabric.keys: a database has no key beside it; write the same",
+        ),
+        (text(node, fabric, "[sip]\ntcp = \"\""), "9: sip.tcp: the other nodes hand requests on"),
+        (text(node, fabric, "[cluster]\nlease = \"2s\""), "9: cluster.lease: 2s is out of range"),
+        (text(node, fabric, "[cluster]\naddress = \"x\""), "9: cluster.address: `x` is no host:p"),
+        (
+            "[cluster]\naddress = \"10.0.0.7:5060\"\n".to_owned(),
+            "2: cluster.address: engine `redb` belongs to one node; leave address out, or write",
+        ),
+        (
+            text(node, &format!("{fabric}\npassword-env = \"UNSET\""), ""),
+            "8: fabric.password-env: the environment variable `UNSET` is not set; set it",
+        ),
+    ] {
+        let said = load(&text).expect_err(&text)[0].to_string();
+        assert!(said.starts_with(&format!("gateway.toml:{wanted}")), "{said}");
     }
 }

@@ -7,7 +7,7 @@ use reveille_gateway_core::io::Change;
 use super::super::battery::{call, commit, message, session};
 use super::super::mortal::Mortal;
 use super::super::seal::test_key;
-use super::super::{Sealing, memory};
+use super::super::{Sealing, open};
 use super::*;
 
 /// The file, and what is opened on it.
@@ -118,7 +118,7 @@ fn three_calls() -> Vec<Commit> {
 #[test]
 fn a_death_at_any_operation_loses_no_batch_that_was_durable_and_halves_none() {
     let batches = three_calls();
-    let mut model = memory::Memory::default();
+    let mut model = without_a_journal();
     let mut states = vec![model.load().unwrap()];
     for batch in &batches {
         model.commit(std::slice::from_ref(batch)).unwrap();
@@ -151,6 +151,11 @@ fn a_death_at_any_operation_loses_no_batch_that_was_durable_and_halves_none() {
             }
         }
     }
+}
+
+fn without_a_journal() -> Box<dyn Fabric> {
+    let settings = FabricSettings { engine: "memory".to_owned(), ..FabricSettings::default() };
+    open(&settings, &reveille_host::real::host()).unwrap()
 }
 
 /// What a random commit does.
@@ -211,7 +216,7 @@ proptest! {
     ) {
         let rig = Rig::new(sessions, bytes);
         let mut redb = rig.open();
-        let mut model = memory::Memory::default();
+        let mut model = without_a_journal();
         let mut tokens: BTreeMap<u8, u64> = BTreeMap::new();
         for (commits, ends) in history {
             let batch: Vec<_> = commits.iter().map(|(of, epoch, deeds)| {

@@ -56,6 +56,7 @@ fn subscription() -> SubscriptionRecord {
         told: true,
         ending: false,
         latest: None,
+        state: None,
     }
 }
 

@@ -52,10 +52,12 @@ fn the_gateways_own_payloads_have_every_member() {
     let wake = &mut request.payload;
     (wake.call_id, wake.initiator) = (Some("c".to_owned()), Some("alice@example.com".to_owned()));
     (wake.target, wake.ttl_s) = (Some("bob@example.com".to_owned()), Some(30));
+    wake.incoming =
+        serde_json::from_str("{\"package_type\": \"call\", \"header\": {\"x\": 1}}").ok();
     let Value::Object(all) = serde_json::to_value(&request.payload).expect("JSON") else {
         panic!("an object")
     };
-    assert_eq!(all.len(), 7);
+    assert_eq!(all.len(), 8);
     for own in OWN.map(template::own) {
         let text = template::body(&own, &request, |_, _| true);
         let mut body: Value = serde_json::from_slice(&text).expect("JSON");

@@ -7,7 +7,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::text::Text;
+use super::text::{Slot, Text};
 use super::{Values, Variable};
 
 /// A JSON value, its members in the order in which they are written.
@@ -31,6 +31,11 @@ impl Node {
         }
     }
 
+    /// True if it holds the call or message itself, alone or within the payload.
+    pub(in crate::push) fn has_message(&self) -> bool {
+        self.variables().iter().any(|it| it.is_object())
+    }
+
     pub(in crate::push) const fn is_object(&self) -> bool {
         matches!(self, Self::Object(_))
     }
@@ -41,14 +46,13 @@ impl Node {
         members.iter().find(|(known, _)| known == name).map(|(_, node)| node)
     }
 
-    /// What is wrong with its variables: the payload is an object and no part of a text.
+    /// What is wrong with its variables: an object is no part of a text.
     pub(super) fn fault(&self) -> Option<String> {
         match self {
             Self::Fixed(_) => None,
             Self::Text(text) => {
-                let inside = text.sole().is_none()
-                    && text.variables().any(|variable| variable == Variable::Payload);
-                inside.then(|| "${payload} is an object; write it alone in its quotes".to_owned())
+                let inside = text.variables().find(|it| text.sole().is_none() && it.is_object())?;
+                Some(format!("${{{}}} is an object; write it alone in its quotes", inside.name()))
             }
             Self::List(items) => items.iter().find_map(Self::fault),
             Self::Object(members) => members.iter().find_map(|(_, node)| node.fault()),
@@ -74,8 +78,15 @@ impl Serialize for Filled<'_> {
         match node {
             Node::Fixed(value) => value.serialize(serializer),
             Node::Text(text) => match text.sole() {
-                // As the payload itself is written, and not as a map of members.
-                Some(sole) if sole.is_payload() => values.wake.serialize(serializer),
+                // As they are written elsewhere, and not as maps of members.
+                Some(sole) if sole.variable == Variable::Payload => {
+                    values.wake.serialize(serializer)
+                }
+                Some(Slot { variable: Variable::Message, .. })
+                    if values.wake.incoming.is_some() =>
+                {
+                    values.wake.incoming.serialize(serializer)
+                }
                 Some(sole) => values.of(sole).serialize(serializer),
                 None => serializer.serialize_str(&text.filled(values, ToOwned::to_owned)),
             },

@@ -169,6 +169,7 @@ fn sample(app: &Application) -> PushRequest {
             initiator: None,
             target: None,
             ttl_s: Some(1_000_000_000),
+            incoming: None,
         },
         ttl_ms: 1,
         deadline_us: 0,
@@ -214,13 +215,12 @@ fn url(text: &str) -> Result<Text, Lack> {
     Ok(read)
 }
 
-/// The payload is an object, and fits into JSON only.
+/// An object fits into JSON only.
 fn outside(key: &'static str, text: &Text) -> Result<(), Lack> {
-    if text.variables().any(|it| it == Variable::Payload) {
-        let what = "${payload} is an object; write it into the body, alone in its quotes";
-        return Err((key, what.to_owned()));
-    }
-    Ok(())
+    let Some(object) = text.variables().find(|it| it.is_object()) else { return Ok(()) };
+    let name = object.name();
+    let what = format!("${{{name}}} is an object; write it into the body, alone in its quotes");
+    Err((key, what))
 }
 
 fn headers(

@@ -37,6 +37,7 @@ fn request() -> PushRequest {
             initiator: Some("a\",\"x\":\"${token}\\\u{1}\u{1F600}\r\n".to_owned()),
             target: None,
             ttl_s: Some(30),
+            incoming: None,
         },
         ttl_ms: 30_000,
         deadline_us: 0,

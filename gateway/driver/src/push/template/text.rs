@@ -21,12 +21,6 @@ pub(super) struct Slot {
     pub(super) instead: Option<String>,
 }
 
-impl Slot {
-    pub(super) fn is_payload(&self) -> bool {
-        self.variable == Variable::Payload
-    }
-}
-
 impl Text {
     /// Reads text.
     ///
