@@ -109,6 +109,8 @@ fn play(bench: &Bench, transport: &str, scenario: &str, calls: u32, rate: u32) -
     let output = Command::new("sipp")
         .args(["-sf", scenario, "-s", "bob", "-i", "127.0.0.1", "-nostdin", "-t", transport])
         .args(["-m", &calls.to_string(), "-r", &rate.to_string(), "-timeout", "50"])
+        // What does not come fails its call; the whole would wait for it for ever.
+        .args(["-recv_timeout", "30000"])
         .args(["-p", &free_port().to_string(), "-trace_stat", "-fd", "1"])
         .args(["-trace_err", "-error_file"])
         .arg(folder.join("errors.log"))

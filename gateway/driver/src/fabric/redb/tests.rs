@@ -194,6 +194,13 @@ fn change(name: &str, deed: &Deed) -> Change {
     }
 }
 
+/// Every commit puts its session, as the core's do, and the end of a session is the last it says.
+fn changes(name: &str, deeds: &[Deed]) -> Vec<Change> {
+    let ends = deeds.iter().position(|deed| matches!(deed, Deed::End));
+    let said = &deeds[..ends.map_or(deeds.len(), |end| end + 1)];
+    std::iter::once(put(name, 0)).chain(said.iter().map(|deed| change(name, deed))).collect()
+}
+
 /// A commit: session, epoch and deeds.
 type Said = (u8, u64, Vec<Deed>);
 
@@ -223,7 +230,7 @@ proptest! {
                 let token = tokens.entry(*of).or_default();
                 *token += 1;
                 let name = format!("s{of}");
-                let changes = deeds.iter().map(|deed| change(&name, deed)).collect();
+                let changes = changes(&name, deeds);
                 commit(&name, *token, *epoch, changes)
             }).collect();
             prop_assert_eq!(redb.commit(&batch), model.commit(&batch));
