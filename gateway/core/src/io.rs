@@ -353,6 +353,8 @@ pub struct PushRequest {
     pub application: String,
     /// The device token.
     pub token: String,
+    /// What the device runs, if its app said so: one of [`PLATFORMS`](crate::record::PLATFORMS).
+    pub platform: Option<String>,
     /// The wake payload.
     pub payload: reveille_wire::push::WakePayload,
     /// Milliseconds that the push may still be of use: for a call the rest of the wake budget, for a

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use crate::admin::Pushes;
 use crate::fabric::Work;
 use crate::metrics::Wakes;
+use crate::push::Class;
 use crate::quota::Reached;
 use crate::sip::keep::{self, Every, Kept};
 use crate::sip::probe::{self, Probed};
@@ -330,13 +331,14 @@ impl Ports {
         self.wakes.asked(&self.world.metrics, &request, self.world.now().mono_us);
         let application = request.application.clone();
         let provider = request.provider.clone();
-        let allowed = self.world.quota.push(&application, id.wake, self.world.now().mono_us);
+        let (class, now_us) = (Class::of(&request.payload.event), self.world.now().mono_us);
+        let allowed = self.world.quota.push(&application, class, id.wake, now_us);
         let outcome = match (allowed, self.pushes.get(&provider)) {
             (Err(reached), _) => self.over_rate(&application, &reached),
             (Ok(()), None) => {
                 PushOutcome::refused(format!("no push provider `{provider}` is configured"))
             }
-            (Ok(()), Some(queue)) if queue.try_send(request).is_ok() => return,
+            (Ok(()), Some(queue)) if queue.put(request) => return,
             (Ok(()), Some(_)) => PushOutcome::Transient {
                 why: "the queue to the push provider is full".to_owned(),
                 retry_after_ms: None,
@@ -394,11 +396,12 @@ mod tests {
     use reveille_trace::{Recorder, Scribe};
 
     use super::*;
+    use crate::push::Queue;
 
-    /// Ports whose queues hold one each, and the ends that nobody reads.
+    /// Ports whose queues nobody reads; those of SIP and commits hold one each.
     struct Stuck {
         ports: Ports,
-        ends: (mpsc::Receiver<Event>, mpsc::Receiver<SipOut>, mpsc::Receiver<PushRequest>),
+        ends: (mpsc::Receiver<Event>, mpsc::Receiver<SipOut>),
         _stop: watch::Sender<bool>,
         commits: mpsc::Receiver<Work>,
     }
@@ -409,13 +412,12 @@ mod tests {
         let scribe = Scribe::new(Recorder::passing(), "gateway");
         let world = World::new(reveille_host::real::host(), scribe, inbox, stopping);
         let (udp, sip) = mpsc::channel(1);
-        let (push, requests) = mpsc::channel(1);
         let (commit, commits) = mpsc::channel(1);
         let local = "192.0.2.9:5060".to_owned();
         let udp = vec![udp::Port { local, queue: udp, asked: probe::Asked::default() }];
-        let pushes = BTreeMap::from([("webhook".to_owned(), push)]);
+        let pushes = BTreeMap::from([("webhook".to_owned(), Queue::stuck(&world))]);
         let ports = Ports::new(world, udp, commit, pushes);
-        Stuck { ports, ends: (events, sip, requests), _stop: stop, commits }
+        Stuck { ports, ends: (events, sip), _stop: stop, commits }
     }
 
     fn flow() -> Flow {
@@ -434,6 +436,7 @@ mod tests {
             session: SessionId::from("s"),
             application: String::new(),
             token: String::new(),
+            platform: None,
             payload: reveille_wire::push::WakePayload {
                 session_id: "s".to_owned(),
                 event: "call".to_owned(),
@@ -503,15 +506,17 @@ mod tests {
     #[test]
     fn a_full_push_queue_is_transient_and_an_unknown_provider_refused() {
         let mut stuck = stuck();
-        stuck.ports.put(push(1, "webhook"));
-        assert!(stuck.ports.next_feedback().is_none(), "the first has room");
-        stuck.ports.put(push(2, "webhook"));
+        for attempt in 0..1_024 {
+            stuck.ports.put(push(attempt, "webhook"));
+            assert!(stuck.ports.next_feedback().is_none(), "{attempt} has room");
+        }
+        stuck.ports.put(push(1_024, "webhook"));
         let Some(Input::Pushed { push: id, outcome }) = stuck.ports.next_feedback() else {
-            panic!("the second has no room and says so");
+            panic!("one more has no room and says so");
         };
-        assert_eq!(id.attempt, 2);
+        assert_eq!(id.attempt, 1_024);
         assert!(matches!(outcome, PushOutcome::Transient { .. }));
-        stuck.ports.put(push(3, "pigeon"));
+        stuck.ports.put(push(1, "pigeon"));
         let back = stuck.ports.next_feedback();
         let refused = PushOutcome::refused("no push provider `pigeon` is configured".to_owned());
         assert!(matches!(back, Some(Input::Pushed { outcome, .. }) if outcome == refused));

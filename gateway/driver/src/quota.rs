@@ -6,6 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use reveille_gateway_core::tenancy::{Holder, Limits, Tenancy};
 
+use crate::push::Class;
+
+/// Limits, by which their books are named as well.
+const CONNECTS: &str = "connects-per-second";
+const PUSHES: &str = "pushes-per-second";
+/// The book of calls within that limit.
+const PUSHES_OF_CALLS: &str = "pushes-per-second of calls";
 const SECOND_US: u64 = 1_000_000;
 const SECOND_NS: u64 = 1_000_000_000;
 /// A push is not put off for longer: its call would not wait for it.
@@ -28,7 +35,7 @@ pub(crate) struct Reached {
 struct Books {
     tenancy: Tenancy,
     seats: BTreeMap<String, u64>,
-    /// When everything allowed so far would be over if it came evenly, in nanoseconds, by limit and
+    /// When everything allowed so far would be over if it came evenly, in nanoseconds, by book and
     /// holder. It may run ahead of the clock by a second: that much may come at once.
     even_ns: BTreeMap<(&'static str, String), u64>,
     /// When the pushes of these wakes have their turn.
@@ -40,7 +47,7 @@ impl Books {
     /// it is taken beforehand if that is no longer than `patience_us`, else nothing is taken.
     fn take(
         &mut self,
-        limit: &'static str,
+        (limit, book): (&'static str, &'static str),
         rate_of: fn(&Limits) -> Option<u64>,
         app: &str,
         now_us: u64,
@@ -50,7 +57,7 @@ impl Books {
         let (mut worst, mut taken) = (None, Vec::new());
         let holders = self.tenancy.holders(app);
         for (holder, rate) in holders.filter_map(|(holder, it)| Some((holder, rate_of(it)?))) {
-            let (key, each_ns) = ((limit, holder.to_string()), SECOND_NS / rate.max(1));
+            let (key, each_ns) = ((book, holder.to_string()), SECOND_NS / rate.max(1));
             let even_ns = self.even_ns.get(&key).copied().unwrap_or_default();
             let wait_ns = even_ns.saturating_sub(now_ns + SECOND_NS - each_ns);
             let wait_us = wait_ns.div_ceil(1_000);
@@ -105,15 +112,22 @@ impl Quota {
         self.with(|books| {
             books.check_seats(app)?;
             let rate_of = |limits: &Limits| limits.connects_per_second;
-            books.take("connects-per-second", rate_of, app, now_us, 0)?;
+            books.take((CONNECTS, CONNECTS), rate_of, app, now_us, 0)?;
             *books.seats.entry(app.to_owned()).or_default() += 1;
             Ok(Seat { quota: self.clone(), app: app.to_owned() })
         })
     }
 
     /// A push of a wake for an application, which may be named by its id. One that is put off has
-    /// its turn kept: of many that come at once, each waits once.
-    pub(crate) fn push(&self, named: &str, wake: u64, now_us: u64) -> Result<(), Reached> {
+    /// its turn kept: of many that come at once, each waits once. Calls wait for calls only; what
+    /// they take, others find taken.
+    pub(crate) fn push(
+        &self,
+        named: &str,
+        class: Class,
+        wake: u64,
+        now_us: u64,
+    ) -> Result<(), Reached> {
         self.with(|books| {
             if books.turns_us.get(&wake).is_some_and(|turn_us| *turn_us <= now_us) {
                 books.turns_us.remove(&wake);
@@ -123,7 +137,13 @@ impl Quota {
             let app = apps.find(|(_, share)| share.ids.contains(named));
             let app = app.map_or(named, |(app, _)| app).to_owned();
             let rate_of = |limits: &Limits| limits.pushes_per_second;
-            let done = books.take("pushes-per-second", rate_of, &app, now_us, PATIENCE_US);
+            let book = if class == Class::Call { PUSHES_OF_CALLS } else { PUSHES };
+            let done = books.take((PUSHES, book), rate_of, &app, now_us, PATIENCE_US);
+            let is_taken = done.as_ref().err().is_none_or(|it| it.wait_us <= PATIENCE_US);
+            if book == PUSHES_OF_CALLS && is_taken {
+                // However long others wait for it now, the call does not.
+                drop(books.take((PUSHES, PUSHES), rate_of, &app, now_us, u64::MAX));
+            }
             if let Err(Reached { wait_us: wait_us @ ..=PATIENCE_US, .. }) = &done {
                 if books.turns_us.len() >= MOST_PUT_OFF {
                     books.turns_us.retain(|_, turn_us| *turn_us + PATIENCE_US > now_us);
@@ -197,7 +217,7 @@ mod tests {
         let quota = Quota::default();
         quota.learn(&tenancy(two, Limits::default()));
         let push = |named, wake, now_us| {
-            quota.push(named, wake, now_us).err().map(|reached| reached.wait_us)
+            quota.push(named, Class::Message, wake, now_us).err().map(|reached| reached.wait_us)
         };
         assert_eq!(push("com.example.phone", 1, 0), None);
         assert_eq!(push("pad", 2, 0), None, "the tenant's second, by the application's name");
@@ -218,11 +238,24 @@ mod tests {
         let one = Limits { pushes_per_second: Some(1), ..Limits::default() };
         let quota = Quota::default();
         quota.learn(&tenancy(one, Limits::default()));
-        let waits =
-            (0..40).map(|wake| quota.push("phone", wake, 0).err().map_or(0, |it| it.wait_us));
+        let push = |wake| quota.push("phone", Class::Call, wake, 0);
+        let waits = (0..40).map(|wake| push(wake).err().map_or(0, |it| it.wait_us));
         let waits: Vec<_> = waits.map(|wait_us| wait_us / SECOND_US).collect();
         assert_eq!(waits[..21], (0..21).collect::<Vec<_>>());
         assert_eq!(waits[21..], [21; 19]);
+    }
+
+    #[test]
+    fn a_call_waits_for_the_turn_of_no_other_push() {
+        let two = Limits { pushes_per_second: Some(2), ..Limits::default() };
+        let quota = Quota::default();
+        quota.learn(&tenancy(two, Limits::default()));
+        let push = |class, wake| quota.push("phone", class, wake, 0).err().map(|it| it.wait_us);
+        let waits: Vec<_> = (0..10).map(|wake| push(Class::Other, wake)).collect();
+        assert_eq!(waits[9], Some(4_000_000));
+        assert_eq!((push(Class::Call, 10), push(Class::Call, 11)), (None, None));
+        assert_eq!(push(Class::Call, 12), Some(500_000), "calls among themselves keep the rate");
+        assert_eq!(push(Class::Message, 13), Some(6_000_000), "and count for all others");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::admin::Ask;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::pace::Paces;
+use crate::push::Circuits;
 use crate::quota::Quota;
 use crate::sip::SipOut;
 use crate::tls::Connector;
@@ -51,6 +52,7 @@ pub(crate) struct World {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
     pub(crate) quota: Quota,
+    pub(crate) circuits: Circuits,
     pub(crate) paces: Paces,
     /// Dials over TLS; `None`: nobody is to be reached so.
     pub(crate) connector: Option<Arc<Connector>>,
@@ -66,8 +68,21 @@ impl World {
     ) -> Self {
         let numbers = Arc::new(AtomicU64::new(1));
         let (metrics, health) = (Arc::default(), Arc::default());
-        let (quota, paces, connector) = (Quota::default(), Paces::default(), None);
-        Self { host, scribe, inbox, stopping, metrics, health, quota, paces, connector, numbers }
+        let (quota, circuits, paces) = (Quota::default(), Circuits::default(), Paces::default());
+        let connector = None;
+        Self {
+            host,
+            scribe,
+            inbox,
+            stopping,
+            metrics,
+            health,
+            quota,
+            circuits,
+            paces,
+            connector,
+            numbers,
+        }
     }
 
     /// The same, with a way to dial over TLS.

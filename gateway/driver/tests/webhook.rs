@@ -97,6 +97,7 @@ fn request(application: &str) -> PushRequest {
         session: SessionId::from("s1"),
         application: application.to_owned(),
         token: "device".to_owned(),
+        platform: None,
         payload: WakePayload {
             session_id: "s1".to_owned(),
             event: "call".to_owned(),

@@ -123,6 +123,7 @@ impl Play {
             session: SessionId::from(payload.session_id.clone()),
             application: SimRig(&rig).phone("bob", service).app_id,
             token: received.text("token").expect("a token").to_owned(),
+            platform: None,
             payload,
             ttl_ms: 29_000,
             deadline_us: 0,

@@ -45,7 +45,8 @@ async fn callee(
         let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
         let message = scan(&buffer[..length]).unwrap();
         let method = message.method().unwrap().to_owned();
-        let with = if message.body.is_empty() { "" } else { " with SDP" };
+        let is_sdp = message.body.starts_with(b"v=0");
+        let with = if is_sdp { " with SDP" } else { "" };
         heard.send(format!("{}{with}", message.start)).await.unwrap();
         seen += 1;
         for status in script(&method, seen) {

@@ -9,7 +9,7 @@ use super::{Node, Socket};
 use crate::headers;
 use crate::io::{Output, SocketId};
 use crate::package;
-use crate::record::{Device, Phase, SessionId};
+use crate::record::{Device, PLATFORMS, Phase, SessionId};
 use crate::session::{Link, Order};
 use crate::timer::{Name, Owner};
 
@@ -317,9 +317,10 @@ impl Node {
         let provider = text("push_provider").unwrap_or_else(|| "webhook".to_owned());
         let Some(entry) = self.entries.get_mut(session) else { return };
         let application = text("app_id").unwrap_or_else(|| entry.session.record.app.clone());
-        let web = text("platform").as_deref() == Some("web");
+        let platform = text("platform").filter(|word| PLATFORMS.contains(&word.as_str()));
         let (token, since_wall_us) = (token.to_owned(), self.now.wall_us);
-        let device = Device { token, provider, application, usable: true, since_wall_us, web };
+        let usable = true;
+        let device = Device { token, provider, application, usable, since_wall_us, platform };
         // That a known token was given again may be lost: the older time only ends it sooner.
         let known = entry.session.record.device.replace(device.clone());
         let is_new = known.is_none_or(|known| Device { since_wall_us, ..known } != device);

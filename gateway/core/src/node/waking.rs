@@ -140,6 +140,7 @@ impl Node {
             session: session.clone(),
             application: tenancy.push_name(&record.app, &device.application).to_owned(),
             token: device.token.clone(),
+            platform: device.platform.clone(),
             payload,
             ttl_ms,
             deadline_us,

@@ -78,18 +78,21 @@ pub struct Device {
     /// Wall time at which the app gave it last; 0 if an older build wrote the record.
     #[serde(default)]
     pub since_wall_us: u64,
-    /// The app said that its platform is the web.
+    /// What it runs, as its app said: one of [`PLATFORMS`].
     #[serde(default)]
-    pub web: bool,
+    pub platform: Option<String>,
 }
 
 impl Device {
     /// True for a web app: it says so, or a browser's push service wakes it.
     #[must_use]
     pub fn is_web(&self) -> bool {
-        self.web || self.provider == "webpush"
+        self.platform.as_deref() == Some("web") || self.provider == "webpush"
     }
 }
+
+/// Platforms that apps name (D-09); another word is none.
+pub const PLATFORMS: &[&str] = &["ios", "android", "web"];
 
 /// Why a session sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -321,3 +321,24 @@ fn any_provider_is_pushed_to_by_its_name() {
     assert_eq!((push.provider.as_str(), push.application.as_str()), ("pigeon", "loft"));
     assert_eq!(push.token, "tok");
 }
+
+#[test]
+fn a_push_names_the_platform_that_the_app_gave() {
+    for (capability, wanted) in [
+        (json!({"platform": "ios"}), Some("ios")),
+        (json!({"platform": "of a client's choice"}), None),
+        (json!({"platform": 7}), None),
+        (json!({}), None),
+    ] {
+        let mut rig = Rig::new(config());
+        rig.open(1, "bob");
+        let mut frame = connect(&json!({}));
+        frame["payload"]["capability"] = capability;
+        rig.say(1, &frame);
+        let session = rig.last_text(1)["control"]["session_id"].as_str().expect("one").to_owned();
+        rig.sleep(1, &session);
+        rig.feed(Input::SocketClosed { socket: SocketId(1), code: Some(4001) });
+        rig.request("INVITE", "one", "");
+        assert_eq!(rig.pushes[0].platform.as_deref(), wanted);
+    }
+}

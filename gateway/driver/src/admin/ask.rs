@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use reveille_gateway_core::config::Config;
-use reveille_gateway_core::io::{Input, PushRequest};
+use reveille_gateway_core::io::Input;
 use reveille_gateway_core::node::Node;
 use reveille_gateway_core::record::SessionId;
 use reveille_gateway_core::survey::{CallView, Filter, Page, SessionView, Tally};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::ports::Ports;
+use crate::push::Queue;
 use crate::world::World;
 
 /// The way back to whoever asks.
 type Answer<T> = oneshot::Sender<T>;
 
-/// Queues to push providers, by name.
-pub(crate) type Pushes = BTreeMap<String, mpsc::Sender<PushRequest>>;
+/// Ways to push providers, by name.
+pub(crate) type Pushes = BTreeMap<String, Queue>;
 
 /// A question, or an order.
 pub(crate) enum Ask {

@@ -77,6 +77,8 @@ const PLAIN: &[Key] = keys! {
     live "push.connect-limit" push.connect_limit;
     live "push.request-limit" push.request_limit;
     live "push.most-in-flight" push.most_in_flight;
+    live "push.circuit-failures" push.circuit.failures;
+    live "push.circuit-open" push.circuit.open;
     live "push.attempts" core.push_attempts_ms;
     live "limits" core.tenancy.limits;
     live "tenant" core.tenancy.tenants;
@@ -315,8 +317,12 @@ pub(super) fn are_same(old: &[Application], new: &[Application]) -> bool {
 
 /// True if nothing of an application changed. Their debug output shows everything but secrets.
 pub(super) fn is_same(old: &Application, new: &Application) -> bool {
-    let secret = |app: &Application| app.credential.as_ref().map(|Secret(text)| text.clone());
-    format!("{old:?}") == format!("{new:?}") && secret(old) == secret(new)
+    let text = |secret: &Option<Secret>| secret.as_ref().map(|Secret(text)| text.clone());
+    let secrets = |app: &Application| {
+        let proxy = app.proxy.as_ref().map(|proxy| text(&proxy.credential));
+        (text(&app.credential), proxy)
+    };
+    format!("{old:?}") == format!("{new:?}") && secrets(old) == secrets(new)
 }
 
 fn password(settings: &Settings) -> Option<&str> {
@@ -418,5 +424,15 @@ mod tests {
         assert_eq!(changed("x", "y"), [""; 0]);
         assert_eq!(changed("z", "y"), ["user"]);
         assert_eq!(changed("x", "z"), ["application"]);
+        let mut other = old.clone();
+        let proxy = |secret: &str| {
+            let credential = Some(Secret(secret.to_owned()));
+            Some(crate::push::Proxy { at: "proxy:1".to_owned(), credential })
+        };
+        other.push.applications[0].proxy = proxy("a:b");
+        let mut another = other.clone();
+        assert_eq!(merge(&other, another.clone()).1.changed, [""; 0]);
+        another.push.applications[0].proxy = proxy("a:c");
+        assert_eq!(merge(&other, another).1.changed, ["application"]);
     }
 }

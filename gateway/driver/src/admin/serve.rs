@@ -161,7 +161,9 @@ async fn show(
             Ok(json(StatusCode::OK, &view::applications(&*inside.current().await)))
         }
         Page::Providers => {
-            Ok(json(StatusCode::OK, &view::providers(&*inside.current().await, now_s)))
+            let troubled = inside.world.circuits.troubled(inside.world.now().mono_us);
+            let current = inside.current().await;
+            Ok(json(StatusCode::OK, &view::providers(&current, now_s, &troubled)))
         }
         Page::Sessions => list::sessions(inside, query).await.map(|page| shown(&page)),
         Page::Sleepers => list::sessions(inside, asleep(query)).await.map(|page| shown(&page)),
@@ -202,7 +204,9 @@ async fn ready(inside: &Inside) -> Result<Answer, Problem> {
 async fn metrics(inside: &Inside) -> Result<Answer, Problem> {
     let tally = list::tally(inside).await?;
     let health = &inside.world.health;
+    let troubled = inside.world.circuits.troubled(inside.world.now().mono_us);
     let sight = Sight {
+        troubled: troubled.into_iter().map(|(way, _)| way).collect(),
         sessions: tally.sessions,
         pending_calls: tally.pending_calls,
         draining: health.is_draining(),

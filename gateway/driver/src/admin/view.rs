@@ -5,7 +5,7 @@ use reveille_gateway_core::config::Secret;
 use serde_json::{Value, json};
 
 use super::operator::{Current, name_of};
-use crate::push::Application;
+use crate::push::{Application, State, Way};
 
 /// Applications that can be woken.
 pub(super) fn applications(current: &Current) -> Value {
@@ -18,8 +18,8 @@ pub(super) fn applications(current: &Current) -> Value {
     json!({"items": items, "default_app": current.settings.default_app})
 }
 
-/// Push providers, and the credentials that each was given.
-pub(super) fn providers(current: &Current, now_s: u64) -> Value {
+/// Push providers, the credentials that each was given, and whether the way to each is open.
+pub(super) fn providers(current: &Current, now_s: u64, troubled: &[(Way, State)]) -> Value {
     let applications = &current.settings.push.applications;
     let mut names: Vec<_> = applications.iter().map(|app| app.provider.as_str()).collect();
     names.sort_unstable();
@@ -27,13 +27,20 @@ pub(super) fn providers(current: &Current, now_s: u64) -> Value {
     let credential = |app: &Application| {
         let since = current.since.get(&name_of(app)).copied().unwrap_or(now_s);
         json!({"app": app.app, "key_id": key_id_of(app), "has_credential": app.credential.is_some(),
-            "age_s": now_s.saturating_sub(since)})
+            "age_s": now_s.saturating_sub(since), "circuit": circuit_of(app, troubled).text()})
     };
     let one = |name: &str| {
         let own = applications.iter().filter(|app| app.provider == name);
         json!({"provider": name, "credentials": own.map(credential).collect::<Vec<_>>()})
     };
     json!({"items": names.into_iter().map(one).collect::<Vec<_>>()})
+}
+
+/// The worst of an application's ways to its push services.
+fn circuit_of(app: &Application, troubled: &[(Way, State)]) -> State {
+    let is_own = |way: &Way| way.app == app.app && way.provider == app.provider;
+    let own = troubled.iter().filter(|(way, _)| is_own(way));
+    own.map(|(_, state)| *state).max().unwrap_or(State::Closed)
 }
 
 /// Scheme and authority of the push service: the rest of a URL may be a secret.

@@ -5,9 +5,11 @@ use reveille_gateway_core::headers::fault;
 use reveille_gateway_core::io::{Flow, Transport};
 
 use super::file::{self, File, HoldCode, Span};
-use super::{ConfigError, Secrets, Settings, bearer, domain, fabric, ice, place, provider, secure};
+use super::{
+    ConfigError, Secrets, Settings, bearer, domain, fabric, ice, place, provider, secure, template,
+};
 use crate::pace::Pace;
-use crate::push::{self, PROVIDERS, PushSettings};
+use crate::push::{self, CircuitRule, PROVIDERS, PushSettings};
 
 /// Gathers errors with their places.
 pub(super) struct Review<'a> {
@@ -475,14 +477,32 @@ fn push(review: &mut Review<'_>, file: &File, secrets: &Secrets<'_>) -> PushSett
     let written = &file.push;
     review.within("push", "connect-limit", written.connect_limit, 100, 60_000);
     review.within("push", "request-limit", written.request_limit, 100, 60_000);
-    review.count("push", "most-in-flight", written.most_in_flight, 10_000);
+    if !(2..=10_000).contains(&written.most_in_flight) {
+        let what = "out of range; write 2 to 10000: one at least is kept for calls";
+        let what = format!("{} is {what}", written.most_in_flight);
+        review.fault("push", 0, "most-in-flight", what);
+    }
+    if written.circuit_failures > 1_000 {
+        let what = format!("{} is out of range; write 0 to 1000", written.circuit_failures);
+        review.fault("push", 0, "circuit-failures", what);
+    }
+    review.within("push", "circuit-open", written.circuit_open, 100, 60_000);
     let applications = file.application.iter().enumerate();
+    let mut tables = 0;
     PushSettings {
         connect_limit: std::time::Duration::from_millis(written.connect_limit.0),
         request_limit: std::time::Duration::from_millis(written.request_limit.0),
-        most_in_flight: written.most_in_flight.clamp(1, 10_000),
+        most_in_flight: written.most_in_flight.clamp(2, 10_000),
+        circuit: CircuitRule {
+            failures: written.circuit_failures,
+            open: std::time::Duration::from_millis(written.circuit_open.0),
+        },
         applications: applications
-            .map(|(nth, app)| application(review, nth, app, secrets))
+            .map(|(nth, app)| {
+                let mut read = application(review, nth, app, secrets);
+                template::fill(review, &mut tables, &mut read, app);
+                read
+            })
             .collect(),
     }
 }

@@ -106,8 +106,12 @@ lease = "10s"
 # How long connecting to a push service, and a request to it, may take.
 connect-limit = "3s"
 request-limit = "5s"
-# Requests under way at once, for each provider.
+# Requests under way at once, for each provider; a quarter of them is kept for calls.
 most-in-flight = 64
+# A push service that fails so often in a row (0: whatever it does) is left alone for so long: pushes to
+# it fail at once, until one that is let through finds it back.
+circuit-failures = 5
+circuit-open = "5s"
 # Earliest times of the attempts after the call came; one follows only if the one before failed.
 attempts = ["0s", "1s", "3s"]
 
@@ -273,6 +277,23 @@ acknowledge-after = "1s"
 #carry-message = false
 # Whose application it is; without it, nobody's in particular.
 #tenant = "acme"
+# An HTTP proxy that push services are reached through (CONNECT), and what it is shown: a file or, by
+# proxy-credential-env, a variable that holds user:password.
+#proxy = "proxy.example.com:3128"
+#proxy-credential-file = "/etc/reveille/proxy.secret"
+# Pushes of one event that may leave as one request, and how long the first waits for others; only
+# webhook, and only where the service reads lists.
+#batch-size = 1
+#batch-linger = "0ms"
+# What is sent in place of the provider's own form, once for each event ("call", "message") and platform
+# ("ios", "android", "web"), or for all; docs/configuration.md names the variables. Only webhook has url
+# and headers.
+#[[application.template]]
+#platform = "android"
+#event = "call"
+#body = '{"to": "${token}", "app": "${application}", "wake": {"session": "${session_id}", "seconds": "${ttl}"}}'
+#url = "http://push.example.com:9000/wake/${event}"
+#headers = { "X-Api-Key" = "${credential}" }
 
 # The other providers; each credential may come by credential-env as well.
 #

@@ -200,6 +200,9 @@ section!(Push {
     connect_limit: Span = Span(3_000),
     request_limit: Span = Span(5_000),
     most_in_flight: usize = 64,
+    /// Failures in a row after which a push service is left alone; 0: never.
+    circuit_failures: u32 = 5,
+    circuit_open: Span = Span(5_000),
     attempts: Vec<Span> = core().push_attempts_ms.into_iter().map(Span).collect(),
 });
 section!(Call {
@@ -338,6 +341,25 @@ pub(super) struct Application {
     pub(super) carry_message: bool,
     pub(super) tenant: Option<String>,
     pub(super) limits: Option<Limits>,
+    pub(super) proxy: Option<String>,
+    pub(super) proxy_credential_env: Option<String>,
+    pub(super) proxy_credential_file: Option<String>,
+    pub(super) batch_size: Option<usize>,
+    pub(super) batch_linger: Option<Span>,
+    #[serde(default)]
+    pub(super) template: Vec<Template>,
+}
+
+/// A message format of an application, in `[[application.template]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Template {
+    pub(super) platform: Option<String>,
+    pub(super) event: Option<String>,
+    pub(super) body: Option<String>,
+    pub(super) url: Option<String>,
+    #[serde(default)]
+    pub(super) headers: std::collections::BTreeMap<String, String>,
 }
 
 macro_rules! discreet {

@@ -15,6 +15,7 @@ mod provider;
 mod reference;
 mod secure;
 mod source;
+mod template;
 mod tenancy;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,7 +1,8 @@
 //! What an application is given for its push provider, and what it lacks.
 
+use super::check::secret_of;
 use super::{Secrets, file};
-use crate::push::{Application, Lack, PROVIDERS, PushType};
+use crate::push::{Application, Batch, Lack, PROVIDERS, Proxy, PushType};
 
 /// Fills in the keys of the provider; everything that is wrong with them.
 pub(super) fn fill(
@@ -31,6 +32,14 @@ pub(super) fn fill(
     };
     application.web.contact = written.contact.clone().unwrap_or_default();
     application.web.private_endpoints = written.private_endpoints.unwrap_or(false);
+    application.proxy = proxy(written, secrets).unwrap_or_else(|lack| {
+        lacks.push(lack);
+        None
+    });
+    application.batch = Batch {
+        size: written.batch_size.unwrap_or(1),
+        linger_us: written.batch_linger.map_or(0, |linger| linger.0.saturating_mul(1_000)),
+    };
     let provider = PROVIDERS.iter().find(|(name, _)| *name == application.provider);
     let found = provider.map_or_else(Vec::new, |(_, provider)| (provider.lacks)(application));
     // A credential that is written but could not be had was complained of where it was looked for.
@@ -41,6 +50,24 @@ pub(super) fn fill(
         key => (key, what),
     }));
     lacks
+}
+
+/// The way out, and what is shown there.
+fn proxy(written: &file::Application, secrets: &Secrets<'_>) -> Result<Option<Proxy>, Lack> {
+    let (env, file) = (&written.proxy_credential_env, &written.proxy_credential_file);
+    let key = if file.is_some() { "proxy-credential-file" } else { "proxy-credential-env" };
+    let Some(at) = written.proxy.clone() else {
+        let what = "there is no proxy to show it to; write proxy = \"host:port\" as well";
+        let is_stray = env.is_some() || file.is_some();
+        return if is_stray { Err((key, what.to_owned())) } else { Ok(None) };
+    };
+    let credential = secret_of([&None, env, file], secrets).map_err(|(_, what)| (key, what))?;
+    let proxy = Proxy { at, credential };
+    match proxy.lack() {
+        Some(("proxy", what)) => Err(("proxy", what)),
+        Some((_, what)) => Err((key, what)),
+        None => Ok(Some(proxy)),
+    }
 }
 
 /// The key by which the credential is given.
@@ -60,6 +87,8 @@ fn strays(written: &file::Application) -> Vec<Lack> {
         ("push-type", written.push_type.is_some(), "apns"),
         ("contact", written.contact.is_some(), "webpush"),
         ("private-endpoints", written.private_endpoints.is_some(), "webpush"),
+        ("batch-size", written.batch_size.is_some(), "webhook"),
+        ("batch-linger", written.batch_linger.is_some(), "webhook"),
     ];
     let known = PROVIDERS.iter().any(|(name, _)| *name == written.provider);
     let stray = of.into_iter().filter(|(_, is, owner)| known && *is && *owner != written.provider);

@@ -255,7 +255,7 @@ fn a_dump_of_the_database_shows_no_token_no_address_and_no_call_id() {
             application: "app".to_owned(),
             usable: true,
             since_wall_us: 0,
-            web: false,
+            platform: None,
         };
         let record = SessionRecord { device: Some(device), ..owned("s", "a", 1) };
         let changes = vec![

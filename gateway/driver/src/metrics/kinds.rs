@@ -15,6 +15,10 @@ impl Number {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
+    fn sub(&self, less: u64) {
+        self.0.fetch_sub(less, Ordering::Relaxed);
+    }
+
     pub(crate) fn set(&self, value: usize) {
         self.0.store(u64::try_from(value).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
@@ -40,16 +44,29 @@ impl<const N: usize> Grid<N> {
     }
 
     pub(crate) fn raise(&self, values: [&str; N]) {
+        self.cell(values).add(1);
+    }
+
+    /// Takes back what was raised.
+    pub(crate) fn lower(&self, values: [&str; N], less: u64) {
+        self.cell(values).sub(less);
+    }
+
+    fn cell(&self, values: [&str; N]) -> &Number {
         let mut at = 0;
         for ((_, known), value) in self.axes.iter().zip(values) {
             let place = known.iter().position(|known| *known == value);
             at = at * known.len() + place.unwrap_or(known.len() - 1);
         }
-        self.cells[at].add(1);
+        &self.cells[at]
     }
 
     pub(crate) fn show(&self, page: &mut Page, name: &str, help: &str) {
-        page.family(name, Type::Counter, help);
+        self.show_as(page, Type::Counter, name, help);
+    }
+
+    pub(crate) fn show_as(&self, page: &mut Page, kind: Type, name: &str, help: &str) {
+        page.family(name, kind, help);
         for (at, cell) in self.cells.iter().enumerate() {
             let (mut rest, mut labels) = (at, Vec::new());
             for (label, known) in self.axes.iter().rev() {

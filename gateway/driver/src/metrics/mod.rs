@@ -8,14 +8,14 @@ mod kinds;
 mod page;
 mod wakes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use reveille_gateway_core::io::{PushOutcome, Transport};
 use reveille_wire::sip::Message;
 
 use crate::config::Settings;
-use crate::push::{Application, PROVIDERS};
+use crate::push::{Application, Class, PROVIDERS};
 use crate::tls;
 
 pub(crate) use exposition::CONTENT_TYPE;
@@ -52,6 +52,8 @@ const STATUS: Axis = (
     "status",
     &["400", "401", "403", "404", "405", "408", "426", "429", "431", "503", "505", "other"],
 );
+const PROVIDER: Axis = ("provider", &["apns", "fcm", "webhook", "webpush", "other"]);
+const URGENCY: Axis = ("class", &["call", "message", "other"]);
 const RELOAD: Axis = ("outcome", &["applied", "refused"]);
 /// What is no name of the configuration.
 const OTHER: &str = "other";
@@ -79,6 +81,9 @@ pub(crate) struct Metrics {
     push_attempts: Series<3>,
     push_left_out: Series<2>,
     push_seconds: Histogram,
+    push_batches: Histogram,
+    push_waiting: Grid<2>,
+    circuits_opened: Series<2>,
     wakes: Series<1>,
     pub(crate) push_to_attach: Histogram,
     pub(crate) attach_to_start: Histogram,
@@ -93,6 +98,8 @@ pub(crate) struct Metrics {
     /// When the certificate of each port ends, in Unix seconds.
     certificates: Mutex<Vec<(&'static str, u64)>>,
     names: Mutex<BTreeMap<String, String>>,
+    /// Applications and the providers that wake them.
+    ways: Mutex<BTreeSet<(String, String)>>,
     /// Applications and their tenants.
     tenants: Mutex<BTreeMap<String, String>>,
 }
@@ -113,6 +120,9 @@ impl Default for Metrics {
             push_attempts: Series::new(["app", "provider", "outcome"]),
             push_left_out: Series::new(["app", "provider"]),
             push_seconds: Histogram::new(MICRO, SECONDS),
+            push_batches: Histogram::new(1, SIZES),
+            push_waiting: Grid::new([PROVIDER, URGENCY]),
+            circuits_opened: Series::new(["app", "provider"]),
             wakes: Series::new(["app"]),
             push_to_attach: Histogram::new(MICRO, SECONDS),
             attach_to_start: Histogram::new(MICRO, SECONDS),
@@ -125,6 +135,7 @@ impl Default for Metrics {
             connections: Number::default(),
             certificates: Mutex::default(),
             names: Mutex::default(),
+            ways: Mutex::default(),
             tenants: Mutex::default(),
         }
     }
@@ -142,6 +153,8 @@ impl Metrics {
         };
         let tenants = applications.iter().map(|app| (app.app.clone(), tenant_of(app)));
         *self.tenants.lock().unwrap_or_else(PoisonError::into_inner) = tenants.collect();
+        let ways = applications.iter().map(|app| (app.app.clone(), app.provider.clone()));
+        *self.ways.lock().unwrap_or_else(PoisonError::into_inner) = ways.collect();
         let of = |app: &Application| [(app.id.clone(), app.app.clone()), same(&app.app)];
         let known = applications.iter().flat_map(of).chain([same(default_app)]);
         *self.names.lock().unwrap_or_else(PoisonError::into_inner) = known.collect();
@@ -232,6 +245,23 @@ impl Metrics {
     /// A push service took so long to answer.
     pub(crate) fn push_took(&self, micros: u64) {
         self.push_seconds.see(micros);
+    }
+
+    /// A push waits for a place to be sent from.
+    pub(crate) fn push_waits(&self, provider: &str, class: Class) {
+        self.push_waiting.raise([provider, class.text()]);
+    }
+
+    /// So many that waited leave as one request.
+    pub(crate) fn push_leaves(&self, provider: &str, class: Class, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.push_waiting.lower([provider, class.text()], count);
+        self.push_batches.see(count);
+    }
+
+    /// A push service is left alone.
+    pub(crate) fn circuit_opened(&self, application: &str, provider: &str) {
+        self.circuits_opened.raise([&self.app(application), provider]);
     }
 
     /// So many commits became durable together, in so long a time.

@@ -7,6 +7,7 @@ use reveille_gateway_core::survey::State;
 
 use super::Metrics;
 use super::exposition::{Page, Type};
+use crate::push::Way;
 
 /// What is not counted but looked up when the page is asked for.
 pub(crate) struct Sight {
@@ -14,6 +15,8 @@ pub(crate) struct Sight {
     pub(crate) sessions: BTreeMap<(String, State), u64>,
     pub(crate) pending_calls: u64,
     pub(crate) draining: bool,
+    /// Ways to push services that are not closed.
+    pub(crate) troubled: Vec<Way>,
     pub(crate) started_unix_s: u64,
     /// `None` where the system does not say.
     pub(crate) resident_bytes: Option<u64>,
@@ -26,7 +29,7 @@ impl Metrics {
         self.show_process(&mut page, sight);
         self.show_sip(&mut page);
         self.show_apps(&mut page, sight);
-        self.show_wakes(&mut page);
+        self.show_wakes(&mut page, sight);
         self.show_fabric(&mut page);
         page.into_text()
     }
@@ -100,13 +103,28 @@ impl Metrics {
         page.one("reveille_pending_calls", Type::Gauge, help, sight.pending_calls);
     }
 
-    fn show_wakes(&self, page: &mut Page) {
+    fn show_wakes(&self, page: &mut Page, sight: &Sight) {
         self.wakes.show(page, "reveille_wakes_total", "Wakes begun.");
         self.push_attempts.show(page, "reveille_push_attempts_total", "Pushes by outcome.");
         let help = "Pushes whose payload had no room for the message itself.";
         self.push_left_out.show(page, "reveille_push_messages_left_out_total", help);
         let help = "Time until a push service answers.";
         self.push_seconds.show(page, "reveille_push_duration_seconds", help);
+        let help = "Pushes that wait for a place to be sent from.";
+        self.push_waiting.show_as(page, Type::Gauge, "reveille_pushes_waiting", help);
+        let help = "Pushes in a request to a push service.";
+        self.push_batches.show(page, "reveille_push_batch_pushes", help);
+        let help = "Ways to push services that are open or half-open: pushes fail at once.";
+        page.family("reveille_push_circuits_open", Type::Gauge, help);
+        let ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (app, provider) in &ways {
+            let is_own = |way: &&Way| way.app == *app && way.provider == provider;
+            let open = sight.troubled.iter().filter(is_own).count();
+            let labels = [("app", app.as_str()), ("provider", provider)];
+            page.sample("reveille_push_circuits_open", &labels, open);
+        }
+        let help = "Times a way to a push service was opened.";
+        self.circuits_opened.show(page, "reveille_push_circuit_openings_total", help);
         let help = "Time from a push that was accepted to the app's return.";
         self.push_to_attach.show(page, "reveille_wake_push_to_attach_seconds", help);
         let help = "Time from the app's return to the start of its call.";

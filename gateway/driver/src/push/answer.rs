@@ -7,11 +7,17 @@ use hyper::HeaderMap;
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
-    /// The beginning of the body.
+    /// The body; empty if it was too long or broke off.
     pub(super) body: String,
+    pub(super) is_whole: bool,
 }
 
 impl Answer {
+    #[cfg(test)]
+    pub(super) fn new(status: u16, headers: HeaderMap, body: &str) -> Self {
+        Self { status, headers, body: body.to_owned(), is_whole: true }
+    }
+
     /// Status and body, as text fit for a log.
     pub(super) fn shown(&self) -> String {
         let said: String = self.body.trim().chars().filter(|c| !c.is_control()).take(200).collect();
@@ -41,9 +47,7 @@ mod tests {
 
     #[test]
     fn a_page_is_told_from_an_answer() {
-        let says = |body: &str| {
-            Answer { status: 200, headers: HeaderMap::new(), body: body.to_owned() }.is_page()
-        };
+        let says = |body: &str| Answer::new(200, HeaderMap::new(), body).is_page();
         assert!(says("<!DOCTYPE html>") && says(" \n<html>"));
         assert!(!says("") && !says("{\"name\":\"<\"}"));
     }
@@ -53,7 +57,7 @@ mod tests {
         let ask = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("retry-after", value.parse().expect("a header"));
-            Answer { status: 503, headers, body: String::new() }.retry_after_ms()
+            Answer::new(503, headers, "").retry_after_ms()
         };
         assert_eq!(ask("7"), Some(7_000));
         assert_eq!(ask(" 0 "), Some(0));

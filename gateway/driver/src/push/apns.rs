@@ -17,14 +17,12 @@ use http_body_util::Full;
 use hyper::{Method, Request, Uri};
 use reveille_gateway_core::io::{PushOutcome, PushRequest};
 use reveille_host::{BoxFuture, Host};
-use reveille_wire::push::WakePayload;
-use serde::Serialize;
-use serde_json::{Value, json};
 
 use self::answer::{Verdict, judge};
 use self::token::Team;
 use super::http2::{Post, Room, Silence, authorization};
-use super::{Application, Lack, Push, PushSettings, PushType, Roster};
+use super::template::{self, Form, Node};
+use super::{Application, Class, Lack, Push, PushSettings, PushType, Roster};
 use super::{lack_of_ca, lack_of_url, left_of, mark_of};
 
 /// Where an application is pushed to if it says nothing else.
@@ -32,6 +30,9 @@ const SERVICE: &str = "https://api.push.apple.com";
 /// Longest body: of a VoIP push, and of all others.
 const MOST_VOIP: usize = 5_120;
 const MOST_OTHER: usize = 4_096;
+/// What templates may be.
+pub(super) const FORM: Form =
+    Form { most: MOST_OTHER, is_request: false, is_of_many: false, fault: fault_of_payload };
 /// Apple says not to rely on a length; nobody has seen a third of this.
 const MOST_TOKEN: usize = 200;
 
@@ -45,10 +46,55 @@ pub(super) fn make(host: &Host, settings: &PushSettings) -> Arc<dyn Push> {
     }
     let roster = Roster::new(settings, "apns", |app| {
         let team = teams[&[app.apple.team_id.as_str(), app.apple.key_id.as_str()]].clone()?;
-        let room = Room::new(host, settings.connect_limit, app.ca.as_deref())?;
+        let room = Room::new(host, settings.connect_limit, app)?;
         Ok(Line { team, room })
     });
-    Arc::new(Apns { host: host.clone(), limit: settings.request_limit, roster })
+    let own = OWN.map(template::own);
+    Arc::new(Apns { host: host.clone(), limit: settings.request_limit, roster, own })
+}
+
+/// What is Apple's, and every member of the payload.
+macro_rules! payload {
+    ($aps:literal) => {
+        concat!(
+            "{\"aps\": ",
+            $aps,
+            r#", "session_id": "${session_id}", "event": "${event}", "call_id": "${call_id}",
+            "subsession_id": "${subsession_id}", "initiator": "${initiator}",
+            "target": "${target}", "ttl_s": "${ttl}", "incoming": "${message}"}"#
+        )
+    };
+}
+
+/// What is sent if no template says otherwise: what rings, an alert of a call and of anything else,
+/// and what shows nothing.
+const OWN: [&str; 4] = [
+    payload!("{}"),
+    payload!(
+        r#"{"alert": {"body": "${initiator|Unknown}", "title": "Incoming call"},
+        "sound": "default"}"#
+    ),
+    payload!(
+        r#"{"alert": {"body": "${initiator|Unknown}", "title": "New message"},
+        "sound": "default"}"#
+    ),
+    payload!(r#"{"content-available": 1}"#),
+];
+
+/// The place of the gateway's own template.
+fn own_of(kind: PushType, event: &str) -> usize {
+    match kind {
+        PushType::Voip => 0,
+        PushType::Alert => 1 + usize::from(event != "call"),
+        PushType::Background => 3,
+    }
+}
+
+/// Apple refuses a payload without `aps`.
+fn fault_of_payload(node: &Node) -> Option<String> {
+    let is_there = node.member("aps").is_some_and(Node::is_object);
+    let what = "there is no object `aps`; write a member \"aps\": {\"content-available\": 1}";
+    (!is_there).then(|| what.to_owned())
 }
 
 /// What an application lacks.
@@ -82,13 +128,7 @@ struct Apns {
     host: Host,
     limit: Duration,
     roster: Roster<Line>,
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    aps: Value,
-    #[serde(flatten)]
-    wake: &'a WakePayload,
+    own: [Node; 4],
 }
 
 /// A VoIP push must ring: only a call is one. What shows nothing must not claim to.
@@ -97,16 +137,6 @@ fn push_type(app: Option<&Application>, event: &str) -> PushType {
         "call" => app.map_or(PushType::Voip, |app| app.apple.push_type),
         "message" => PushType::Alert,
         _ => PushType::Background,
-    }
-}
-
-fn aps(kind: PushType, wake: &WakePayload) -> Value {
-    let title = if wake.event == "call" { "Incoming call" } else { "New message" };
-    let body = wake.initiator.as_deref().unwrap_or("Unknown");
-    match kind {
-        PushType::Voip => json!({}),
-        PushType::Alert => json!({"alert": {"title": title, "body": body}, "sound": "default"}),
-        PushType::Background => json!({"content-available": 1}),
     }
 }
 
@@ -177,6 +207,7 @@ impl Apns {
             return Err(PushOutcome::refused(why));
         }
         let post = self.post(app, request, body).map_err(|why| PushOutcome::Failed { why })?;
+        let class = Class::of(&request.payload.event);
         let mut shown = line.team.token(self.host.clock.now());
         for last in [false, true] {
             let mut signed = post.clone();
@@ -184,18 +215,19 @@ impl Apns {
             let value = value.expect("a token is base64url and full stops");
             signed.headers_mut().insert("authorization", value);
             let limit = self.limit.min(left_of(&self.host, request));
-            let answer = line.room.send(signed, limit).await.map_err(|silence| match silence {
-                Silence::Hopeless(why) => PushOutcome::Failed { why },
-                Silence::Passing(why) => PushOutcome::Transient { why, retry_after_ms: None },
-            })?;
+            let answer =
+                line.room.send(class, signed, limit).await.map_err(|silence| match silence {
+                    Silence::Hopeless(why) | Silence::Barred(why) => PushOutcome::Failed { why },
+                    Silence::Passing(why) => PushOutcome::Transient { why, retry_after_ms: None },
+                })?;
             match judge(&answer) {
                 Verdict::Outcome(outcome) => return Ok(outcome),
                 Verdict::Closing(outcome) => {
-                    line.room.renew(post.uri()).await;
+                    line.room.renew(class, post.uri()).await;
                     return Ok(outcome);
                 }
                 Verdict::NewConnection(why) => {
-                    line.room.renew(post.uri()).await;
+                    line.room.renew(class, post.uri()).await;
                     if last {
                         return Ok(PushOutcome::Transient { why, retry_after_ms: None });
                     }
@@ -220,12 +252,17 @@ impl Push for Apns {
     fn body(&self, request: &PushRequest) -> Vec<u8> {
         let app = self.roster.find(&request.application).ok().map(|(app, _)| app);
         let kind = push_type(app, &request.payload.event);
-        let most = if kind == PushType::Voip { MOST_VOIP } else { MOST_OTHER };
-        let write = |wake: &WakePayload| {
-            let body = Body { aps: aps(kind, wake), wake };
-            serde_json::to_vec(&body).expect("a body is plain data with text keys")
+        let event = &request.payload.event;
+        let (node, most) = match self.roster.template(request) {
+            Some(written) => (written, FORM.most),
+            None if kind == PushType::Voip => (&self.own[own_of(kind, event)], MOST_VOIP),
+            None => (&self.own[own_of(kind, event)], MOST_OTHER),
         };
-        write(&request.payload.fitted(|wake| write(wake).len() <= most))
+        template::body(node, request, |_, length| length <= most)
+    }
+
+    fn carries(&self, request: &PushRequest) -> bool {
+        self.roster.carries(request)
     }
 
     fn send<'a>(&'a self, request: &'a PushRequest, body: Vec<u8>) -> BoxFuture<'a, PushOutcome> {

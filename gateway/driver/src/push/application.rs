@@ -2,9 +2,12 @@
 
 use hyper::Uri;
 use reveille_gateway_core::config::Secret;
-use reveille_gateway_core::io::PushOutcome;
+use reveille_gateway_core::io::{PushOutcome, PushRequest};
 
 use super::PushSettings;
+use super::lanes::Batch;
+use super::proxy::Proxy;
+use super::template::{Node, Templates};
 use crate::tls;
 
 /// An application that can be woken.
@@ -23,10 +26,16 @@ pub struct Application {
     pub credential: Option<Secret>,
     /// Certificates (PEM) that servers are trusted by, in place of the public authorities.
     pub ca: Option<String>,
+    /// The way out, where push services are not reached directly.
+    pub proxy: Option<Proxy>,
     /// What only `apns` needs.
     pub apple: Apple,
     /// What only `webpush` needs.
     pub web: Web,
+    /// How many of its pushes leave together.
+    pub batch: Batch,
+    /// Message formats in place of the provider's own.
+    pub templates: Templates,
 }
 
 /// An application at Apple's push service.
@@ -79,10 +88,25 @@ impl<T> Roster<T> {
     }
 
     /// By what identifies it at the push service, else by the name that its apps connect with.
-    pub(super) fn find(&self, id: &str) -> Result<(&Application, &T), PushOutcome> {
+    fn entry(&self, id: &str) -> Option<&(Application, Result<T, String>)> {
         let by_id = self.0.iter().find(|(app, _)| app.id == id);
-        let found = by_id.or_else(|| self.0.iter().find(|(app, _)| app.app == id));
-        let (app, made) = found
+        by_id.or_else(|| self.0.iter().find(|(app, _)| app.app == id))
+    }
+
+    /// The body that the application's templates have for a push.
+    pub(super) fn template(&self, request: &PushRequest) -> Option<&Node> {
+        self.entry(&request.application)?.0.templates.body_of(request)
+    }
+
+    /// True if what is pushed for is in the body of a push, where the request has it.
+    pub(super) fn carries(&self, request: &PushRequest) -> bool {
+        self.template(request).is_none_or(Node::has_message)
+    }
+
+    /// An application, and what the provider made of it.
+    pub(super) fn find(&self, id: &str) -> Result<(&Application, &T), PushOutcome> {
+        let (app, made) = self
+            .entry(id)
             .ok_or_else(|| PushOutcome::refused(format!("no application `{id}` is configured")))?;
         let made = made.as_ref().map_err(|why| {
             let why = format!("application `{id}`: {why}");

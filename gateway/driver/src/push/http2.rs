@@ -1,5 +1,8 @@
 //! The room from which requests to push services leave: HTTP/2 (RFC 9113), one kept connection for
-//! each authority, over TLS for `https` and with prior knowledge for `http`.
+//! each authority, over TLS for `https` and with prior knowledge for `http`; and one more for calls.
+//!
+//! A service may allow few streams at once, and they share the window of their connection: on one of
+//! their own, calls wait for no other push.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -17,12 +20,13 @@ use reveille_host::{BoxStream, Host, Tasks, within};
 use rustls::ClientConfig;
 
 use super::answer::Answer;
-use super::{public, tls};
+use super::proxy::{self, Proxy};
+use super::{Application, Class, public, tls};
 
 /// Longest answer that is read.
 const MOST_ANSWER: usize = 16_384;
-/// Authorities that connections are kept to: Web Push endpoints are chosen by clients.
-const MOST_AUTHORITIES: usize = 256;
+/// Connections that are kept: Web Push endpoints are chosen by clients.
+const MOST_CONNECTIONS: usize = 512;
 /// Connections that one request may be put on, where the service surely did not see it before.
 const MOST_TRIES: usize = 3;
 
@@ -43,6 +47,8 @@ pub(super) fn authorization(text: &str) -> Option<HeaderValue> {
 pub(super) enum Silence {
     /// No attempt at this URL can succeed.
     Hopeless(String),
+    /// Somebody on the way must be mended first; the URL is not to blame.
+    Barred(String),
     /// The service, or the way to it, failed for now.
     Passing(String),
 }
@@ -59,12 +65,14 @@ pub(super) struct Room {
     host: Host,
     connect_limit: Duration,
     tls: Arc<ClientConfig>,
+    proxy: Option<Proxy>,
     /// Only addresses of the public internet are dialled.
     public_only: bool,
-    places: Mutex<BTreeMap<String, Place>>,
+    /// By authority, and whether for calls.
+    places: Mutex<BTreeMap<(String, bool), Place>>,
 }
 
-/// One authority. Who dials holds the lock; whoever comes meanwhile waits for that connection.
+/// One connection. Who dials holds the lock; whoever comes meanwhile waits for that connection.
 type Place = Arc<tokio::sync::Mutex<Slot>>;
 
 #[derive(Default)]
@@ -95,14 +103,16 @@ impl Target {
 }
 
 impl Room {
-    /// An empty room that trusts the given authorities (PEM), or the public ones.
+    /// An empty room for an application: it trusts its authorities (PEM), or the public ones, and goes
+    /// through its proxy, if it has one.
     pub(super) fn new(
         host: &Host,
         connect_limit: Duration,
-        ca: Option<&str>,
+        app: &Application,
     ) -> Result<Self, String> {
-        let (host, tls) = (host.clone(), tls::client(host, ca)?);
-        Ok(Self { host, connect_limit, tls, public_only: false, places: Mutex::default() })
+        let (host, tls) = (host.clone(), tls::client(host, app.ca.as_deref())?);
+        let (proxy, places) = (app.proxy.clone(), Mutex::default());
+        Ok(Self { host, connect_limit, tls, proxy, public_only: false, places })
     }
 
     /// The same room, from which no private address is reached.
@@ -112,11 +122,17 @@ impl Room {
 
     /// Sends a request and reads the answer, which may take so long once there is a connection.
     /// What the service surely did not process is sent again at once on another connection.
-    pub(super) async fn send(&self, post: Post, limit: Duration) -> Result<Answer, Silence> {
+    pub(super) async fn send(
+        &self,
+        class: Class,
+        post: Post,
+        limit: Duration,
+    ) -> Result<Answer, Silence> {
         let target = Target::of(post.uri()).map_err(Silence::Hopeless)?;
         let mut last = String::new();
         for _ in 0..MOST_TRIES {
-            match self.try_once(&target, post.clone(), limit).await {
+            let place = self.place(class, &target.authority);
+            match self.try_once(&target, &place, post.clone(), limit).await {
                 Ok(answer) => return Ok(answer),
                 Err(Miss::Final(silence)) => return Err(silence),
                 Err(Miss::Unprocessed(why)) => {
@@ -128,11 +144,16 @@ impl Room {
         Err(Silence::Passing(format!("the connection broke: {last}")))
     }
 
-    async fn try_once(&self, target: &Target, post: Post, limit: Duration) -> Result<Answer, Miss> {
+    async fn try_once(
+        &self,
+        target: &Target,
+        place: &Place,
+        post: Post,
+        limit: Duration,
+    ) -> Result<Answer, Miss> {
         let passing = |why: String| Miss::Final(Silence::Passing(why));
-        let place = self.place(&target.authority);
         let connected =
-            within(&*self.host.clock, self.connect_limit, self.connected(&place, target));
+            within(&*self.host.clock, self.connect_limit, self.connected(place, target));
         let (mut sender, number) = match connected.await {
             Some(made) => made.map_err(Miss::Final)?,
             None => return Err(passing("no connection in time".to_owned())),
@@ -144,29 +165,32 @@ impl Room {
             })?;
             let (head, body) = response.into_parts();
             let (status, headers) = (head.status.as_u16(), head.headers);
-            Ok(Answer { status, headers, body: read(body).await })
+            let body = read(body).await;
+            let is_whole = body.is_some();
+            Ok(Answer { status, headers, body: body.unwrap_or_default(), is_whole })
         };
         match within(&*self.host.clock, limit, work).await {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(miss)) => {
-                forget(&place, number).await;
+                forget(place, number).await;
                 Err(miss)
             }
             None => {
                 // A connection that answers nothing may be a dead path: the next attempt dials.
-                forget(&place, number).await;
+                forget(place, number).await;
                 Err(passing("no answer in time".to_owned()))
             }
         }
     }
 
-    fn place(&self, authority: &str) -> Place {
+    fn place(&self, class: Class, authority: &str) -> Place {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if !places.contains_key(authority) && places.len() >= MOST_AUTHORITIES {
+        let name = (authority.to_owned(), class == Class::Call);
+        if !places.contains_key(&name) && places.len() >= MOST_CONNECTIONS {
             // Requests under way keep the connection that they are on.
             places.pop_first();
         }
-        Arc::clone(places.entry(authority.to_owned()).or_default())
+        Arc::clone(places.entry(name).or_default())
     }
 
     /// The kept connection, or a new one.
@@ -176,8 +200,7 @@ impl Room {
             return Ok((sender.clone(), slot.number));
         }
         let no_way = |why: String| Silence::Passing(format!("no connection: {why}"));
-        let at = self.address(target).await?;
-        let stream = self.host.net.dial(&at).await.map_err(|error| no_way(error.to_string()))?;
+        let stream = self.stream(target).await?;
         let stream = if target.secure {
             tls::wrap(Arc::clone(&self.tls), &target.host, stream).await.map_err(no_way)?
         } else {
@@ -187,6 +210,22 @@ impl Room {
         slot.number += 1;
         slot.kept = Some(sender.clone());
         Ok((sender, slot.number))
+    }
+
+    /// The way to the service: straight, or through the proxy.
+    async fn stream(&self, target: &Target) -> Result<BoxStream, Silence> {
+        let no_way = |error: std::io::Error| Silence::Passing(format!("no connection: {error}"));
+        let Some(proxy) = &self.proxy else {
+            let at = self.address(target).await?;
+            return self.host.net.dial(&at).await.map_err(no_way);
+        };
+        if self.public_only {
+            public::judge_name(&target.host).map_err(Silence::Hopeless)?;
+        }
+        let stream = self.host.net.dial(&proxy.at).await.map_err(|error| {
+            Silence::Passing(format!("no connection to the proxy {}: {error}", proxy.at))
+        })?;
+        proxy::tunnel(stream, proxy, &target.authority).await
     }
 
     /// What to dial. A name that must be public is resolved once, judged, and dialled as it was
@@ -220,9 +259,9 @@ impl Room {
     }
 
     /// Lets go of the connection to this URL's service: the next request looks it up anew.
-    pub(super) async fn renew(&self, uri: &Uri) {
+    pub(super) async fn renew(&self, class: Class, uri: &Uri) {
         if let Ok(target) = Target::of(uri) {
-            self.place(&target.authority).lock().await.kept = None;
+            self.place(class, &target.authority).lock().await.kept = None;
         }
     }
 }
@@ -250,10 +289,10 @@ fn told(error: &hyper::Error, unsent: bool) -> Miss {
     }
 }
 
-/// The beginning of the answer.
-async fn read(body: Incoming) -> String {
-    let Ok(read) = Limited::new(body, MOST_ANSWER).collect().await else { return String::new() };
-    String::from_utf8_lossy(&read.to_bytes()).into_owned()
+/// The text of the answer; `None` if it is too long or breaks off.
+async fn read(body: Incoming) -> Option<String> {
+    let read = Limited::new(body, MOST_ANSWER).collect().await.ok()?;
+    Some(String::from_utf8_lossy(&read.to_bytes()).into_owned())
 }
 
 /// Hyper's tasks run where all others do.

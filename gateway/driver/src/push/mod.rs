@@ -4,10 +4,15 @@ mod answer;
 mod apns;
 mod application;
 mod carried;
+mod circuit;
+mod dispatch;
 mod fcm;
 mod http2;
 mod keys;
+mod lanes;
+mod proxy;
 mod public;
+mod template;
 #[cfg(test)]
 pub(crate) mod test_keys;
 mod tls;
@@ -20,21 +25,23 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use reveille_gateway_core::io::{Input, PushOutcome, PushRequest};
+use reveille_gateway_core::io::{PushOutcome, PushRequest};
 use reveille_host::{BoxFuture, Host};
-use reveille_trace::{Draft, Kind};
-use tokio::sync::{Semaphore, mpsc};
 
 pub use application::{Apple, Application, Lack, PushType, Web};
 use application::{Roster, lack_of_ca, lack_of_url};
+pub use circuit::CircuitRule;
+use lanes::Account;
+pub use lanes::Batch;
+pub use proxy::Proxy;
+pub use template::{Form, Template, Templates, Written};
 
+pub(crate) use circuit::{Circuits, State, Way};
+pub(crate) use dispatch::Queue;
+pub(crate) use lanes::Class;
 pub(crate) use tls::host_time;
 
-use crate::metrics::outcome_label;
-use crate::world::{Event, World};
-
-/// Requests that may wait for one provider.
-const PUSH_QUEUE: usize = 1_024;
+use crate::world::World;
 
 /// How pushes are sent.
 #[derive(Debug, Clone)]
@@ -45,6 +52,8 @@ pub struct PushSettings {
     pub request_limit: Duration,
     /// Requests under way at once, for each provider.
     pub most_in_flight: usize,
+    /// When a service that fails is left alone.
+    pub circuit: CircuitRule,
     /// Every application.
     pub applications: Vec<Application>,
 }
@@ -55,6 +64,7 @@ impl Default for PushSettings {
             connect_limit: Duration::from_secs(3),
             request_limit: Duration::from_secs(5),
             most_in_flight: 64,
+            circuit: CircuitRule::default(),
             applications: Vec::new(),
         }
     }
@@ -66,6 +76,31 @@ pub trait Push: Send + Sync {
     fn body(&self, request: &PushRequest) -> Vec<u8>;
     /// Sends it, within the limits of the settings, and says what came of it.
     fn send<'a>(&'a self, request: &'a PushRequest, body: Vec<u8>) -> BoxFuture<'a, PushOutcome>;
+
+    /// Sends several of one application and event; an outcome for each, in their order.
+    fn send_all<'a>(
+        &'a self,
+        requests: &'a [PushRequest],
+        bodies: Vec<Vec<u8>>,
+    ) -> BoxFuture<'a, Vec<PushOutcome>> {
+        Box::pin(async move {
+            let mut outcomes = Vec::new();
+            for (request, body) in requests.iter().zip(bodies) {
+                outcomes.push(self.send(request, body).await);
+            }
+            outcomes
+        })
+    }
+
+    /// True if the body is to carry the call or message itself, where the request has it.
+    fn carries(&self, _: &PushRequest) -> bool {
+        true
+    }
+
+    /// Which service it goes to, where an application has several.
+    fn service(&self, _: &PushRequest) -> String {
+        String::new()
+    }
 }
 
 /// What the table knows of a provider.
@@ -75,28 +110,34 @@ pub struct Provider {
     pub make: fn(&Host, &PushSettings) -> Arc<dyn Push>,
     /// Everything that an application lacks to be woken by it.
     pub lacks: fn(&Application) -> Vec<Lack>,
+    /// What its templates may be.
+    pub form: Form,
 }
 
 /// Every provider.
 pub const PROVIDERS: &[(&str, Provider)] = &[
-    ("apns", Provider { make: apns::make, lacks: apns::lacks }),
-    ("fcm", Provider { make: fcm::make, lacks: fcm::lacks }),
-    ("webhook", Provider { make: webhook::make, lacks: webhook::lacks }),
-    ("webpush", Provider { make: webpush::make, lacks: webpush::lacks }),
+    ("apns", Provider { make: apns::make, lacks: apns::lacks, form: apns::FORM }),
+    ("fcm", Provider { make: fcm::make, lacks: fcm::lacks, form: fcm::FORM }),
+    ("webhook", Provider { make: webhook::make, lacks: webhook::lacks, form: webhook::FORM }),
+    ("webpush", Provider { make: webpush::make, lacks: webpush::lacks, form: webpush::FORM }),
 ];
 
-/// Starts every provider that an application uses; the queues to them, by name.
-pub(crate) fn start(
-    world: &World,
-    settings: &PushSettings,
-) -> BTreeMap<String, mpsc::Sender<PushRequest>> {
-    let used = |name: &str| settings.applications.iter().any(|app| app.provider == name);
+/// Starts every provider that an application uses; the ways to them, by name.
+pub(crate) fn start(world: &World, settings: &PushSettings) -> BTreeMap<String, Queue> {
+    world.circuits.learn(settings.circuit);
     let mut queues = BTreeMap::new();
-    for (name, provider) in PROVIDERS.iter().filter(|(name, _)| used(name)) {
-        let (queue, queued) = mpsc::channel(PUSH_QUEUE);
+    for (name, provider) in PROVIDERS {
+        let own = settings.applications.iter().filter(|app| app.provider == *name);
+        let account = |app: &Application| {
+            let (app, id, batch) = (app.app.clone(), app.id.clone(), app.batch);
+            Account { app, id, batch }
+        };
+        let accounts: Vec<_> = own.map(account).collect();
+        if accounts.is_empty() {
+            continue;
+        }
         let plugin = (provider.make)(&world.host, settings);
-        let task = run(world.clone(), name, plugin, queued, settings.most_in_flight);
-        world.host.tasks.spawn("push", Box::pin(task));
+        let queue = Queue::start(world, name, plugin, (settings.most_in_flight, accounts));
         queues.insert((*name).to_owned(), queue);
     }
     queues
@@ -120,111 +161,22 @@ fn left_of(host: &Host, request: &PushRequest) -> Duration {
     Duration::from_micros(request.deadline_us).saturating_sub(host.clock.now().mono)
 }
 
-async fn run(
-    world: World,
-    name: &'static str,
-    plugin: Arc<dyn Push>,
-    mut queued: mpsc::Receiver<PushRequest>,
-    most_in_flight: usize,
-) {
-    let places = Arc::new(Semaphore::new(most_in_flight));
-    while let Some(request) = queued.recv().await {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let (world_of_one, plugin) = (world.clone(), Arc::clone(&plugin));
-        let task = async move {
-            attempt(&world_of_one, name, &*plugin, &request).await;
-            drop(place);
-        };
-        world.host.tasks.spawn("push-attempt", Box::pin(task));
-    }
-}
-
-/// One attempt, recorded from both ends.
-async fn attempt(world: &World, name: &'static str, plugin: &dyn Push, request: &PushRequest) {
-    let id = request.id;
-    if world.now().mono_us >= request.deadline_us {
-        let why = "its time ran out before a place to send it was free".to_owned();
-        tracing::warn!(wake = id.wake, attempt = id.attempt, provider = name, why, "push not sent");
-        let outcome = PushOutcome::Transient { why, retry_after_ms: None };
-        world.metrics.pushed(&request.application, name, &outcome);
-        let _told: bool = world.tell(Event::Input(Input::Pushed { push: id, outcome })).await;
-        return;
-    }
-    let body = carried::body(world, name, plugin, request);
-    let call = request.payload.call_id.clone();
-    let of_call = |draft: Draft| match &call {
-        Some(call) => draft.corr(call.as_str()),
-        None => draft,
-    };
-    // A hop is passed once; what follows a failure is a retry.
-    if id.attempt == 1 {
-        let place = format!("driver/push/{name}");
-        world.note(|| of_call(Draft::new(Kind::Hop).with("hop", 8u8).with("where", place)));
-    }
-    world.note(|| {
-        let draft = Draft::new(Kind::PushSent).raw(body.clone()).with("provider", name);
-        of_call(draft.with("wake", id.wake).with("attempt", id.attempt))
-    });
-    let begun_us = world.now().mono_us;
-    let outcome = plugin.send(request, body).await;
-    world.metrics.pushed(&request.application, name, &outcome);
-    world.metrics.push_took(world.now().mono_us.saturating_sub(begun_us));
-    let word = outcome_label(&outcome);
-    let why = match &outcome {
-        PushOutcome::Accepted => "",
-        PushOutcome::Refused { why, .. }
-        | PushOutcome::Failed { why }
-        | PushOutcome::Transient { why, .. } => why.as_str(),
-    };
-    if matches!(outcome, PushOutcome::Failed { .. }) {
-        tracing::error!(provider = name, application = request.application, why, "push: mend this");
-    }
-    tracing::info!(
-        wake = id.wake,
-        attempt = id.attempt,
-        provider = name,
-        outcome = word,
-        why,
-        "push"
-    );
-    world.note(|| {
-        let draft = Draft::new(Kind::PushOutcome).with("wake", id.wake);
-        of_call(draft.with("attempt", id.attempt).with("outcome", word).with("why", why))
-    });
-    // False only once the loop is gone.
-    let _told: bool = world.tell(Event::Input(Input::Pushed { push: id, outcome })).await;
-}
-
 #[cfg(test)]
 mod tests {
     use reveille_gateway_core::io::PushId;
     use reveille_gateway_core::record::SessionId;
-    use reveille_trace::{Recorder, Scribe};
     use reveille_wire::push::WakePayload;
-    use tokio::sync::watch;
 
     use super::*;
 
-    struct Taking;
-
-    impl Push for Taking {
-        fn body(&self, _: &PushRequest) -> Vec<u8> {
-            b"body".to_vec()
-        }
-
-        fn send<'a>(&'a self, _: &'a PushRequest, body: Vec<u8>) -> BoxFuture<'a, PushOutcome> {
-            assert_eq!(body, b"body");
-            Box::pin(std::future::ready(PushOutcome::Accepted))
-        }
-    }
-
-    fn request(session: &str, subsession: Option<&str>) -> PushRequest {
+    pub(super) fn request(session: &str, subsession: Option<&str>) -> PushRequest {
         PushRequest {
             id: PushId { wake: 1, attempt: 1 },
             provider: "taking".to_owned(),
             session: SessionId::from(session.to_owned()),
             application: String::new(),
             token: String::new(),
+            platform: None,
             payload: WakePayload {
                 session_id: session.to_owned(),
                 event: "call".to_owned(),
@@ -237,25 +189,6 @@ mod tests {
             },
             ttl_ms: 1,
             deadline_us: 0,
-        }
-    }
-
-    #[tokio::test]
-    async fn what_waited_too_long_is_not_sent() {
-        let host = reveille_host::real::host();
-        let (inbox, mut events) = mpsc::channel(1);
-        let (_stop, stopping) = watch::channel(false);
-        let recorder = Recorder::keeping();
-        let scribe = Scribe::new(recorder.clone(), "gateway");
-        let world = World::new(host, scribe, inbox, stopping);
-        for (deadline_us, sent) in [(0, false), (u64::MAX, true)] {
-            let request = PushRequest { deadline_us, ..request("s", None) };
-            attempt(&world, "taking", &Taking, &request).await;
-            let Some(Event::Input(Input::Pushed { outcome, .. })) = events.recv().await else {
-                panic!("the loop is told");
-            };
-            assert_eq!(outcome == PushOutcome::Accepted, sent);
-            assert_eq!(recorder.events().iter().any(|event| event.kind == Kind::PushSent), sent);
         }
     }
 

@@ -22,6 +22,21 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// Refuses a host that is somebody's inside by its writing. Where another one leads, who resolves it
+/// decides.
+pub(super) fn judge_name(host: &str) -> Result<(), String> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
+    let is_inside = match bare.parse::<IpAddr>() {
+        Ok(address) => !is_public(address),
+        // Forms that some resolvers take for an address, such as 127.1 and 0x7f000001, end in a number.
+        Err(_) => {
+            let last = bare.rsplit('.').next().unwrap_or_default();
+            last.eq_ignore_ascii_case("localhost") || last.starts_with(|c: char| c.is_ascii_digit())
+        }
+    };
+    if is_inside { Err(format!("{host} is no address of the internet")) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +69,20 @@ mod tests {
         ];
         for (address, public) in table {
             assert_eq!(is_public(address.parse().expect("an address")), public, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_inside_by_its_writing_is_refused() {
+        for host in
+            ["push.example.net", "17.188.143.34", "[2a00:1450:4001::5f]", "push.example.net."]
+        {
+            assert_eq!(judge_name(host), Ok(()), "{host}");
+        }
+        for host in
+            ["localhost", "a.LocalHost.", "127.0.0.1", "127.0.0.1.", "[::1]", "127.1", "0x7f000001"]
+        {
+            assert!(judge_name(host).is_err(), "{host}");
         }
     }
 }

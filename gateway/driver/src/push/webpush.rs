@@ -17,17 +17,20 @@ use http_body_util::Full;
 use hyper::{Method, Request, Uri};
 use reveille_gateway_core::io::{PushOutcome, PushRequest};
 use reveille_host::{BoxFuture, Host};
-use reveille_wire::push::WakePayload;
 use serde::{Deserialize, Serialize};
 
 use self::encrypt::{Receiver, encrypt};
 use super::answer::Answer;
 use super::http2::{Post, Room, Silence, authorization};
 use super::keys::Key;
-use super::{Application, Lack, Push, PushSettings, Roster, lack_of_ca, left_of, mark_of};
+use super::template::{self, Form, Node};
+use super::{Application, Class, Lack, Push, PushSettings, Roster, lack_of_ca, left_of, mark_of};
 
 /// Longest payload whose encrypted form every service takes: RFC 8291 section 4.
 const MOST_PAYLOAD: usize = 3_993;
+/// What templates may be.
+pub(super) const FORM: Form =
+    Form { most: MOST_PAYLOAD, is_request: false, is_of_many: false, fault: |_| None };
 /// How long a VAPID token holds, in seconds; RFC 8292 section 2 allows a day.
 const VAPID_S: u64 = 12 * 3_600;
 /// Longest URL that is taken of a client.
@@ -36,11 +39,12 @@ const MOST_ENDPOINT: usize = 2_048;
 /// Makes the provider.
 pub(super) fn make(host: &Host, settings: &PushSettings) -> Arc<dyn Push> {
     let roster = Roster::new(settings, "webpush", |app| {
-        let room = Room::new(host, settings.connect_limit, app.ca.as_deref())?;
+        let room = Room::new(host, settings.connect_limit, app)?;
         let room = if app.web.private_endpoints { room } else { room.public_only() };
         Ok(Line { key: key(app)?, room })
     });
-    Arc::new(WebPush { host: host.clone(), limit: settings.request_limit, roster })
+    let own = template::own("\"${payload}\"");
+    Arc::new(WebPush { host: host.clone(), limit: settings.request_limit, roster, own })
 }
 
 /// What an application lacks.
@@ -74,6 +78,8 @@ struct WebPush {
     host: Host,
     limit: Duration,
     roster: Roster<Line>,
+    /// What is sent if no template says otherwise.
+    own: Node,
 }
 
 /// A subscription, as browsers write it.
@@ -186,11 +192,12 @@ impl WebPush {
         let post = self.post((app, &line.key), request, uri, sealed);
         let post = post.map_err(|why| PushOutcome::Failed { why })?;
         let limit = self.limit.min(left_of(&self.host, request));
-        let answer = line.room.send(post, limit).await;
+        let answer = line.room.send(Class::of(&request.payload.event), post, limit).await;
         Ok(answer.map_or_else(
             |silence| match silence {
                 // The endpoint came with the token.
                 Silence::Hopeless(why) => PushOutcome::refused(why),
+                Silence::Barred(why) => PushOutcome::Failed { why },
                 Silence::Passing(why) => PushOutcome::Transient { why, retry_after_ms: None },
             },
             |answer| classify(&answer),
@@ -221,15 +228,24 @@ fn classify(answer: &Answer) -> PushOutcome {
 impl Push for WebPush {
     /// What is encrypted, and in its clear form recorded.
     fn body(&self, request: &PushRequest) -> Vec<u8> {
-        let write = |wake: &WakePayload| {
-            serde_json::to_vec(wake).expect("a payload is plain data with text keys")
-        };
-        write(&request.payload.fitted(|wake| write(wake).len() <= MOST_PAYLOAD))
+        let written = self.roster.template(request);
+        template::body(written.unwrap_or(&self.own), request, |_, length| length <= MOST_PAYLOAD)
+    }
+
+    fn carries(&self, request: &PushRequest) -> bool {
+        self.roster.carries(request)
     }
 
     fn send<'a>(&'a self, request: &'a PushRequest, body: Vec<u8>) -> BoxFuture<'a, PushOutcome> {
         Box::pin(
             async move { self.deliver(request, &body).await.unwrap_or_else(|outcome| outcome) },
         )
+    }
+
+    /// A subscription names its push service: one that is away closes no way to another.
+    fn service(&self, request: &PushRequest) -> String {
+        let uri = subscription(&request.token, true).map(|(uri, _)| uri);
+        let authority = uri.ok().and_then(|uri| Some(uri.authority()?.as_str().to_lowercase()));
+        authority.unwrap_or_default()
     }
 }

@@ -214,6 +214,9 @@ async fn a_wake_is_counted_from_end_to_end_and_nobody_is_named() {
         ("reveille_sip_requests_total", &all[..], 1.0),
         ("reveille_push_attempts_total", &push, 1.0),
         ("reveille_push_duration_seconds_count", &[], 1.0),
+        ("reveille_push_batch_pushes_count", &[], 1.0),
+        ("reveille_push_circuits_open", &push[..2], 0.0),
+        ("reveille_pushes_waiting", &[("provider", "webhook"), ("class", "call")], 0.0),
         ("reveille_wakes_total", &[("app", "phone")], 1.0),
         ("reveille_wake_push_to_attach_seconds_count", &[], 1.0),
         ("reveille_wake_attach_to_start_seconds_count", &[], 1.0),
@@ -252,6 +255,41 @@ async fn names_that_clients_choose_are_never_labels() {
     let (page, text) = rig.metrics().await;
     assert_eq!(page.value("reveille_upgrades_total", &[("app", "other")]), Some(1.0));
     assert!(!text.contains("chosen"), "{text}");
+}
+
+#[tokio::test]
+async fn a_push_service_that_is_away_is_seen_by_its_circuit() {
+    let text = PLAIN.replace("http://PUSH/hook/secret-path", "http://127.0.0.1:1/");
+    let rig = Rig::start(&format!("{text}[push]\ncircuit-failures = 1\n")).await;
+    rig.asleep("bob", "device-token").await;
+    rig.call("bob", "a-call").await;
+    let way = [("app", "phone"), ("provider", "webhook")];
+    let (page, _) = rig.metrics_with("reveille_push_circuit_openings_total", &way, 1.0).await;
+    assert_eq!(page.value("reveille_push_circuits_open", &way), Some(1.0));
+    let view = rig.get("/admin/v1/providers").await;
+    assert_eq!(view["items"][0]["credentials"][0]["circuit"], "open", "{view}");
+    rig.write("circuit-failures = 1", "circuit-failures = 0");
+    rig.running.operator().reload().await.expect("sound");
+    let view = rig.get("/admin/v1/providers").await;
+    assert_eq!(view["items"][0]["credentials"][0]["circuit"], "closed", "a reload begins anew");
+}
+
+#[tokio::test]
+async fn a_call_outlives_a_circuit_that_is_open() {
+    let text = PLAIN.replace("/hook/secret-path", "/away-first");
+    let push = "[push]\ncircuit-failures = 1\ncircuit-open = \"500ms\"\n\
+        attempts = [\"0s\", \"100ms\", \"200ms\"]\n";
+    let mut rig = Rig::start(&format!("{text}{push}")).await;
+    rig.asleep("bob", "device-token").await;
+    rig.call("bob", "a-call").await;
+    let labels = |outcome| [("app", "phone"), ("provider", "webhook"), ("outcome", outcome)];
+    let name = "reveille_push_attempts_total";
+    let (page, text) = rig.metrics_with(name, &labels("accepted"), 1.0).await;
+    // The service's own failure, and the attempt at 100 ms, which did not leave.
+    assert_eq!(page.value(name, &labels("transient")), Some(2.0), "{text}");
+    assert_eq!(page.value("reveille_push_circuits_open", &labels("")[..2]), Some(0.0));
+    assert!(rig.pushes.try_recv().is_ok() && rig.pushes.try_recv().is_ok());
+    assert!(rig.pushes.try_recv().is_err(), "two of three attempts left");
 }
 
 #[tokio::test]

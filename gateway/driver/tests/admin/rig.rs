@@ -1,6 +1,7 @@
 //! A gateway with an operator's port, read from a text that a test may change, and small clients of
 //! its ports.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -259,23 +260,30 @@ impl App {
     }
 }
 
-/// A push service that takes everything and hands on the credential that it was shown.
+/// A push service that takes everything, but for the first push to `/away-first`, and hands on the
+/// credential that it was shown.
 async fn push_service(host: &Host) -> (String, mpsc::Receiver<String>) {
     let mut listener = host.net.listen("127.0.0.1:0").await.expect("a port");
     let at = listener.local_addr().expect("an address").to_string();
     let (shown, shows) = mpsc::channel(64);
-    let tasks = host.tasks.clone();
+    let (tasks, is_back) = (host.tasks.clone(), Arc::new(AtomicBool::new(false)));
     let accept = async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let shown = shown.clone();
+            let (shown, is_back) = (shown.clone(), Arc::clone(&is_back));
             let service = service_fn(move |request: Request<Incoming>| {
                 let shown = shown.clone();
+                let is_away =
+                    request.uri().path() == "/away-first" && !is_back.swap(true, Ordering::Relaxed);
                 async move {
                     let credential = request.headers().get("authorization").cloned();
                     request.into_body().collect().await?;
                     let credential = credential.map(|it| it.to_str().expect("text").to_owned());
                     shown.send(credential.unwrap_or_default()).await.expect("the test listens");
-                    Ok::<_, hyper::Error>(Response::new(Full::<Bytes>::default()))
+                    let mut answer = Response::new(Full::<Bytes>::default());
+                    if is_away {
+                        *answer.status_mut() = hyper::StatusCode::SERVICE_UNAVAILABLE;
+                    }
+                    Ok::<_, hyper::Error>(answer)
                 }
             });
             let work = async move {

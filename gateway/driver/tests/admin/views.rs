@@ -200,6 +200,7 @@ async fn applications_and_providers_are_shown_without_keys() {
     let key = &view["items"][0]["credentials"][0];
     assert_eq!((&key["key_id"], &key["has_credential"]), (&json!("ABC123DEFG"), &json!(true)));
     assert!(key["age_s"].as_u64().expect("an age") < 100);
+    assert_eq!(key["circuit"], "closed");
     for body in [&applications.body, &providers.body] {
         assert!(!body.contains("secret") && !body.contains("PRIVATE"), "{body}");
     }

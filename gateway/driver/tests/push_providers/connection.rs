@@ -160,3 +160,38 @@ async fn what_may_have_been_processed_is_not_sent_again_here() {
         assert_eq!(why(&*plugin, &host).await, "Accepted", "the second is for the next attempt");
     }
 }
+
+#[tokio::test]
+async fn a_call_waits_for_no_stream_of_another_push() {
+    let (host, _) = host();
+    let mut listener = host.net.listen("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let work = async move {
+        // One stream at a time (SETTINGS_MAX_CONCURRENT_STREAMS), and the first is never answered.
+        let (mut slow, _) = listener.accept().await.expect("a connection");
+        slow.write_all(&frame(4, 0, 0, &[0, 3, 0, 0, 0, 1])).await.expect("written");
+        until_headers(&mut slow).await;
+        let (mut quick, _) = listener.accept().await.expect("another connection");
+        until_headers(&mut quick).await;
+        quick.write_all(&ok()).await.expect("written");
+        std::future::pending::<()>().await;
+    };
+    host.tasks.spawn("slow", Box::pin(work));
+    let plugin = plugin(&host, webhook(&url, None));
+    let mut refresh = request(&host, "t");
+    refresh.payload.event = "refresh".to_owned();
+    let refreshes = async {
+        tokio::join!(send(&*plugin, &refresh), send(&*plugin, &refresh));
+    };
+    let call = async {
+        let call = request(&host, "t");
+        in_time(&host, send(&*plugin, &call)).await
+    };
+    let mut refreshes = std::pin::pin!(refreshes);
+    let mut call = std::pin::pin!(call);
+    let first = std::future::poll_fn(|context| {
+        let over = refreshes.as_mut().poll(context).is_ready();
+        call.as_mut().poll(context).map(|outcome| (over, word(&outcome)))
+    });
+    assert_eq!(first.await, (false, "accepted".to_owned()));
+}

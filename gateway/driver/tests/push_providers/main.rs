@@ -2,9 +2,12 @@
 //! connections, and what each turn of the service's leads to.
 
 mod apns;
+mod batches;
 mod connection;
 mod fcm;
+mod proxy;
 mod server;
+mod templates;
 mod webpush;
 
 use std::sync::{Arc, Mutex};
@@ -70,6 +73,7 @@ fn request(host: &Host, token: &str) -> PushRequest {
         session: SessionId::from("s1"),
         application: "com.example.phone".to_owned(),
         token: token.to_owned(),
+        platform: None,
         payload: WakePayload {
             session_id: "s1".to_owned(),
             event: "call".to_owned(),

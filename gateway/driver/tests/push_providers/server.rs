@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 pub(super) struct Seen {
     pub(super) method: String,
     pub(super) path: String,
+    pub(super) query: String,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: Vec<u8>,
 }
@@ -159,6 +160,7 @@ async fn read(request: Request<Incoming>) -> Seen {
     Seen {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
         headers: headers.collect(),
         body: body.collect().await.expect("a body").to_bytes().to_vec(),
     }

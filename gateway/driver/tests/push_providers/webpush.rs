@@ -36,6 +36,11 @@ impl Browser {
     }
 }
 
+/// A subscription of some browser at this endpoint.
+pub(super) fn token(endpoint: &str) -> String {
+    Browser::new().token(endpoint)
+}
+
 fn app(server: &Server) -> Application {
     Application {
         app: "phone".to_owned(),
@@ -182,4 +187,15 @@ async fn each_answer_and_each_odd_token_has_its_meaning() {
         assert_eq!(word(&outcome), "refused");
         assert_eq!(server.seen().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn each_subscription_is_at_its_own_service() {
+    let (host, _) = host();
+    let (server, browser) = (Server::plain(&host, |_| reply(201)).await, Browser::new());
+    let plugin = plugin(&host, app(&server));
+    let service = |token: &str| plugin.service(&request(&host, token));
+    assert_eq!(service(&browser.token("https://Push.example.net/x")), "push.example.net");
+    assert_eq!(service(&browser.token("https://push.example.net:8443/y")), "push.example.net:8443");
+    assert_eq!(service("no subscription"), "");
 }

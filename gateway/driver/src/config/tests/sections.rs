@@ -275,6 +275,121 @@ fn whose_tokens_are_taken_is_read_and_refused_by_key() {
 }
 
 #[test]
+fn a_template_that_is_none_is_refused_by_its_table_and_key() {
+    let app = "[[application]]\napp = \"phone\"\nprovider = \"webpush\"\nid = \"i\"\n\
+        credential-file = \"/etc/reveille/vapid.pem\"\ncontact = \"mailto:a@example.com\"\n";
+    let other = app.replace("phone", "pad").replace("\"i\"", "\"j\"");
+    // What looks like a table and a key inside of the text is none.
+    let odd = "[[application.template]]\nbody = '''\n{\"s\": \"${session_id}\", \"a\":\n[1]\n,\n\
+        \"b\": \"event = 1\"}'''\nevent = \"ring\"\n";
+    assert_faults(
+        &format!(
+            "{app}{odd}[[application.template]]\nbody = '{{\"s\": ${{ttl}}}}'\n{other}\
+            [[application.template]]\nurl = \"http://p/\"\nbody = '\"${{payload}}\"'\n"
+        ),
+        &[
+            "13: application.template.event: there is no event `ring`; write \"call\" or",
+            "15: application.template.body: no JSON: expected value at line 1 column 7; write like",
+            "23: application.template.url: only webhook has it, not webpush; leave it out",
+        ],
+    );
+    let message = "[[application.template]]\nbody = '[\"${session_id}\", \"${message}\"]'\n";
+    assert_faults(
+        &format!("{app}{message}"),
+        &[
+            "8: application.template.body: no payload carries ${message}; write carry-message = true",
+        ],
+    );
+    assert!(load(&format!("{app}carry-message = true\n{message}")).is_ok());
+    let twice = "[[application.template]]\nbody = '\"${payload}\"'\n".repeat(2);
+    assert_faults(
+        &format!("{app}{twice}"),
+        &["9: application.template.event: this application has a template for it above; write"],
+    );
+    let stray = "[[application.template]]\nbody = '\"${payload}\"'\nbdy = \"x\"\n";
+    assert_faults(
+        &format!("{app}{stray}"),
+        &[
+            "9: application.template.bdy: there is no `bdy`; did you mean `body`? write one of: platform,",
+        ],
+    );
+}
+
+#[test]
+fn a_batch_that_cannot_be_one_is_refused() {
+    let app =
+        "[[application]]\napp = \"a\"\nprovider = \"webhook\"\nid = \"i\"\nurl = \"http://p/\"\n";
+    let body =
+        "body = '{\"s\": \"${session_id}\", \"a\": \"${application}\", \"t\": \"${token}\"}'\n";
+    for (keys, wanted) in [
+        ("batch-size = 0", "6: application.batch-size: 0 is out of range; write 1 to 100"),
+        ("batch-size = 101", "6: application.batch-size: 101 is out of range; write 1 to 100"),
+        (
+            "batch-linger = \"9ms\"",
+            "6: application.batch-linger: there is nothing to wait for; write",
+        ),
+        (
+            "batch-size = 2\nbatch-linger = \"2s\"",
+            "7: application.batch-linger: out of range; write \"0ms\" to \"1s\"",
+        ),
+        (
+            "batch-size = 2\n[[application.template]]\nurl = \"http://p/${token}\"",
+            "8: application.template.url: pushes that leave together share URL and headers; write",
+        ),
+        (
+            "batch-size = 2\n[[application.template]]\nheaders = { X-To = \"${target}\" }",
+            "8: application.template.headers: pushes that leave together share URL and headers;",
+        ),
+    ] {
+        let body = if keys.contains("template") { body } else { "" };
+        assert_faults(&format!("{app}{keys}\n{body}"), &[wanted]);
+    }
+    let stray = app.replace("webhook\"", "fcm\"\ncredential-file = \"/etc/reveille/fcm.json\"");
+    assert_faults(
+        &format!("{stray}batch-size = 2\n"),
+        &["7: application.batch-size: only webhook has it, not fcm; leave it out"],
+    );
+    let shared = "batch-size = 2\n[[application.template]]\nurl = \"http://p/${event}\"\n";
+    assert_eq!(
+        load(&format!("{app}{shared}{body}")).expect("sound").push.applications[0].batch.size,
+        2
+    );
+}
+
+#[test]
+fn a_proxy_is_read_with_its_secret_and_judged() {
+    let app =
+        "[[application]]\napp = \"a\"\nprovider = \"webhook\"\nid = \"i\"\nurl = \"http://p/\"\n";
+    let sound = "proxy = \"proxy:3128\"\nproxy-credential-file = \"/etc/reveille/proxy.secret\"\n";
+    let settings = load(&format!("{app}{sound}")).expect("sound");
+    let proxy = settings.push.applications[0].proxy.as_ref().expect("a proxy");
+    let secret = proxy.credential.as_ref().map(|secret| secret.0.as_str());
+    assert_eq!((proxy.at.as_str(), secret), ("proxy:3128", Some("gateway:sesame-of-the-proxy")));
+    assert!(!format!("{settings:?}").contains("sesame"), "no secret is shown");
+    for (keys, wanted) in [
+        ("proxy = \"proxy\"", "6: application.proxy: `proxy` is no host:port; write one like"),
+        (
+            "proxy = \"http://proxy:1\"",
+            "6: application.proxy: `http://proxy:1` is no host:port; write",
+        ),
+        (
+            "proxy-credential-env = \"X\"",
+            "6: application.proxy-credential-env: there is no proxy to show it to; write proxy",
+        ),
+        (
+            "proxy = \"proxy:1\"\nproxy-credential-env = \"UNSET\"",
+            "7: application.proxy-credential-env: the environment variable `UNSET` is not set",
+        ),
+        (
+            "proxy = \"proxy:1\"\nproxy-credential-file = \"/other\"",
+            "7: application.proxy-credential-file: no user:password; write both with a colon",
+        ),
+    ] {
+        assert_faults(&format!("{app}{keys}\n"), &[wanted]);
+    }
+}
+
+#[test]
 fn what_an_ice_server_lacks_is_said_with_its_line_and_remedy() {
     let turn = "[[ice]]\nurls = [\"turn:turn.example.com\"]\n";
     let odd = |rest: &str| format!("{turn}{rest}");

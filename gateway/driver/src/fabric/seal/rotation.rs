@@ -26,12 +26,12 @@ fn settings(path: &str, keys: &[SealKey], clear: bool) -> FabricSettings {
 fn fill(fabric: &mut dyn Fabric, name: &str) {
     let mut record = session(name, 1);
     record.device = Some(Device {
-        web: false,
         token: SECRETS[0].to_owned(),
         provider: "webhook".to_owned(),
         application: "a".to_owned(),
         usable: true,
         since_wall_us: 0,
+        platform: None,
     });
     record.subscriptions.push(subscription());
     let mut held = call(name, "a", 1);

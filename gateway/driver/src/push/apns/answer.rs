@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, headers: HeaderMap::new(), body: body.to_owned() }
+        Answer::new(status, HeaderMap::new(), body)
     }
 
     fn word(verdict: &Verdict) -> String {

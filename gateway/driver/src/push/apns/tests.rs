@@ -1,7 +1,7 @@
 use reveille_gateway_core::config::Secret;
 use reveille_host::Reading;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::test_keys;
 use super::*;
@@ -44,6 +44,26 @@ fn a_token_names_key_team_and_time_and_is_signed_by_the_key() {
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public())
         .verify(format!("{header}.{claims}").as_bytes(), &bytes(signature))
         .expect("the key's signature");
+}
+
+#[test]
+fn the_gateways_own_payloads_have_every_member() {
+    let mut request = crate::push::tests::request("s", Some("u"));
+    let wake = &mut request.payload;
+    (wake.call_id, wake.initiator) = (Some("c".to_owned()), Some("alice@example.com".to_owned()));
+    (wake.target, wake.ttl_s) = (Some("bob@example.com".to_owned()), Some(30));
+    wake.incoming =
+        serde_json::from_str("{\"package_type\": \"call\", \"header\": {\"x\": 1}}").ok();
+    let Value::Object(all) = serde_json::to_value(&request.payload).expect("JSON") else {
+        panic!("an object")
+    };
+    assert_eq!(all.len(), 8);
+    for own in OWN.map(template::own) {
+        let text = template::body(&own, &request, |_, _| true);
+        let mut body: Value = serde_json::from_slice(&text).expect("JSON");
+        assert!(body.as_object_mut().expect("an object").remove("aps").is_some());
+        assert_eq!(body, Value::Object(all.clone()));
+    }
 }
 
 #[test]

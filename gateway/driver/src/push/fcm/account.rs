@@ -12,6 +12,7 @@ use reveille_host::{Host, within};
 use serde::{Deserialize, Serialize};
 
 use super::super::Application;
+use super::super::Class;
 use super::super::http2::{Post, Room};
 use super::super::keys::Key;
 use super::{Answer, Verdict, of_silence};
@@ -196,7 +197,8 @@ impl Purse {
         let failed = |why: String| Verdict::Outcome(PushOutcome::Failed { why });
         let asked = host.clock.now();
         let post = self.account.post(asked.wall).map_err(failed)?;
-        let answer = room.send(post, limit).await.map_err(of_silence)?;
+        // Calls may wait for it.
+        let answer = room.send(Class::Call, post, limit).await.map_err(of_silence)?;
         let grant = grant(&answer)?;
         let life = Duration::from_secs(grant.expires_in.min(86_400));
         let bearer = self.held(|held| {

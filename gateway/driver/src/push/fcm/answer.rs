@@ -115,7 +115,7 @@ mod tests {
         if let Some(value) = retry_after {
             headers.insert("retry-after", value.parse().expect("a header"));
         }
-        Answer { status, headers, body: body.to_owned() }
+        Answer::new(status, headers, body)
     }
 
     fn word(verdict: &Verdict) -> String {

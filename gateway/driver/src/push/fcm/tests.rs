@@ -34,6 +34,7 @@ fn back_off_doubles_from_ten_seconds_with_some_chance() {
         host: reveille_host::real::host(),
         limit: LEAST_WAIT,
         roster: Roster::new(&PushSettings::default(), "fcm", |_| Err(String::new())),
+        own: template::own(OWN),
     };
     for (attempt, least) in [(1, 10_000), (2, 20_000), (3, 40_000), (u32::MAX, 640_000)] {
         let wait = fcm.back_off_ms(attempt);

@@ -76,7 +76,7 @@ fn every_answer_has_its_meaning() {
         if let Some(value) = retry_after {
             headers.insert("retry-after", value.parse().expect("a header"));
         }
-        match classify(&Answer { status, headers, body: String::new() }) {
+        match classify(&Answer::new(status, headers, "")) {
             PushOutcome::Accepted => "accepted".to_owned(),
             PushOutcome::Refused { .. } => "refused".to_owned(),
             PushOutcome::Failed { .. } => "failed".to_owned(),
@@ -100,7 +100,7 @@ fn every_answer_has_its_meaning() {
     ] {
         assert_eq!(word(status, None), wanted, "{status}");
     }
-    let page = Answer { status: 200, headers: HeaderMap::new(), body: "<html>".to_owned() };
+    let page = Answer::new(200, HeaderMap::new(), "<html>");
     assert!(matches!(classify(&page), PushOutcome::Transient { .. }), "some proxy's");
     assert_eq!(word(429, Some("5")), "Some(5000)");
     assert_eq!(word(503, Some("9")), "Some(9000)");
