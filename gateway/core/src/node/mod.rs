@@ -13,6 +13,7 @@ mod flow;
 mod fold;
 mod fork;
 mod forward;
+mod hands;
 mod large;
 mod limits;
 mod message_end;

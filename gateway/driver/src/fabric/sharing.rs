@@ -363,6 +363,16 @@ fn a_database_is_near_and_its_password_elsewhere() {
     for database in ["host=db.example.com user=r", "host=localhost,10.0.0.1", "user=r", ""] {
         assert!(refusal(database).contains(far), "{database}: {}", refusal(database));
     }
+    let settings = FabricSettings {
+        engine: "postgres".to_owned(),
+        sealing: Sealing { keys: vec![test_key("a", 1)], clear: false },
+        database: "host=/nowhere user=r".to_owned(),
+        ..FabricSettings::default()
+    };
+    let mut absent = open(&settings, &reveille_host::real::host()).expect("sound words");
+    let told = absent.load().expect_err("nobody is there").what;
+    assert!(told.contains("/nowhere") || told.contains("No such file"), "{told}");
+    assert!(told.contains("see that the server runs, that fabric.database names it"), "{told}");
     let told = refusal("host=localhost user=r password=p");
     assert!(told.contains("password-file or password-env"), "{told}");
     let told = refusal("host=localhost colour=red");
