@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use reveille_trace::{Event, Kind};
@@ -70,6 +70,19 @@ impl Process {
     /// What came and was not waited for.
     pub(crate) fn so_far(&self) -> Vec<Event> {
         self.events.try_iter().collect()
+    }
+
+    /// Waits until it ends by itself: what it still said, and how it ended.
+    pub(crate) fn wait_for_the_end(&mut self) -> (Vec<Event>, ExitStatus) {
+        let mut seen = Vec::new();
+        loop {
+            match self.events.recv_timeout(PATIENCE) {
+                Ok(event) => seen.push(event),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("{} does not end", self.who),
+            }
+        }
+        (seen, self.child.wait().expect("its output has ended"))
     }
 
     pub(crate) fn wait_for_state(&self, state: &str) -> Vec<Event> {

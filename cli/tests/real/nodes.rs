@@ -147,3 +147,30 @@ fn udp_a_call_outlives_the_node_that_parked_it() {
 fn tcp_a_call_outlives_the_node_that_parked_it() {
     survives("tcp");
 }
+
+#[test]
+fn a_node_that_was_stopped_for_longer_than_its_lease_says_nothing_more() {
+    let nodes = Nodes::new("udp");
+    nodes.bench.set_push("answer = [\"drop\", \"drop\"]\n");
+    let _registrar = nodes.bench.start("registrar");
+    let _push = nodes.bench.start("push");
+    let mut first = nodes.start("gateway");
+    let phone = nodes.bench.start("phone");
+    phone.wait_for_state("hibernated");
+    let second = nodes.start("gateway-2");
+    until_open(nodes.bench.sip);
+    let caller = nodes.bench.start("caller");
+    caller.wait_for("100", |event| is_response(event, "100", "INVITE"));
+    first.wait_for("the push, which is lost", |event| event.kind == Kind::PushOutcome);
+    first.signal("STOP");
+    second.wait_for("its own push", |event| event.kind == Kind::PushSent);
+    drop(first.so_far());
+    first.signal("CONT");
+    let (said, end) = first.wait_for_the_end();
+    assert!(!end.success(), "its supervisor starts it again");
+    let said = said.iter().filter(|event| matches!(event.kind, Kind::SipSent | Kind::PushSent));
+    assert_eq!(said.count(), 0, "what it had is another's");
+    let log = std::fs::read_to_string(nodes.bench.folder.path().join("gateway.log"));
+    let log = log.expect("its words");
+    assert!(log.contains("the lease ran out"), "{log}");
+}

@@ -3,14 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use reveille_trace::{Draft, Kind};
-use reveille_wire::jsonrtc::{Frame, close};
+use reveille_wire::jsonrtc::Frame;
 use reveille_wire::sip::{Message, Method, Uri};
 
+use super::Node;
 use super::app::is_connect;
-use super::entry::{Entry, Promise, Purpose};
-use super::{Invite, Node};
-use crate::io::{Claim, Claimed, Flow, Key, Output, Records, SocketId};
+use crate::io::{Claim, Claimed, Flow, Key, Output, SocketId};
 use crate::record::SessionId;
 use crate::timer::{Name, Owner};
 use crate::transaction::TransactionKey;
@@ -253,128 +251,6 @@ impl Node {
         error.control.correlation_id.clone_from(&frame.control.correlation_id);
         if self.sockets.contains_key(&socket) {
             self.out.push(Output::Text { socket, text: error.to_text() });
-        }
-    }
-
-    /// Sessions that the fabric made ours: they go on as after a restart.
-    pub(super) fn adopt(&mut self, mut records: Records) {
-        records
-            .sessions
-            .retain(|record| self.epoch_of(&record.id).is_none_or(|known| known < record.epoch));
-        for record in &records.sessions {
-            self.let_go(&record.id);
-            let draft = Draft::new(Kind::Note).with("text", "adopted");
-            self.trace(draft.with("session", record.id.as_str()).with("epoch", record.epoch));
-        }
-        let ours: Vec<_> = records.sessions.iter().map(|record| record.id.clone()).collect();
-        records.calls.retain(|record| ours.contains(&record.session));
-        records.messages.retain(|record| ours.contains(&record.session));
-        self.recover(records);
-    }
-
-    fn epoch_of(&mut self, session: &SessionId) -> Option<u64> {
-        self.unfold(session);
-        self.entries.get(session).map(|entry| entry.session.record.epoch)
-    }
-
-    /// Another node owns the session now: this one must not say another word for it.
-    pub(super) fn on_fenced(&mut self, session: &SessionId, epoch: u64) {
-        if self.epoch_of(session).is_none_or(|ours| ours > epoch) {
-            return;
-        }
-        let draft = Draft::new(Kind::StoreFailed).with("session", session.as_str());
-        self.trace(draft.with("what", "fenced: another node owns the session"));
-        let socket = self.entries.get(session).and_then(|entry| entry.session.socket());
-        if let Some(socket) = socket {
-            self.close(socket, close::NODE_STOPS, "another node has the session");
-            self.forget_socket(socket);
-        }
-        for (flow, invite) in self.let_go(session) {
-            self.on_sip(flow, &invite);
-        }
-    }
-
-    /// Forgets a session and all its machines in silence. Returns the INVITEs that were told nothing
-    /// so far: they are for its new owner.
-    fn let_go(&mut self, session: &SessionId) -> Vec<(Flow, Message)> {
-        self.forget_address(session);
-        let Some(mut entry) = self.entries.remove(session) else { return Vec::new() };
-        self.census.remove(&entry.session.record);
-        self.contacts.remove(&entry.session.record.contact);
-        self.touched.remove(session);
-        self.forget_deadlines(session, &entry);
-        if let Some(wake) = &entry.wake {
-            self.wakes.remove(&wake.id);
-        }
-        for key in entry.messages.values().map(|it| &it.key).chain(entry.knocks.keys()) {
-            self.servers.remove(key);
-        }
-        // Whoever waits for an answer asks again, and reaches the new owner.
-        for promise in entry.gate.take_waiting() {
-            if let Promise::Reply { key, .. } = promise {
-                self.servers.remove(&key);
-            }
-        }
-        self.clients.retain(|_, (_, _, purpose)| purpose.session() != Some(session));
-        self.calling.retain(|_, calling| calling.place.0 != *session);
-        self.notified.retain(|_, (owner, _)| owner != session);
-        self.dialogs.retain(|_, places| {
-            places.retain(|(owner, _)| owner != session);
-            !places.is_empty()
-        });
-        self.let_invites_go(session, &entry)
-    }
-
-    fn let_invites_go(&mut self, session: &SessionId, entry: &Entry) -> Vec<(Flow, Message)> {
-        let mut untold = Vec::new();
-        let theirs = |invite: &Invite| invite.legs.iter().any(|(owner, _)| owner == session);
-        let keys = self.invites.iter().filter(|(_, invite)| theirs(invite));
-        let keys: Vec<_> = keys.map(|(key, _)| key.clone()).collect();
-        for key in keys {
-            let Some(invite) = self.invites.get_mut(&key) else { continue };
-            let subsession = invite.legs.iter().find(|(owner, _)| owner == session);
-            let call = subsession.and_then(|(_, subsession)| entry.calls.get(subsession));
-            let told = invite.machine.last().is_some();
-            if let Some(call) = call.filter(|call| !told && call.key == key) {
-                untold.push((invite.flow.clone(), call.invite.clone()));
-            }
-            invite.legs.retain(|(owner, _)| owner != session);
-            if invite.legs.is_empty() {
-                let identity = invite.identity.clone();
-                self.invites.remove(&key);
-                self.identities.remove(&identity);
-                self.timers.forget(&Owner::InviteServer(key));
-            } else {
-                untold.clear();
-            }
-        }
-        untold
-    }
-
-    fn forget_deadlines(&mut self, session: &SessionId, entry: &Entry) {
-        self.timers.forget(&Owner::Session(session.clone()));
-        for subsession in entry.calls.keys() {
-            self.timers.forget(&Owner::call(session, subsession));
-        }
-        for subsession in entry.messages.keys() {
-            self.timers.forget(&Owner::message(session, subsession));
-        }
-        for key in entry.knocks.keys() {
-            let knock = Owner::Knock(Box::new((session.clone(), key.clone())));
-            self.timers.forget(&knock);
-        }
-        for subsession in entry.subscriptions.keys() {
-            self.timers.forget(&Owner::subscription(session, subsession));
-        }
-    }
-}
-
-impl Purpose {
-    fn session(&self) -> Option<&SessionId> {
-        match self {
-            Self::Register(session) | Self::Errand(session, _) => Some(session),
-            Self::Within(within) => Some(&within.place.0),
-            Self::Unheard => None,
         }
     }
 }

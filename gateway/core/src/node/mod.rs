@@ -17,6 +17,7 @@ mod fold;
 mod fork;
 mod forward;
 mod gruu;
+mod hands;
 mod ice;
 mod knocks;
 mod large;

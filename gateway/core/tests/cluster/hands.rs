@@ -9,6 +9,13 @@ const BOB: &str = "sip:bob@example.com";
 
 #[test]
 fn a_call_parked_here_is_delivered_by_the_node_that_the_app_comes_to() {
+    delivered(|_| BOB.to_owned());
+    // As a caller that keeps to the rules has it: the Contact of the answer.
+    delivered(|contact| format!("sip:{contact}@192.0.2.11:5060"));
+}
+
+/// With ACK and BYE to this URI, by way of the node that the INVITE came to.
+fn delivered(uri: impl Fn(&str) -> String) {
     let mut pair = Pair::new();
     let session = pair.asleep();
     pair.request(0, "INVITE", BOB, "one", "");
@@ -27,14 +34,15 @@ fn a_call_parked_here_is_delivered_by_the_node_that_the_app_comes_to() {
     };
     assert_eq!(finals(&pair), [(1, 200)]);
     let tag = pair.tag_of("one", 200);
+    let uri = uri(&pair.record(&session).contact);
     // The caller's ACK and BYE go where its INVITE went, to a node that has not heard yet.
-    pair.request(0, "ACK", BOB, "one", &tag);
+    pair.request(0, "ACK", &uri, "one", &tag);
     pair.wait_ms(8_000);
     assert_eq!(finals(&pair), [(1, 200)], "the ACK stopped it");
     assert_eq!(pair.last_text(1, 5)["header"]["action"], "complete");
-    pair.request(0, "BYE", BOB, "one", &tag);
+    pair.request(0, "BYE", &uri, "one", &tag);
     assert_eq!(pair.statuses("one", "BYE"), [], "its commit is refused");
-    pair.request(0, "BYE", BOB, "one", &tag);
+    pair.request(0, "BYE", &uri, "one", &tag);
     assert_eq!(pair.statuses("one", "BYE"), [(0, 200)]);
     assert_eq!(pair.last_text(1, 5)["header"]["action"], "shutdown");
 }

@@ -189,3 +189,22 @@ fn what_an_app_says_behind_its_connect_waits_with_it() {
         pair.seats[1].texts.iter().map(|(_, it)| &it["header"]["action"]).collect();
     assert_eq!(answers, ["connect", "hibernate"]);
 }
+
+#[test]
+fn what_is_adopted_wakes_nobody_else_again() {
+    let mut pair = Pair::new();
+    pair.connect(0, 1, "eve");
+    let session = pair.connect(1, 5, "bob");
+    let hibernate = json!({"control": {"type": "request", "sequence": 2, "session_id": session},
+        "header": {"action": "hibernate", "ttl": 3600}});
+    pair.say(1, 5, &hibernate);
+    let socket = reveille_gateway_core::io::SocketId(5);
+    pair.feed(1, Input::SocketClosed { socket, code: Some(4001) });
+    pair.request(1, "INVITE", BOB, "one", "");
+    let push = pair.seats[1].pushes[0].id;
+    pair.feed(1, Input::Pushed { push, outcome: PushOutcome::Accepted });
+    pair.wait_ms(6_000);
+    pair.kill(0);
+    pair.duty(1);
+    assert_eq!(pair.pushes(), [0, 1], "its push was accepted, and nothing has happened to it");
+}

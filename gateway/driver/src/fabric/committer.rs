@@ -178,6 +178,10 @@ pub(super) async fn blocking<T: Send + 'static>(
     fabric: &Arc<Mutex<Box<dyn Fabric>>>,
     work: impl FnOnce(&mut dyn Fabric) -> Result<T, FabricError> + Send + 'static,
 ) -> Result<T, FabricError> {
+    let left_us = world.health.lease_left_us(world.now().mono_us);
+    if left_us == Some(0) {
+        return Err(FabricError::new("the lease ran out: other nodes may own the sessions by now"));
+    }
     let slot = Arc::new(Mutex::new(None));
     let work = {
         let (slot, fabric) = (Arc::clone(&slot), Arc::clone(fabric));
@@ -187,7 +191,7 @@ pub(super) async fn blocking<T: Send + 'static>(
         }
     };
     let work = world.host.tasks.blocking(Box::new(work));
-    match world.health.lease_left_us(world.now().mono_us) {
+    match left_us {
         None => work.await,
         Some(left_us) => {
             let left = Duration::from_micros(left_us);

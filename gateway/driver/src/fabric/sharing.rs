@@ -238,6 +238,48 @@ fn the_dead_are_followed_a_few_at_a_time_and_where_calls_wait_first() {
 }
 
 #[test]
+fn two_survivors_at_once_share_what_a_dead_node_left_and_its_last_words_are_fenced() {
+    on_every_shared_engine(|name, mut nodes| {
+        let ids: Vec<_> = (0..40).map(|number| format!("s{number:02}")).collect();
+        for id in &ids {
+            assert_eq!(nodes.put('a', 1, 1, vec![put_owned(id, "a", 1)]), Stored, "{name}");
+        }
+        nodes.lapse();
+        for node in ['b', 'c'] {
+            nodes.node(node).renew().expect(name);
+        }
+        let [a, b, c] = &mut nodes.nodes[..] else { panic!("three nodes") };
+        let follow = |node: &mut Box<dyn Fabric>| {
+            let batches = std::iter::from_fn(|| {
+                let records = node.adopt(3).expect(name);
+                Some(records.sessions).filter(|sessions| !sessions.is_empty())
+            });
+            batches.flatten().map(|record| record.id.to_string()).collect::<Vec<_>>()
+        };
+        // It was only slow, and writes on: what is stored was stored before it was taken.
+        let linger = |node: &mut Box<dyn Fabric>| {
+            let batch: Vec<_> =
+                ids.iter().map(|id| commit(id, 2, 1, vec![put_owned(id, "a", 1)])).collect();
+            node.commit(&batch).expect(name)
+        };
+        let (by_b, by_c) = std::thread::scope(|scope| {
+            let (b, c) = (scope.spawn(|| follow(b)), scope.spawn(|| follow(c)));
+            let _some_or_none: Vec<_> = linger(a);
+            (b.join().expect("no panic"), c.join().expect("no panic"))
+        });
+        // Rows that another had locked are left for the next time.
+        let late = nodes.node('b').adopt(99).expect(name).sessions;
+        let late = late.into_iter().map(|record| record.id.to_string());
+        let mut all: Vec<_> = by_b.into_iter().chain(by_c).chain(late).collect();
+        all.sort();
+        assert_eq!(all, ids, "{name}: each is taken once");
+        let last = nodes.put('a', 3, 1, vec![put_owned("s00", "a", 1)]);
+        assert_eq!(last, Fenced, "{name}");
+        assert_eq!(nodes.node('a').load(), Ok(Records::default()), "{name}");
+    });
+}
+
+#[test]
 fn a_lease_that_is_given_up_is_over_at_once() {
     on_every_shared_engine(|name, mut nodes| {
         nodes.put('a', 1, 1, vec![put_owned("s", "a", 1)]);
@@ -322,6 +364,16 @@ fn a_database_is_near_and_its_password_elsewhere() {
     for database in ["host=db.example.com user=r", "host=localhost,10.0.0.1", "user=r", ""] {
         assert!(refusal(database).contains(far), "{database}: {}", refusal(database));
     }
+    let settings = FabricSettings {
+        engine: "postgres".to_owned(),
+        sealing: Sealing { keys: vec![test_key("a", 1)], clear: false },
+        database: "host=/nowhere user=r".to_owned(),
+        ..FabricSettings::default()
+    };
+    let mut absent = open(&settings, &reveille_host::real::host()).expect("sound words");
+    let told = absent.load().expect_err("nobody is there").what;
+    assert!(told.contains("/nowhere") || told.contains("No such file"), "{told}");
+    assert!(told.contains("see that the server runs, that fabric.database names it"), "{told}");
     let told = refusal("host=localhost user=r password=p");
     assert!(told.contains("password-file or password-env"), "{told}");
     let told = refusal("host=localhost colour=red");

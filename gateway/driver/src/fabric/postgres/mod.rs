@@ -116,6 +116,12 @@ fn unknown(error: postgres::Error) -> FabricError {
     FabricError::new(what)
 }
 
+fn unreached(error: postgres::Error) -> FabricError {
+    let FabricError { what } = unknown(error);
+    let help = "see that the server runs, that fabric.database names it, and that it lets us in";
+    FabricError::new(format!("{what}; {help}"))
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn unreadable(bad: BadRecord) -> FabricError {
     FabricError::new(format!("postgres holds a record that this build cannot read: {bad}"))
@@ -144,7 +150,7 @@ struct Work<'a> {
 impl Postgres {
     fn begin(&mut self) -> Result<Work<'_>, FabricError> {
         if self.client.is_none() {
-            let mut client = self.config.connect(NoTls).map_err(unknown)?;
+            let mut client = self.config.connect(NoTls).map_err(unreached)?;
             let mut transaction = client.transaction().map_err(unknown)?;
             let lock = transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&SCHEMA_LOCK]);
             lock.map_err(unknown)?;
