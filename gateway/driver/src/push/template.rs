@@ -133,7 +133,7 @@ pub struct Template {
 }
 
 /// The events that the core wakes for.
-const EVENTS: &[&str] = &["call", "message"];
+const EVENTS: &[&str] = &["call", "message", "notify"];
 
 impl Template {
     pub(super) fn body(&self) -> Option<&Node> {

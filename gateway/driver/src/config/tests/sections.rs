@@ -288,7 +288,7 @@ fn a_template_that_is_none_is_refused_by_its_table_and_key() {
             [[application.template]]\nurl = \"http://p/\"\nbody = '\"${{payload}}\"'\n"
         ),
         &[
-            "13: application.template.event: there is no event `ring`; write \"call\" or",
+            "13: application.template.event: there is no event `ring`; write one of: c",
             "15: application.template.body: no JSON: expected value at line 1 column 7; write like",
             "23: application.template.url: only webhook has it, not webpush; leave it out",
         ],

@@ -78,8 +78,8 @@ impl Template {
             headers: headers(written, app, &mut note),
         };
         if let Some(odd) = written.event.as_deref().filter(|event| !EVENTS.contains(event)) {
-            let what = format!("there is no event `{odd}`; write \"call\" or \"message\"");
-            note(("event", what));
+            let what = format!("there is no event `{odd}`; write one of: ");
+            note(("event", what + &EVENTS.join(", ")));
         }
         if let Some(platform) = written.platform.as_deref() {
             if !PLATFORMS.contains(&platform) {
