@@ -403,3 +403,21 @@ fn escapes_do_not_move_the_place_of_a_mistake() {
     assert_eq!(place(r#""bob.\u0061lertde(c1)""#), r#""bob.\u0061lertde(c1)""#);
     assert_eq!(place(r#""""bob.alertde(c1)""""#), r#""""bob.alertde(c1)""""#);
 }
+
+#[test]
+fn nodes_are_hosts_and_an_actor_turns_to_one_of_them() {
+    let steps = [CALL, r#"set = "bob", node = 2"#, r#"crash = "gateway-2""#];
+    let one = file(&steps, &[r#"must = "bob.alerted(c1)""#]);
+    let two = one.replace("[actors]", "[world]\nnodes = 2\n[actors]");
+    let scenario = sound(&two);
+    assert_eq!((scenario.world.nodes, scenario.needs), (Some(2), vec![Need::Sim]));
+    let turned = Verb::SetNode { who: "bob".to_owned(), node: 2 };
+    let crashed = Verb::Crash { host: "gateway-2".to_owned(), down: seconds(1) };
+    let verbs: Vec<_> = scenario.steps.into_iter().skip(1).map(|step| step.verb).collect();
+    assert_eq!(verbs, [turned, crashed]);
+    let problems = read("wake/test", &one).expect_err("there is one node").problems;
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    let both = two.replace("node = 2", "node = 2, ring = true");
+    let told = read("wake/test", &both).expect_err("one thing at a time").to_string();
+    assert!(told.contains("this step sets both `node` and `ring`"), "{told}");
+}
