@@ -1,10 +1,12 @@
 //! Processes of the house, their configurations, and what they report while they run.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reveille_trace::{Event, Kind};
@@ -111,12 +113,16 @@ impl Drop for Process {
     }
 }
 
-/// A port that was free a moment ago, for UDP and TCP.
+/// Ports that were given away. Tests run beside each other, and who has one opens it only later.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+/// A port that was free a moment ago, for UDP and TCP, and is given to nobody else here.
 pub(crate) fn free_port() -> u16 {
     loop {
         let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = tcp.local_addr().expect("its address").port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+        let is_free = UdpSocket::bind(("127.0.0.1", port)).is_ok();
+        if is_free && GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
             return port;
         }
     }
@@ -241,7 +247,7 @@ impl Bench {
     /// Starts whoever an app needs, and gives them when they listen to it.
     pub(crate) fn start_for_apps(&self) -> [Process; 3] {
         let started = ["registrar", "push", "gateway"].map(|who| self.start(who));
-        for port in [self.devices, self.ws] {
+        for port in [self.registrar, self.devices, self.ws] {
             let listens = |_: &u32| TcpStream::connect(("127.0.0.1", port)).is_ok();
             let tried = (0..TRIES).inspect(|_| std::thread::yield_now()).find(listens);
             assert!(tried.is_some(), "nobody listens at port {port}");

@@ -55,7 +55,10 @@ fn explain_knows_every_kind_of_name() {
         ("session.hibernate.loss", "decided   D-27 (JsonRTC 4.5)"),
         ("session.hibernate.loss", "a_lost_connection_has_its_grace_and_then_sleeps"),
         ("patent.flow.start-sent", "checks of jsonrtc.session.held-call-is-start"),
-        ("push.model.templates-proxy-batches", "OPEN      payloads have one form"),
+        (
+            "push.model.templates-proxy-batches",
+            "a_template_carries_the_message_where_it_fits_and_says_so",
+        ),
         ("D-24", "sip.end.hold-expiry-480-once (check)"),
         ("d-24", "a decision of this project"),
         ("wake/plain", "reveille run wake/plain"),

@@ -175,7 +175,10 @@ fn what_is_wrong_with_a_template_is_said_with_what_to_write() {
     }
     let odd = Written { event: Some("ring".to_owned()), ..written(sound) };
     let lacks = Template::read(&odd, &form("webhook"), &app("webhook")).expect_err("no event");
-    assert!(lacks[0].1.starts_with("there is no event `ring`; write one of: call, message, notify"), "{lacks:?}");
+    assert!(
+        lacks[0].1.starts_with("there is no event `ring`; write one of: call, message, notify"),
+        "{lacks:?}"
+    );
     let empty = Template::read(&Written::default(), &form("webhook"), &app("webhook"));
     assert!(empty.expect_err("nothing")[0].1.starts_with("the template says nothing; write body"));
 }
