@@ -220,41 +220,6 @@ impl Frame {
         Some(list.iter().filter_map(|id| id.as_str().map(ToOwned::to_owned)).collect())
     }
 
-    /// The frame as text, always in the same order of members.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        let mut frame = Map::new();
-        frame.insert("control".to_owned(), Value::Object(self.control_json()));
-        let is_bare = self.control.kind == FrameType::Acknowledgement;
-        let header = self.header_json();
-        if !(is_bare && header.is_empty()) {
-            frame.insert("header".to_owned(), Value::Object(header));
-            frame.insert("payload".to_owned(), Value::Object(self.payload.clone()));
-        }
-        Value::Object(frame).to_string()
-    }
-
-    fn control_json(&self) -> Map<String, Value> {
-        let control = &self.control;
-        let mut json = Map::new();
-        let mut put = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                json.insert(name.to_owned(), value);
-            }
-        };
-        let text = |text: &Option<String>| text.as_ref().map(|text| json!(text));
-        put("type", Some(json!(control.kind.name())));
-        put("package_type", Some(json!(control.package)));
-        put("session_id", text(&control.session_id));
-        put("subsession_id", text(&control.subsession_id));
-        put("sequence", control.sequence.map(|n| json!(n)));
-        put("ack_sequence", control.ack_sequence.map(|n| json!(n)));
-        put("correlation_id", text(&control.correlation_id));
-        put("message_state", control.message_state.map(|state| json!(state.name())));
-        put("version", Some(json!("1.0")));
-        json
-    }
-
     pub(crate) fn header_json(&self) -> Map<String, Value> {
         let header = &self.header;
         let mut json = Map::new();

@@ -7,6 +7,7 @@ mod frame;
 mod judge;
 mod read;
 mod remark;
+mod text;
 
 pub use frame::{Control, Frame, FrameType, Header, MessageState};
 pub use judge::judge_text;

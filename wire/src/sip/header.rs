@@ -47,9 +47,13 @@ const fn is_blank(byte: u8) -> bool {
 impl Header {
     /// A field of our own. Line breaks in the value would begin another field; they become blanks.
     pub(super) fn new(name: &str, value: &str) -> Self {
-        let value: String =
-            value.chars().map(|c| if matches!(c, '\r' | '\n') { ' ' } else { c }).collect();
-        let raw = format!("{name}: {value}\r\n").into_bytes();
+        let mut raw = Vec::with_capacity(name.len() + value.len() + 4);
+        raw.extend_from_slice(name.as_bytes());
+        raw.extend_from_slice(b": ");
+        raw.extend(
+            value.bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }),
+        );
+        raw.extend_from_slice(b"\r\n");
         let start = name.len() + 2;
         Self {
             name_len: name.len(),

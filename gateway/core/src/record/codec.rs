@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{CallRecord, MessageRecord, SessionRecord, VERSION};
 
+/// Few records are longer.
+const USUAL: usize = 1_536;
+
 /// The last version in JSON.
 const JSON: u16 = 2;
 
@@ -89,7 +92,10 @@ macro_rules! encoded {
             /// The bytes that go into the fabric.
             #[must_use]
             pub fn encode(&self) -> Vec<u8> {
-                rmp_serde::to_vec_named(self).expect("a record is plain data with text keys")
+                let mut bytes = Vec::with_capacity(USUAL);
+                let written = rmp_serde::encode::write_named(&mut bytes, self);
+                written.expect("a record is plain data with text keys");
+                bytes
             }
 
             /// Reads bytes from the fabric.

@@ -49,6 +49,27 @@ impl<'a, 'de: 'a> Deserialize<'de> for Octets<'a> {
     }
 }
 
+/// A row that is written to its end, whole slices at a time.
+struct Row<'a>(&'a mut Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Row<'_> {
+    type Output = ();
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
 /// One thing that a commit does.
 #[derive(Debug, Serialize, Deserialize)]
 enum Step<'a> {
@@ -174,7 +195,7 @@ impl Journal {
         if row.is_empty() {
             row.push(MARK);
         }
-        row.extend(postcard::to_allocvec(&part).expect("plain data"));
+        postcard::serialize_with_flavor(&part, Row(row)).expect("plain data");
         self.apply(part);
     }
 
