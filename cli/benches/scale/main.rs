@@ -1,8 +1,8 @@
 //! What one node carries: wakes per second of one core over real loopback sockets, and the memory of
-//! its sleepers. The gateway is the release binary of this workspace, a process of its own with a durable fabric;
+//! its sleepers. The gateway is the binary of this workspace, a process of its own with a durable fabric;
 //! callers, push service and phones are this process.
 //!
-//! `cargo bench -p reveille-cli --bench scale -- [wakes|sleepers] [--phones N] [--seconds N] [--rate N]`
+//! `cargo bench -p reveille-cli --bench scale --profile dist -- [wakes|sleepers] [--phones N] [--seconds N] [--rate N]`
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time and runs real tasks")]
