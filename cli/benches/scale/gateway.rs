@@ -146,7 +146,7 @@ fn config(engine: &str, ports: &Ports, users: usize) -> String {
         "[node]\ndomains = [\"example.com\"]\nadvertised = \"{sip}\"\n\
          [sip]\nudp = \"{sip}\"\ntcp = \"\"\n\
          [websocket]\nlisten = \"{web}\"\ndefault-app = \"phone\"\nmost-sockets-per-ip = 100000\n\
-         connects-per-second-per-ip = 1000000\n\
+         connects-per-second-per-ip = 1000000\nconnects-per-second-per-user = 1000000\n\
          [fabric]\nengine = \"{engine}\"\npath = \"fabric.redb\"\n\
          [push]\nmost-in-flight = 256\n\
          [session]\nmost-sessions = 1000000\n\
