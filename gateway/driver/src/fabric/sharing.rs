@@ -190,6 +190,17 @@ fn an_app_takes_its_session_from_a_living_node_and_no_other_user_does() {
 }
 
 #[test]
+fn an_id_that_no_text_of_a_database_can_be_is_nobodys() {
+    on_every_shared_engine(|name, mut nodes| {
+        nodes.put('a', 1, 1, vec![put_owned("s", "a", 1)]);
+        let odd = Key::Session(id("s\0"));
+        assert_eq!(nodes.claim('b', odd, Some("bob")), Claimed::Nobody, "{name}");
+        let there = Claimed::Elsewhere { address: "a:5060".to_owned() };
+        assert_eq!(nodes.claim('b', Key::Session(id("s")), None), there, "{name}: it goes on");
+    });
+}
+
+#[test]
 fn what_was_lost_stays_lost_when_the_session_is_gone() {
     on_every_shared_engine(|name, mut nodes| {
         nodes.put('a', 1, 1, vec![put_owned("s", "a", 1)]);
