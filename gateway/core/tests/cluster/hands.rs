@@ -224,6 +224,13 @@ fn a_refer_for_a_session_of_the_other_node_wakes_its_app_there() {
     pair.resume(0, 5, "bob", &session);
     let asked = pair.last_text(0, 5);
     assert_eq!(asked["header"]["refer_to"], "sip:carol@example.com", "{asked}");
+    let answer = json!({"control": {"type": "response", "package_type": "refer", "sequence": 3,
+        "session_id": session, "subsession_id": asked["control"]["subsession_id"],
+        "correlation_id": asked["control"]["correlation_id"], "message_state": "final"},
+        "header": {"action": "start", "response_code": 200}});
+    pair.say(0, 5, &answer);
+    assert_eq!(pair.statuses("r", "REFER"), [(1, 202)]);
+    assert_eq!(pair.asked("NOTIFY"), [(0, "sip:alice@192.0.2.1:5060".to_owned())]);
 }
 
 #[test]
@@ -260,4 +267,41 @@ fn a_node_that_drains_hands_on_what_follows_a_call_that_its_app_took_along() {
         assert_eq!(pair.statuses(call, "REFER"), [(0, 503)]);
     }
     assert_eq!(pair.record(&session).owner, "node-1");
+}
+
+#[test]
+fn requests_within_a_call_that_was_handed_on_go_to_the_caller() {
+    for is_restarted in [false, true] {
+        let mut pair = Pair::new();
+        let session = pair.connect(0, 5, "bob");
+        pair.request(1, "INVITE", BOB, "one", "");
+        let start = pair.starts(0)[0].clone();
+        pair.answer(0, 5, &start, 2);
+        assert_eq!(pair.statuses("one", "INVITE").last(), Some(&(1, 200)));
+        let tag = pair.tag_of("one", 200);
+        let contact = format!("sip:{}@192.0.2.10:5060", pair.record(&session).contact);
+        pair.request(0, "ACK", &contact, "one", &tag);
+        let (mut to, mut sequence) = (0, 3);
+        if is_restarted {
+            pair.kill(0);
+            pair.duty(1);
+            pair.resume(1, 5, "bob", &session);
+            (to, sequence) = (1, 3);
+        }
+        for action in ["start", "shutdown"] {
+            let frame = json!({"control": {"type": "request", "package_type": "call",
+                "sequence": sequence, "session_id": session, "correlation_id": "c",
+                "subsession_id": start["control"]["subsession_id"]},
+                "header": {"action": action}, "payload": {"sdp": "v=0\r\n"}});
+            pair.say(to, 5, &frame);
+            sequence += 1;
+        }
+        for method in ["INVITE", "BYE"] {
+            assert_eq!(
+                pair.asked(method),
+                [(to, "sip:alice@192.0.2.1:5060".to_owned())],
+                "{method}"
+            );
+        }
+    }
 }

@@ -429,6 +429,13 @@ impl Pair {
         heard.filter_map(|(node, message)| Some((*node, message.status()?))).collect()
     }
 
+    /// Requests of this method that reached the caller: from which node, and for whom.
+    pub(crate) fn asked(&self, method: &str) -> Vec<(usize, String)> {
+        let is_it = |m: &Message| m.method().is_some_and(|it| it.as_str() == method);
+        let all = self.heard.iter().filter(|(_, message)| is_it(message));
+        all.map(|(node, message)| (*node, message.uri().unwrap_or_default().to_owned())).collect()
+    }
+
     pub(crate) fn tag_of(&self, call: &str, status: u16) -> String {
         let is_it =
             |(_, m): &&(usize, Message)| m.call_id() == Ok(call) && m.status() == Some(status);
