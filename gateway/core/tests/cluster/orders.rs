@@ -1,7 +1,7 @@
 //! The orders in which commits, claims, losses and crashes may come.
 
 use reveille_gateway_core::io::{Claimed, Flow, Input, PushOutcome, Records, Transport};
-use reveille_gateway_core::record::SessionId;
+use reveille_gateway_core::record::{SessionId, SessionRecord};
 use serde_json::json;
 
 use super::pair::{CALLER, Pair, udp};
@@ -230,7 +230,9 @@ fn a_refer_that_waits_for_an_app_goes_with_its_session() {
     let session = pair.asleep();
     pair.request_by(&stream(), 0, ("REFER", BOB), ("r", ""), to);
     pair.resume(1, 5, "bob", &session);
-    pair.resume(0, 6, "bob", &session);
+    let taken = pair.record(&session).clone();
+    let back = SessionRecord { owner: "node-0".to_owned(), epoch: taken.epoch + 1, ..taken };
+    pair.feed(0, Input::Adopted(Records { sessions: vec![back], ..Records::default() }));
     pair.resume(0, 7, "bob", &session);
     let asked = pair.last_text(0, 7);
     assert_eq!(asked["header"]["refer_to"], "sip:carol@example.com", "{asked}");
