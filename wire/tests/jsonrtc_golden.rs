@@ -108,6 +108,8 @@ fn what_is_no_frame_says_where_and_what() {
         ("{\"control\":7}", "control"),
         ("{\"control\":{\"type\":\"shout\"}}", "control.type"),
         ("{\"control\":{\"type\":\"request\",\"sequence\":-1}}", "control.sequence"),
+        ("{\"control\":{\"type\":\"request\",\"session_id\":\"a\\u0000\"}}", "control.session_id"),
+        ("{\"control\":{\"type\":\"request\",\"subsession_id\":\"\\t\"}}", "control.subsession_id"),
         ("{\"control\":{\"type\":\"request\",\"version\":\"2.0\"}}", "control.version"),
         ("{\"control\":{\"type\":\"error\"},\"header\":{\"error_code\":7}}", "header.error_code"),
         ("{\"control\":{\"type\":\"request\",\"type\":\"error\"}}", "line 1 column 35"),

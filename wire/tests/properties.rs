@@ -71,8 +71,9 @@ fn request() -> impl Strategy<Value = Message> {
 
 fn frame() -> impl Strategy<Value = Frame> {
     let id = || proptest::option::of(".{0,20}");
+    let key = || proptest::option::of("\\PC{0,20}");
     let number = || proptest::option::of(any::<u64>());
-    (0..5_usize, token(), id(), id(), number(), number(), id(), any::<Option<bool>>()).prop_map(
+    (0..5_usize, token(), key(), id(), number(), number(), id(), any::<Option<bool>>()).prop_map(
         |(kind, action, session, reason, sequence, ack, correlation, last)| {
             let mut frame = match kind {
                 0 => Frame::request("call", &action),

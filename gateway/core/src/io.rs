@@ -100,11 +100,16 @@ impl Flow {
     /// a stream, a new connection to where the Via says that the sender listens.
     #[must_use]
     pub(crate) fn return_of(&self, request: &sip::Message) -> Self {
-        let mut flow = self.clone();
-        flow.connection = None;
-        if flow.transport.is_dialled()
-            && let Ok(via) = request.via()
-        {
+        match request.via() {
+            Ok(via) => self.return_to(&via),
+            Err(_) => Self { connection: None, ..self.clone() },
+        }
+    }
+
+    /// The same, to the sender whose Via this is.
+    pub(crate) fn return_to(&self, via: &sip::Via) -> Self {
+        let mut flow = Self { connection: None, ..self.clone() };
+        if flow.transport.is_dialled() {
             // Over TLS the name in the Via is dialled: it is the one that a certificate can prove.
             let received = via.received.as_deref().filter(|_| !flow.transport.is_secure());
             let host = received.unwrap_or(&via.host);

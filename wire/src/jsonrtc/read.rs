@@ -165,8 +165,8 @@ fn read_control(mut it: Members) -> Result<Control, Bad> {
     Ok(Control {
         kind,
         package: it.text("package_type")?.unwrap_or_else(|| "register".to_owned()),
-        session_id: it.id("session_id")?,
-        subsession_id: it.id("subsession_id")?,
+        session_id: it.key("session_id")?,
+        subsession_id: it.key("subsession_id")?,
         sequence: it.number("sequence")?,
         ack_sequence: it.number("ack_sequence")?,
         correlation_id: it.id("correlation_id")?,
@@ -229,6 +229,16 @@ impl Members {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => self.wrong(name, "a string"),
+        }
+    }
+
+    /// An id that things are kept by, also in databases, some of which take no control characters.
+    fn key(&mut self, name: &str) -> Result<Option<String>, Bad> {
+        match self.id(name)? {
+            Some(id) if id.contains(char::is_control) => {
+                self.wrong(name, "an id without control characters")
+            }
+            id => Ok(id),
         }
     }
 

@@ -6,6 +6,7 @@ use reveille_wire::sip::{Message, Method};
 use super::Node;
 use super::entry::{Dirty, Promise, Purpose};
 use super::within::put_sdp;
+use crate::call::Call;
 use crate::headers;
 use crate::io::{Flow, Output};
 use crate::record::{Dialog, Exchange, Phase, Raw, SessionId};
@@ -88,7 +89,7 @@ impl Node {
     pub(super) fn complete(&mut self, session: &SessionId, subsession: &str, sdp: Option<&str>) {
         let branch = format!("z9hG4bK{}", self.dice.hex(8));
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
-        let Some(flow) = call.map(|call| call.record.flow.clone()) else { return };
+        let Some(flow) = call.map(Call::way) else { return };
         let via = self.via(flow.transport, &branch);
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let Some(call) = call else { return };
@@ -135,7 +136,7 @@ impl Node {
             };
             let of = Message::parse(&ack.0).ok()?.cseq().ok()?.number;
             let ours = dialog.is_of(&from, &to) && of == number;
-            ours.then(|| (call.record.flow.clone(), ack.0.clone()))
+            ours.then(|| (call.way(), ack.0.clone()))
         });
         if let Some((flow, bytes)) = ack {
             self.out.push(Output::Sip { flow, bytes });

@@ -38,7 +38,7 @@ impl Node {
             }
             _ => return,
         };
-        let flow = call.record.flow.clone();
+        let flow = call.way();
         self.begin_calling((session.clone(), subsession.to_owned()), flow, invite);
     }
 

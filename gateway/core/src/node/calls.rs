@@ -387,7 +387,7 @@ impl Node {
         let Some(entry) = self.entries.get(session) else { return };
         let Some(call) = entry.calls.get(subsession) else { return };
         let Some(mut dialog) = call.dialog() else { return };
-        let flow = call.record.flow.clone();
+        let flow = call.way();
         let via = self.via(flow.transport, &branch);
         let bye = dialog.request(Method::BYE, &call.call_id, &via);
         let mut record = call.record.clone();

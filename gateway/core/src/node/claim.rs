@@ -20,7 +20,7 @@ const WAIT_MS: u64 = 3_000;
 /// Frames behind a connect that waits; those beyond are missed by their numbers.
 const MOST_LATER: usize = 16;
 /// Requests that begin something, of whom a session is asked for by its Contact or address.
-const FRESH: [Method; 3] = [Method::INVITE, Method::MESSAGE, Method::OPTIONS];
+const FRESH: [Method; 4] = [Method::INVITE, Method::MESSAGE, Method::OPTIONS, Method::REFER];
 
 /// What waits for the fabric, by claim.
 #[derive(Debug, Clone, Default)]
@@ -51,9 +51,8 @@ impl Node {
         let is_here = id
             .as_ref()
             .is_some_and(|id| self.sleepers.contains_key(id) || self.entries.contains_key(id));
-        let Some(known) = self.sockets.get(&socket).filter(|_| self.asks() && !is_here) else {
-            return false;
-        };
+        let asks = self.config.cluster.is_some() && !self.draining && !is_here;
+        let Some(known) = self.sockets.get(&socket).filter(|_| asks) else { return false };
         let user = known.user.clone();
         let device = frame.device_token().map(ToOwned::to_owned);
         let device = device.map(|token| Key::Device { user: user.clone(), token });
@@ -89,7 +88,7 @@ impl Node {
     /// Asks whose the session is that a request is for, if it is not here. True if the request
     /// waits, or another like it does.
     pub(super) fn ask_for_request(&mut self, flow: &Flow, message: &Message) -> bool {
-        if !self.asks() {
+        if self.config.cluster.is_none() {
             return false;
         }
         let keys = self.keys_of_absent(message);
@@ -115,10 +114,6 @@ impl Node {
         true
     }
 
-    fn asks(&self) -> bool {
-        self.config.cluster.is_some() && !self.draining
-    }
-
     fn ask(&mut self, keys: Vec<Key>, for_user: Option<String>, waiting: Waiting) {
         self.claims.last += 1;
         let claim = self.claims.last;
@@ -135,7 +130,9 @@ impl Node {
         let uri = request.uri().and_then(|uri| Uri::parse(uri).ok());
         let user = uri.as_ref().and_then(|uri| uri.user.clone()).unwrap_or_default();
         let is_within = request.to().is_ok_and(|to| to.tag().is_some());
-        let is_fresh = !is_within && FRESH.contains(method);
+        // A node that drains begins nothing. What follows a call comes to it all the same, though
+        // the app took the call to another node.
+        let is_fresh = !is_within && !self.draining && FRESH.contains(method);
         let is_here = self.invites.contains_key(&key)
             || self.servers.contains_key(&key)
             || (self.contacts.contains_key(&user) && !self.is_strange_ack(request))

@@ -8,8 +8,10 @@ use reveille_wire::sip::{Message, Method, Via};
 use sha2::{Digest as _, Sha256};
 
 use super::Node;
+use crate::call::Call;
 use crate::io::{Flow, Output, Transport};
-use crate::transaction::HANDED_ON;
+use crate::record::Side;
+use crate::transaction::{HANDED_ON, via_of_sender};
 
 /// Hops of a request that says nothing of them (RFC 3261 section 16.6).
 const HOPS: u32 = 70;
@@ -73,6 +75,23 @@ impl Node {
             hex
         })
     }
+}
+
+impl Call {
+    /// The way of requests within the call. One that another node handed on goes on without that
+    /// node, which has no part in its dialog.
+    pub(super) fn way(&self) -> Flow {
+        let is_incoming = self.record.side == Side::Incoming;
+        let sender = is_incoming.then(|| sender_of(&self.invite)).flatten();
+        sender.unwrap_or_else(|| self.record.flow.clone())
+    }
+}
+
+/// The way to the sender of a request that another node handed on.
+pub(super) fn sender_of(request: &Message) -> Option<Flow> {
+    let branch = request.via().ok()?.branch?;
+    let via = via_of_sender(request).filter(|_| branch.starts_with(HANDED_ON))?;
+    Some(flow_back(&via.transport, &via)?.return_to(&via))
 }
 
 /// Transport and connection, as letters that a branch may have.

@@ -16,8 +16,9 @@ impl Node {
         records
             .sessions
             .retain(|record| self.epoch_of(&record.id).is_none_or(|known| known < record.epoch));
+        let mut untold = Vec::new();
         for record in &records.sessions {
-            self.let_go(&record.id);
+            untold.extend(self.let_go(&record.id));
             let draft = Draft::new(Kind::Note).with("text", "adopted");
             self.trace(draft.with("session", record.id.as_str()).with("epoch", record.epoch));
         }
@@ -25,6 +26,9 @@ impl Node {
         records.calls.retain(|record| ours.contains(&record.session));
         records.messages.retain(|record| ours.contains(&record.session));
         self.recover(records);
+        for (flow, request) in untold {
+            self.on_sip(flow, &request);
+        }
     }
 
     fn epoch_of(&mut self, session: &SessionId) -> Option<u64> {
@@ -44,13 +48,14 @@ impl Node {
             self.close(socket, close::NODE_STOPS, "another node has the session");
             self.forget_socket(socket);
         }
-        for (flow, invite) in self.let_go(session) {
-            self.on_sip(flow, &invite);
+        for (flow, request) in self.let_go(session) {
+            self.on_sip(flow, &request);
         }
     }
 
     /// Forgets a session and all its machines in silence. Returns the INVITEs that were told nothing
-    /// so far: they are for its new owner.
+    /// so far, and the requests that wait for the app: they are for its new owner, who finds no record
+    /// of them.
     fn let_go(&mut self, session: &SessionId) -> Vec<(Flow, Message)> {
         self.forget_address(session);
         let Some(mut entry) = self.entries.remove(session) else { return Vec::new() };
@@ -61,8 +66,13 @@ impl Node {
         if let Some(wake) = &entry.wake {
             self.wakes.remove(&wake.id);
         }
-        for key in entry.messages.values().map(|it| &it.key).chain(entry.knocks.keys()) {
-            self.servers.remove(key);
+        for message in entry.messages.values() {
+            self.servers.remove(&message.key);
+        }
+        let mut untold = self.let_invites_go(session, &entry);
+        for (key, knock) in &entry.knocks {
+            let flow = self.servers.remove(key).map(|(_, flow)| flow);
+            untold.extend(flow.map(|flow| (flow, knock.request.clone())));
         }
         // Whoever waits for an answer asks again, and reaches the new owner.
         for promise in entry.gate.take_waiting() {
@@ -77,7 +87,7 @@ impl Node {
             places.retain(|(owner, _)| owner != session);
             !places.is_empty()
         });
-        self.let_invites_go(session, &entry)
+        untold
     }
 
     fn let_invites_go(&mut self, session: &SessionId, entry: &Entry) -> Vec<(Flow, Message)> {

@@ -55,6 +55,8 @@ impl Node {
             Target::Sessions(sessions) => {
                 sessions.into_iter().next().map(|session| (session, None)).ok_or(480)
             }
+            // Another node may have whoever this one does not ask for any more.
+            Target::Absent | Target::Unknown if self.draining => Err(503),
             Target::Absent => Err(480),
             Target::Unknown => Err(404),
         }

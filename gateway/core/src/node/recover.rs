@@ -104,7 +104,7 @@ impl Node {
         let (call_id, key) = (call.call_id.clone(), call.key.clone());
         let flow = call.record.flow.clone();
         if let Some(bye) = &call.record.bye {
-            self.recover_bye(&session, &subsession, flow, bye);
+            self.recover_bye(&session, &subsession, call.way(), bye);
             return;
         }
         let phase = call.record.phase.clone();

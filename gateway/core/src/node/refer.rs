@@ -6,6 +6,7 @@ use reveille_wire::sip::{Message, Method, NameAddr};
 
 use super::Node;
 use super::entry::{Asked, Dirty, Entry, Promise};
+use super::forward::sender_of;
 use super::knocks::Knock;
 use crate::dice;
 use crate::message::{code_of, identity};
@@ -117,6 +118,7 @@ impl Node {
         request: &Message,
     ) {
         let Some(flow) = self.servers.get(key).map(|(_, flow)| flow.clone()) else { return };
+        let flow = sender_of(request).unwrap_or(flow);
         let tag = self.dice.hex(8);
         let contact = format!("<{}>", self.contact_of(session, flow.transport, false));
         let mut response = request.reply(202, "Accepted", Some(&tag)).with("Contact", &contact);

@@ -46,7 +46,7 @@ impl Node {
         let branch = format!("z9hG4bK{}", self.dice.hex(8));
         let Some(entry) = self.entries.get(session) else { return };
         let Some(call) = entry.calls.get(subsession) else { return };
-        let flow = call.record.flow.clone();
+        let flow = call.way();
         let contact = self.contact_in(session, call);
         let via = self.via(flow.transport, &branch);
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));

@@ -255,7 +255,7 @@ impl Node {
         }
         let most_s = self.config.session_timer_s;
         let is_update = frame.header.sip_method.as_deref() == Some("UPDATE");
-        let flow = call.record.flow.clone();
+        let flow = call.way();
         let contact = self.contact_in(session, call);
         let branch = format!("z9hG4bK{}", self.dice.hex(8));
         let via = self.via(flow.transport, &branch);

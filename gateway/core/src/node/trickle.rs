@@ -25,7 +25,7 @@ impl Node {
         };
         let branch = format!("z9hG4bK{}", self.dice.hex(8));
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(&subsession));
-        let Some(flow) = call.map(|call| call.record.flow.clone()) else { return };
+        let Some(flow) = call.map(Call::way) else { return };
         let via = self.via(flow.transport, &branch);
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(&subsession));
         let Some(call) = call else { return };

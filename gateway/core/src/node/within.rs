@@ -147,7 +147,7 @@ impl Node {
     ) -> bool {
         let branch = format!("z9hG4bK{}", self.dice.hex(8));
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
-        let Some(flow) = call.as_ref().map(|call| call.record.flow.clone()) else { return false };
+        let Some(flow) = call.as_ref().map(|call| call.way()) else { return false };
         let via = self.via(flow.transport, &branch);
         let call = self.entries.get_mut(session).and_then(|entry| entry.calls.get_mut(subsession));
         let Some(call) = call else { return false };

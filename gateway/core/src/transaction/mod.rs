@@ -56,7 +56,7 @@ pub(crate) const HANDED_ON: &str = "z9hG4bKnode.";
 
 /// The Via of whoever sent the request to us or to another node of ours: by whichever node its
 /// requests come, they belong to one transaction.
-fn via_of_sender(request: &Message) -> Option<Via> {
+pub(crate) fn via_of_sender(request: &Message) -> Option<Via> {
     let via = request.via().ok()?;
     if !via.branch.as_deref().is_some_and(|branch| branch.starts_with(HANDED_ON)) {
         return Some(via);

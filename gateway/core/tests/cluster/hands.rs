@@ -3,7 +3,7 @@
 use reveille_gateway_core::io::Input;
 use serde_json::json;
 
-use super::pair::Pair;
+use super::pair::{CALLER, Pair, udp};
 
 const BOB: &str = "sip:bob@example.com";
 
@@ -176,7 +176,7 @@ fn a_request_goes_round_no_longer_than_its_hops() {
         branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=f\r\nTo: <sip:bob@example.com>\r\nCall-ID: x\r\n\
         CSeq: 1 INVITE\r\nContact: <sip:a@b>\r\nMax-Forwards: 0\r\nContent-Length: 0\r\n\r\n";
     let message = Box::new(reveille_wire::sip::Message::parse(text.as_bytes()).expect("sound"));
-    pair.feed(1, Input::Sip { flow: super::pair::udp(super::pair::CALLER), message });
+    pair.feed(1, Input::Sip { flow: udp(CALLER), message });
     assert_eq!(pair.statuses("x", "INVITE"), [(1, 483)]);
 }
 
@@ -188,7 +188,7 @@ fn a_response_with_a_branch_that_is_not_ours_goes_nowhere() {
         To: <sip:bob@example.com>;tag=t\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\
         Content-Length: 0\r\n\r\n";
     let message = Box::new(reveille_wire::sip::Message::parse(text.as_bytes()).expect("sound"));
-    pair.feed(1, Input::Sip { flow: super::pair::udp("203.0.113.8:5060"), message });
+    pair.feed(1, Input::Sip { flow: udp("203.0.113.8:5060"), message });
     assert!(pair.heard.is_empty());
 }
 
@@ -207,4 +207,101 @@ fn a_device_that_connects_afresh_takes_over_what_waits_for_it_at_another_node() 
     assert!(!pair.has(&old), "the old session is gone");
     pair.connect(1, 6, "eve");
     assert!(pair.has(&new), "another user with the same token takes nothing");
+}
+
+#[test]
+fn a_refer_for_a_session_of_the_other_node_wakes_its_app_there() {
+    let mut pair = Pair::new();
+    let session = pair.asleep();
+    let refer = |pair: &mut Pair| {
+        let to = "Refer-To: <sip:carol@example.com>\r\n";
+        pair.request_by(&udp(CALLER), 1, ("REFER", BOB), ("r", ""), to);
+    };
+    refer(&mut pair);
+    assert_eq!(pair.statuses("r", "REFER"), []);
+    assert_eq!(pair.pushes(), [1, 0]);
+    refer(&mut pair);
+    pair.resume(0, 5, "bob", &session);
+    let asked = pair.last_text(0, 5);
+    assert_eq!(asked["header"]["refer_to"], "sip:carol@example.com", "{asked}");
+    let answer = json!({"control": {"type": "response", "package_type": "refer", "sequence": 3,
+        "session_id": session, "subsession_id": asked["control"]["subsession_id"],
+        "correlation_id": asked["control"]["correlation_id"], "message_state": "final"},
+        "header": {"action": "start", "response_code": 200}});
+    pair.say(0, 5, &answer);
+    assert_eq!(pair.statuses("r", "REFER"), [(1, 202)]);
+    assert_eq!(pair.asked("NOTIFY"), [(0, "sip:alice@192.0.2.1:5060".to_owned())]);
+}
+
+#[test]
+fn a_node_that_drains_hands_on_what_follows_a_call_that_its_app_took_along() {
+    let mut pair = Pair::new();
+    let session = pair.asleep();
+    for call in ["one", "two"] {
+        pair.request(0, "INVITE", BOB, call, "");
+    }
+    pair.feed(0, Input::Drain);
+    pair.resume(1, 5, "bob", &session);
+    pair.duty(0);
+    let starts = pair.starts(1);
+    assert_eq!(starts.len(), 2);
+    pair.answer(1, 5, &starts[0], 3);
+    // The callers know the address that their INVITE went to.
+    pair.request(0, "CANCEL", BOB, "two", "");
+    assert_eq!(pair.statuses("two", "CANCEL"), [(0, 200)]);
+    assert_eq!(pair.statuses("two", "INVITE").last(), Some(&(1, 487)));
+    let (tag, before) = (pair.tag_of("one", 200), pair.statuses("one", "INVITE").len());
+    pair.request(0, "ACK", BOB, "one", &tag);
+    pair.wait_ms(8_000);
+    assert_eq!(pair.statuses("one", "INVITE").len(), before, "the ACK stopped it");
+    pair.request(0, "BYE", BOB, "one", &tag);
+    assert_eq!(pair.statuses("one", "BYE"), [(0, 200)]);
+    // What begins something is refused here, and adopts nothing.
+    pair.kill(1);
+    pair.request(0, "INVITE", BOB, "three", "");
+    assert_eq!(pair.statuses("three", "INVITE"), [(0, 503)]);
+    let to = "Refer-To: <sip:carol@example.com>\r\n";
+    let contact = format!("sip:{}@192.0.2.10", pair.record(&session).contact);
+    for (call, uri) in [("four", BOB), ("five", &contact)] {
+        pair.request_by(&udp(CALLER), 0, ("REFER", uri), (call, ""), to);
+        assert_eq!(pair.statuses(call, "REFER"), [(0, 503)]);
+    }
+    assert_eq!(pair.record(&session).owner, "node-1");
+}
+
+#[test]
+fn requests_within_a_call_that_was_handed_on_go_to_the_caller() {
+    for is_restarted in [false, true] {
+        let mut pair = Pair::new();
+        let session = pair.connect(0, 5, "bob");
+        pair.request(1, "INVITE", BOB, "one", "");
+        let start = pair.starts(0)[0].clone();
+        pair.answer(0, 5, &start, 2);
+        assert_eq!(pair.statuses("one", "INVITE").last(), Some(&(1, 200)));
+        let tag = pair.tag_of("one", 200);
+        let contact = format!("sip:{}@192.0.2.10:5060", pair.record(&session).contact);
+        pair.request(0, "ACK", &contact, "one", &tag);
+        let (mut to, mut sequence) = (0, 3);
+        if is_restarted {
+            pair.kill(0);
+            pair.duty(1);
+            pair.resume(1, 5, "bob", &session);
+            (to, sequence) = (1, 3);
+        }
+        for action in ["start", "shutdown"] {
+            let frame = json!({"control": {"type": "request", "package_type": "call",
+                "sequence": sequence, "session_id": session, "correlation_id": "c",
+                "subsession_id": start["control"]["subsession_id"]},
+                "header": {"action": action}, "payload": {"sdp": "v=0\r\n"}});
+            pair.say(to, 5, &frame);
+            sequence += 1;
+        }
+        for method in ["INVITE", "BYE"] {
+            assert_eq!(
+                pair.asked(method),
+                [(to, "sip:alice@192.0.2.1:5060".to_owned())],
+                "{method}"
+            );
+        }
+    }
 }

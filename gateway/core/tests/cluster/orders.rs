@@ -1,10 +1,10 @@
 //! The orders in which commits, claims, losses and crashes may come.
 
-use reveille_gateway_core::io::{Claimed, Input, PushOutcome, Records};
-use reveille_gateway_core::record::SessionId;
+use reveille_gateway_core::io::{Claimed, Flow, Input, PushOutcome, Records, Transport};
+use reveille_gateway_core::record::{SessionId, SessionRecord};
 use serde_json::json;
 
-use super::pair::Pair;
+use super::pair::{CALLER, Pair, udp};
 
 const BOB: &str = "sip:bob@example.com";
 
@@ -207,4 +207,33 @@ fn what_is_adopted_wakes_nobody_else_again() {
     pair.kill(0);
     pair.duty(1);
     assert_eq!(pair.pushes(), [0, 1], "its push was accepted, and nothing has happened to it");
+}
+
+/// By a stream, which nobody repeats.
+fn stream() -> Flow {
+    Flow { transport: Transport::Tcp, connection: Some(7), ..udp(CALLER) }
+}
+
+#[test]
+fn a_refer_that_waits_for_an_app_goes_with_its_session() {
+    let mut pair = Pair::new();
+    let session = pair.asleep();
+    let to = "Refer-To: <sip:carol@example.com>\r\n";
+    pair.request_by(&stream(), 0, ("REFER", BOB), ("r", ""), to);
+    assert_eq!(pair.pushes(), [1, 0]);
+    pair.resume(1, 5, "bob", &session);
+    pair.duty(0);
+    let asked = pair.last_text(1, 5);
+    assert_eq!(asked["header"]["refer_to"], "sip:carol@example.com", "{asked}");
+    // And back, before the node has heard that it lost it.
+    let mut pair = Pair::new();
+    let session = pair.asleep();
+    pair.request_by(&stream(), 0, ("REFER", BOB), ("r", ""), to);
+    pair.resume(1, 5, "bob", &session);
+    let taken = pair.record(&session).clone();
+    let back = SessionRecord { owner: "node-0".to_owned(), epoch: taken.epoch + 1, ..taken };
+    pair.feed(0, Input::Adopted(Records { sessions: vec![back], ..Records::default() }));
+    pair.resume(0, 7, "bob", &session);
+    let asked = pair.last_text(0, 7);
+    assert_eq!(asked["header"]["refer_to"], "sip:carol@example.com", "{asked}");
 }

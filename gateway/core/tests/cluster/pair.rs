@@ -363,6 +363,18 @@ impl Pair {
     }
 
     pub(crate) fn request(&mut self, node: usize, method: &str, uri: &str, call: &str, tag: &str) {
+        self.request_by(&udp(CALLER), node, (method, uri), (call, tag), "");
+    }
+
+    /// A request by this flow, with more header fields.
+    pub(crate) fn request_by(
+        &mut self,
+        flow: &Flow,
+        node: usize,
+        (method, uri): (&str, &str),
+        (call, tag): (&str, &str),
+        fields: &str,
+    ) {
         let tag = if tag.is_empty() { String::new() } else { format!(";tag={tag}") };
         let (branch, number) = match method {
             "INVITE" | "CANCEL" => ("i", 1),
@@ -370,15 +382,16 @@ impl Pair {
             "ACK" => ("a", 1),
             _ => ("b", 2),
         };
+        let by = flow.transport.via_name();
         let text = format!(
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {CALLER};rport;branch=z9hG4bK{call}{branch}\r\n\
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{by} {CALLER};rport;branch=z9hG4bK{call}{branch}\r\n\
              From: <sip:alice@example.com>;tag=f\r\nTo: <sip:bob@example.com>{tag}\r\n\
              Call-ID: {call}\r\nCSeq: {number} {method}\r\nContact: <sip:alice@{CALLER}>\r\n\
-             Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+             Max-Forwards: 70\r\n{fields}Content-Length: 0\r\n\r\n"
         );
         let mut message = Message::parse(text.as_bytes()).expect("well-formed SIP");
         message.stamp_via(CALLER.parse().expect("an address")).expect("a Via");
-        self.feed(node, Input::Sip { flow: udp(CALLER), message: Box::new(message) });
+        self.feed(node, Input::Sip { flow: flow.clone(), message: Box::new(message) });
     }
 
     pub(crate) fn last_text(&self, node: usize, socket: u64) -> Value {
@@ -414,6 +427,13 @@ impl Pair {
         };
         let heard = self.heard.iter().filter(of);
         heard.filter_map(|(node, message)| Some((*node, message.status()?))).collect()
+    }
+
+    /// Requests of this method that reached the caller: from which node, and for whom.
+    pub(crate) fn asked(&self, method: &str) -> Vec<(usize, String)> {
+        let is_it = |m: &Message| m.method().is_some_and(|it| it.as_str() == method);
+        let all = self.heard.iter().filter(|(_, message)| is_it(message));
+        all.map(|(node, message)| (*node, message.uri().unwrap_or_default().to_owned())).collect()
     }
 
     pub(crate) fn tag_of(&self, call: &str, status: u16) -> String {

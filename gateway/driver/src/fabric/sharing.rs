@@ -190,6 +190,17 @@ fn an_app_takes_its_session_from_a_living_node_and_no_other_user_does() {
 }
 
 #[test]
+fn an_id_that_no_text_of_a_database_can_be_is_nobodys() {
+    on_every_shared_engine(|name, mut nodes| {
+        nodes.put('a', 1, 1, vec![put_owned("s", "a", 1)]);
+        let odd = Key::Session(id("s\0"));
+        assert_eq!(nodes.claim('b', odd, Some("bob")), Claimed::Nobody, "{name}");
+        let there = Claimed::Elsewhere { address: "a:5060".to_owned() };
+        assert_eq!(nodes.claim('b', Key::Session(id("s")), None), there, "{name}: it goes on");
+    });
+}
+
+#[test]
 fn what_was_lost_stays_lost_when_the_session_is_gone() {
     on_every_shared_engine(|name, mut nodes| {
         nodes.put('a', 1, 1, vec![put_owned("s", "a", 1)]);
@@ -320,6 +331,36 @@ fn a_dump_of_the_database_shows_no_token_no_address_and_no_call_id() {
             }
         }
     });
+}
+
+#[test]
+fn a_database_is_sealed_anew_by_another_key_and_the_old_one_may_go() {
+    let settings = FabricSettings {
+        engine: "postgres".to_owned(),
+        database: database(),
+        ..FabricSettings::default()
+    };
+    let by = |keys: &[(&str, u8)]| {
+        let keys = keys.iter().map(|(id, bytes)| test_key(id, *bytes)).collect();
+        let settings =
+            FabricSettings { sealing: Sealing { keys, clear: false }, ..settings.clone() };
+        open(&settings, &reveille_host::real::host()).expect("open")
+    };
+    let mut old = by(&[("old", 1)]);
+    let changes = vec![put_owned("s", "a", 1), put_call("s", "x", 1), put_message("s", "m", 2)];
+    assert_eq!(old.commit(&[commit("s", 1, 1, changes)]), Ok(vec![Stored]));
+    let records = old.load().expect("readable");
+    assert_eq!(old.stale(), 0);
+    let mut both = by(&[("new", 2), ("old", 1)]);
+    assert_eq!((both.load().as_ref(), both.stale()), (Ok(&records), 3));
+    // Whoever was written or is gone meanwhile is left alone.
+    let later = vec![put_owned("s", "a", 1), Change::DropCall { subsession: "x".to_owned() }];
+    assert_eq!(both.commit(&[commit("s", 2, 1, later)]), Ok(vec![Stored]));
+    for left in [1, 0] {
+        assert_eq!((both.reseal(2), both.stale()), (Ok(()), left));
+    }
+    let records = Records { calls: Vec::new(), ..records };
+    assert_eq!(by(&[("new", 2)]).load(), Ok(records));
 }
 
 #[test]

@@ -63,7 +63,9 @@ async fn each_has_what_the_answer_says_of_it() {
     let wanted = ["accepted", "refused", "transient 7000", "transient"];
     assert_eq!(send_all(&*plugin, &host, &["a", "b", "c", "d"]).await, wanted);
     assert_eq!(send_all(&*plugin, &host, &["a", "b"]).await, ["transient"; 2], "four for two");
-    assert_eq!(server.seen().len(), 2);
+    let five = ["a", "b", "c", "d", "e"];
+    assert_eq!(send_all(&*plugin, &host, &five).await, ["transient"; 5], "four for five");
+    assert_eq!(server.seen().len(), 3);
 }
 
 #[tokio::test]

@@ -39,6 +39,10 @@ impl Work<'_> {
                 ("id IN (SELECT session FROM calls WHERE call_id = $1)", hash(&["call", id]))
             }
         };
+        if name.contains('\0') {
+            // No text of PostgreSQL has one, and it fails whoever asks for it.
+            return Ok(None);
+        }
         let asked = format!(
             "SELECT id, owner, epoch, record FROM sessions WHERE {which}
              ORDER BY since DESC LIMIT 1 FOR UPDATE"

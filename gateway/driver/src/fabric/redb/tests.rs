@@ -71,13 +71,21 @@ fn a_call_that_is_over_soon_never_comes_into_a_table() {
 
 #[test]
 fn many_bytes_come_into_the_tables_before_many_sessions_do() {
-    let rig = Rig::new(usize::MAX, 1_000);
+    let rig = Rig::new(usize::MAX, 2_000);
     let mut redb = rig.open();
     redb.load().unwrap();
     let mut big = call("a", "x", 1);
-    big.invite.0 = vec![0; 2_000];
+    big.invite.0 = vec![0; 4_000];
     redb.commit(&[commit("a", 1, 1, vec![put("a", 1), Change::PutCall(Box::new(big))])]).unwrap();
     assert_eq!(rows(&redb), (0, 1));
+    for (token, waits) in [(1, 1), (2, 2), (3, 3)] {
+        redb.commit(&[commit("b", token, 1, vec![put("b", token)])]).unwrap();
+        assert_eq!(
+            rows(&redb),
+            (waits, 1),
+            "what came into the tables, or was replaced, waits not"
+        );
+    }
 }
 
 #[test]
