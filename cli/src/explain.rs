@@ -10,7 +10,7 @@ use crate::{library, list};
 
 #[derive(Args)]
 pub(crate) struct Explain {
-    /// A requirement, a decision (D-24), a scenario, the code of an error, a verdict, an exit code, or `exit`
+    /// A requirement, decision (D-24), scenario, error code, verdict, exit code, or `exit`
     #[arg(value_name = "ID")]
     id: String,
 }
@@ -45,11 +45,21 @@ pub(crate) fn run(explain: &Explain) -> Result<u8, Stop> {
         None => Err(Stop::new(
             NOTHING,
             format!(
-                "`{id}` is no requirement, decision, scenario, error code, verdict or exit code; \
-                 `reveille list` and `reveille list requirements` name them"
+                "`{id}` is no requirement, decision, scenario, error code, verdict or exit code.{} \
+                 `reveille list` has the scenarios, `reveille list requirements` the requirements, \
+                 `reveille explain exit` the exit codes",
+                library::did_you_mean(id, names())
             ),
         )),
     }
+}
+
+/// All that can be explained, but for numbers.
+fn names() -> impl Iterator<Item = &'static str> {
+    let ruled = requirement::all().iter().map(|row| row.id.as_str());
+    let decided = requirement::decisions().iter().map(|row| row.id.as_str());
+    let told = shipped().iter().chain(CODES).chain(VERDICTS).map(|(name, _)| *name);
+    ruled.chain(decided).chain(told)
 }
 
 fn of_requirement(id: &str) -> Option<String> {

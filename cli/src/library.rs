@@ -134,11 +134,20 @@ fn is(pattern: &str, name: &str) -> bool {
 
 /// What to say when a selector names nothing.
 fn nothing(part: &str, shipped: &[Arc<Piece>]) -> String {
-    let far = |id: &&str| strsim::levenshtein(part, id);
-    let near = shipped.iter().map(|piece| piece.scenario.id.as_str()).min_by_key(far);
-    let near = near.filter(|id| far(id) <= part.len() / 3);
-    let hint = near.map(|id| format!(" Did you mean `{id}`?")).unwrap_or_default();
-    format!("`{part}` names no scenario, case or requirement.{hint} `reveille list` shows them all")
+    let scenarios = shipped.iter().map(|piece| piece.scenario.id.as_str());
+    let families = scenarios.clone().filter_map(|id| id.split_once('/')).map(|(family, _)| family);
+    let hint = did_you_mean(part, scenarios.chain(families));
+    format!(
+        "`{part}` names no scenario, case or requirement.{hint} `reveille list` shows the scenarios, \
+         `reveille list requirements` the requirements"
+    )
+}
+
+/// A question for the nearest of `names`, if one is near.
+pub(crate) fn did_you_mean<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let far = |name: &&str| strsim::levenshtein(word, name);
+    let near = names.min_by_key(far).filter(|name| far(name) <= word.len() / 3);
+    near.map(|name| format!(" Did you mean `{name}`?")).unwrap_or_default()
 }
 
 #[cfg(test)]

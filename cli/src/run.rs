@@ -32,7 +32,7 @@ The exit code is 0 if all is well, 1 for a failure; `reveille explain exit` has 
 
 #[derive(Args)]
 pub(crate) struct Run {
-    /// Scenarios, cases, families, requirements, globs of these, or scenario files; none: everything
+    /// Scenarios, cases, families, requirements, globs of these, or files; none: everything
     #[arg(value_name = "SEL")]
     selectors: Vec<String>,
     /// Every chance of the run depends on this number
@@ -47,7 +47,7 @@ pub(crate) struct Run {
     /// Write a JUnit report to this file too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// How many cases are played at a time; by default as many as there are processors
+    /// How many cases are played at a time; if not said, as many as processors
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
 }

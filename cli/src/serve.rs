@@ -25,7 +25,7 @@ use crate::exit::{BROKE, Stop};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   reveille serve gateway --print-config > gateway.toml   every key, with its meaning and default
-  reveille serve gateway --config gateway.toml           until SIGINT or SIGTERM; SIGHUP reads it anew
+  reveille serve gateway --config gateway.toml           until SIGINT or SIGTERM; SIGHUP rereads it
   (umask 077; reveille serve gateway --new-key > 2026-11.key)   a key that seals its records
   reveille serve phone --config phone.toml --trace phone.ndjson";
 
@@ -38,7 +38,7 @@ enum Who {
     Registrar,
     /// A SIP caller
     Caller,
-    /// A push service that takes webhook requests
+    /// A push service: webhook, APNs, FCM and Web Push
     Push,
     /// A phone whose app sleeps
     Phone,
@@ -57,7 +57,7 @@ pub(crate) struct Serve {
     /// Print a fresh key for fabric.keys of a gateway and end
     #[arg(long, conflicts_with = "print_config")]
     new_key: bool,
-    /// Write every event to this file (- for standard output) as it happens, one JSON object a line
+    /// Write every event to this file (-: standard output) as it happens, as lines of JSON
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 }
@@ -90,7 +90,6 @@ pub(crate) fn run(serve: &Serve) -> Result<u8, Stop> {
     let calls = Calls::default();
     if serve.who != Who::Gateway {
         tell(&recorder, &calls);
-        eprintln!("reveille: running as {} says; SIGINT or SIGTERM ends it", path.display());
     }
     runtime.block_on(async {
         let host = reveille_host::real::host();
@@ -225,8 +224,12 @@ fn recorder(path: Option<&Path>) -> Result<Recorder, Stop> {
     Ok(recorder)
 }
 
+/// The settings of a member of the cast, which then runs.
 fn settings<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Stop> {
-    toml::from_str(text).map_err(|error| bad_file(format!("{}: {error}", path.display())))
+    let settings =
+        toml::from_str(text).map_err(|error| bad_file(format!("{}: {error}", path.display())))?;
+    eprintln!("reveille: running as {} says; SIGINT or SIGTERM ends it", path.display());
+    Ok(settings)
 }
 
 fn gateway_settings(path: &Path, text: &str) -> Result<config::Settings, Vec<config::ConfigError>> {

@@ -417,6 +417,8 @@ fn nodes_are_hosts_and_an_actor_turns_to_one_of_them() {
     assert_eq!(verbs, [turned, crashed]);
     let problems = read("wake/test", &one).expect_err("there is one node").problems;
     assert_eq!(problems.len(), 2, "{problems:?}");
+    let help = problems[0].help.as_deref();
+    assert_eq!(help, Some("write `nodes = 2` in `[world]`, or another node"));
     let both = two.replace("node = 2", "node = 2, ring = true");
     let told = read("wake/test", &both).expect_err("one thing at a time").to_string();
     assert!(told.contains("this step sets both `node` and `ring`"), "{told}");

@@ -75,6 +75,18 @@ fn what_was_sent_twice_and_lost_once_is_one_arrow_and_one_loss() {
 }
 
 #[test]
+fn what_one_node_hands_to_another_is_not_lost() {
+    let mut stage = Stage::default();
+    let invite = sip("INVITE sip:bob@example.com SIP/2.0", "1 INVITE", "");
+    stage.passes(SIP, "alice", "gateway", &invite);
+    let onward = sip("INVITE sip:bob@example.com SIP/2.0", "1 INVITE", "\r\nVia: one");
+    stage.passes(SIP, "gateway", "gateway", &onward);
+    let ladder = draw(&stage.trace(), 100);
+    assert!(row(&ladder, "[handed on: INVITE]").starts_with("     0.010"), "{ladder}");
+    assert!(!ladder.contains("x-") && !ladder.contains("[got"), "{ladder}");
+}
+
+#[test]
 fn a_message_that_took_long_says_so() {
     let mut stage = Stage::default();
     let text = rtc("message", "shutdown", "");

@@ -10,7 +10,7 @@ use crate::scenario::{Point, Proxy, Sweep, SweepFault, World};
 pub(super) const DOWN: Duration = Duration::from_secs(1);
 
 /// Nodes of the gateway at most.
-const NODES_MAX: u32 = 4;
+pub(super) const NODES_MAX: u32 = 4;
 
 const FAULTS: [(&str, SweepFault); 2] =
     [("crash", SweepFault::Crash), ("power-loss", SweepFault::PowerLoss)];

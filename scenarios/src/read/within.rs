@@ -1,8 +1,10 @@
 //! Verbs that do something to a call that was placed, and those that set how actors treat calls.
 
 use super::actors::{ON_CALL, early, on_call};
+use super::field::Field;
 use super::findings::Findings;
 use super::names::{Kind, Used};
+use super::settings::NODES_MAX;
 use super::verbs::Verbs;
 use crate::codes::Code;
 use crate::problem::Problem;
@@ -76,8 +78,7 @@ impl Verbs<'_, '_> {
         if let ([only], Some(field)) = (&said[..], self.step.field("node"))
             && only.key == field.key
         {
-            let node = field.number(1..=self.names.nodes, f);
-            return Some(Verb::SetNode { who: who?, node: node? });
+            return Some(Verb::SetNode { node: self.node(&field, f)?, who: who? });
         }
         match (ignored, early, on_call) {
             (Some(ignored), None, None) if said.len() == 1 => {
@@ -111,5 +112,17 @@ impl Verbs<'_, '_> {
                 None
             }
         }
+    }
+
+    /// A node of the gateway, as it has them.
+    fn node(&self, field: &Field<'_>, f: &mut Findings<'_>) -> Option<u32> {
+        let (nodes, node) = (self.names.nodes, field.number(1..=NODES_MAX, f)?);
+        if node > nodes {
+            let what = format!("the gateway has no node {node}, with `nodes = {nodes}`");
+            let problem = field.problem(Code::OutOfRange, what).label("no such node");
+            f.push(problem.help(format!("write `nodes = {node}` in `[world]`, or another node")));
+            return None;
+        }
+        Some(node)
     }
 }

@@ -45,8 +45,8 @@ tls = ""
 ws = ""
 wss = ""
 origins = []
-# PEM files for TLS: the certificate and those that lead to its root, and its key. Shown to peers that
-# we dial as well.
+# PEM files for TLS: the certificate and those that lead to its root, and its key. Shown to peers
+# that we dial as well.
 #certificate-file = "/etc/reveille/sip.pem"
 #key-file = "/etc/reveille/sip.key"
 # Authorities of which whoever dials must show a certificate; without: nobody must.
@@ -79,8 +79,8 @@ busy-limit = "9s"
 close-wait = "5s"
 
 [fabric]
-# Where records survive: "redb", a file; "postgres", a database that several nodes share; or "memory",
-# which loses them with the process.
+# Where records survive: "redb", a file; "postgres", a database that several nodes share; or
+# "memory", which loses them with the process.
 engine = "redb"
 # The file of "redb".
 path = "reveille.redb"
@@ -90,7 +90,7 @@ path = "reveille.redb"
 # password-env = "REVEILLE_DATABASE"
 # What seals the records in that file: the first key seals, all open. None: the key in the file
 # that is named like the database with .key behind, made at the first start.
-# keys = [{ id = "2026-11", file = "/etc/reveille/2026-11.key" }, { id = "2026-05", env = "OLD_KEY" }]
+# keys = [{ id = "2026-11", file = "/etc/reveille/2026-11.key" }, { id = "2026-05", env = "OLD" }]
 keys = []
 # Without keys: write records in clear. With keys: take records in clear as well, and seal them.
 clear = false
@@ -108,8 +108,8 @@ connect-limit = "3s"
 request-limit = "5s"
 # Requests under way at once, for each provider; a quarter of them is kept for calls.
 most-in-flight = 64
-# A push service that fails so often in a row (0: whatever it does) is left alone for so long: pushes to
-# it fail at once, until one that is let through finds it back.
+# A push service that fails so often in a row (0: whatever it does) is left alone for so long:
+# pushes to it fail at once, until one that is let through finds it back.
 circuit-failures = 5
 circuit-open = "5s"
 # Earliest times of the attempts after the call came; one follows only if the one before failed.
@@ -148,7 +148,8 @@ wait = "5s"
 most-stored = 64
 # Longest body in bytes, at most 8192; beyond: 413.
 most-bytes = 8192
-# Whether news of a subscription (NOTIFY) wakes an app, by a push of low priority where there is one.
+# Whether news of a subscription (NOTIFY) wakes an app, by a push of low priority where there is
+# one.
 notify-wakes = false
 
 [session]
@@ -170,12 +171,13 @@ ask-sleep-after = "0s"
 acknowledge-frames = 8
 acknowledge-after = "1s"
 
-# Where operators look and steer; without this section, nowhere. docs/operations.md says what is there.
+# Where operators look and steer; without this section, nowhere. docs/operations.md says what is
+# there.
 #[admin]
 # address:port, beside the ports of peers and apps.
 #listen = "127.0.0.1:8090"
-# What a request must show as a bearer token: token-file, token-env, a variable, or token itself. May
-# be left out if the address is of this machine only.
+# What a request must show as a bearer token: token-file, token-env, a variable, or token itself.
+# May be left out if the address is of this machine only.
 #token-file = "/etc/reveille/admin.token"
 # Certificates and key in PEM; without them the port speaks plain HTTP.
 #certificate-file = "/etc/reveille/admin.crt"
@@ -202,18 +204,19 @@ acknowledge-after = "1s"
 # How long a binding shall live.
 #expires = "1h"
 
-# Tokens (JWT) that apps may show as bearer, in place of name and secret; without this section, none.
+# Tokens (JWT) that apps may show as bearer, in place of name and secret; without this section,
+# none.
 #[bearer]
 # What their claims iss and aud must say; sub is a username. An open socket outlives its token.
 #issuer = "https://id.example.com"
 #audience = "reveille"
-# How they are signed: "ES256", and key-file is the public key in PEM; or "HS256", and secret-file or
-# secret-env gives the secret.
+# How they are signed: "ES256", and key-file is the public key in PEM; or "HS256", and secret-file
+# or secret-env gives the secret.
 #algorithm = "ES256"
 #key-file = "/etc/reveille/bearer.pem"
 
-# What all applications may use together; what is not written is not limited. The same keys may stand
-# in [tenant.limits] below a [[tenant]], and in [application.limits] below an [[application]].
+# What all applications may use together; what is not written is not limited. The same keys may
+# stand in [tenant.limits] below a [[tenant]], and in [application.limits] below an [[application]].
 #[limits]
 # WebSockets, sessions, and sessions that are asleep, at once.
 #connections = 50000
@@ -232,7 +235,8 @@ acknowledge-after = "1s"
 # Addresses as browsers take them.
 #urls = ["turn:turn.example.com:3478?transport=udp", "turns:turn.example.com:5349"]
 # The secret that is shared with the server, by secret-file, secret-env or secret: each app gets a
-# name and password of its own for this long. With username, the secret is the password of that name.
+# name and password of its own for this long. With username, the secret is the password of that
+# name.
 #secret-file = "/etc/reveille/turn.secret"
 #ttl = "1d"
 # The one application that it is for, if not all.
@@ -272,26 +276,26 @@ acknowledge-after = "1s"
 #credential-env = "REVEILLE_PUSH_CREDENTIAL"
 # Certificates in PEM that https servers are trusted by, in place of the public authorities.
 #ca-file = "/etc/reveille/push-ca.pem"
-# Let the push payload carry the message that waits, or what is known of the call, without SDP; where
-# it does not fit, it stays out. Whoever runs the push service can read it, but for "webpush".
+# Let the push payload carry the message that waits, or what is known of the call, without SDP;
+# where it does not fit, it stays out. Whoever runs the push service can read it, but for "webpush".
 #carry-message = false
 # Whose application it is; without it, nobody's in particular.
 #tenant = "acme"
-# An HTTP proxy that push services are reached through (CONNECT), and what it is shown: a file or, by
-# proxy-credential-env, a variable that holds user:password.
+# An HTTP proxy that push services are reached through (CONNECT), and what it is shown: a file or,
+# by proxy-credential-env, a variable that holds user:password.
 #proxy = "proxy.example.com:3128"
 #proxy-credential-file = "/etc/reveille/proxy.secret"
 # Pushes of one event that may leave as one request, and how long the first waits for others; only
 # webhook, and only where the service reads lists.
 #batch-size = 1
 #batch-linger = "0ms"
-# What is sent in place of the provider's own form, once for each event ("call", "message") and platform
-# ("ios", "android", "web"), or for all; docs/configuration.md names the variables. Only webhook has url
-# and headers.
+# What is sent in place of the provider's own form, once for each event ("call", "message",
+# "notify") and platform ("ios", "android", "web"), or for all; docs/configuration.md names the
+# variables. Only webhook has url and headers.
 #[[application.template]]
 #platform = "android"
 #event = "call"
-#body = '{"to": "${token}", "app": "${application}", "wake": {"session": "${session_id}", "seconds": "${ttl}"}}'
+#body = '{"to": "${token}", "app": "${application}", "wake": {"session": "${session_id}"}}'
 #url = "http://push.example.com:9000/wake/${event}"
 #headers = { "X-Api-Key" = "${credential}" }
 

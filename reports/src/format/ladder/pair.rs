@@ -101,7 +101,9 @@ impl<'a> Pairing<'a> {
             let at = if some_lost { order.rposition(other) } else { order.position(other) };
             at.and_then(|at| waiting.remove(at))
         });
-        let Some(index) = place else { return self.unsent(event) };
+        let Some(index) = place.or_else(|| self.handed_on(event)) else {
+            return self.unsent(event);
+        };
         let message = &mut self.messages[index];
         (message.to, message.received, message.lost) =
             (Some(event.actor.clone()), Some(event), false);
@@ -115,6 +117,13 @@ impl<'a> Pairing<'a> {
                 }
             }
         }
+    }
+
+    /// All nodes of a gateway are one actor: what it has from itself, one node handed to another.
+    fn handed_on(&mut self, event: &'a Event) -> Option<usize> {
+        let gateway = self.lanes.role(&event.actor) == Some(Role::Gateway);
+        let of_nodes = gateway && event.kind == Kind::SipReceived;
+        self.under_way.get_mut(&key(event)).filter(|_| of_nodes)?.pop_front()
     }
 
     fn socket_of_gateway(&self, event: &Event) -> Option<i64> {

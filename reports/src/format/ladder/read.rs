@@ -140,6 +140,9 @@ impl<'a> Reader<'a> {
                 }
                 Some(Mark::Arrow { from: from_lane, to: to_lane, label, lost })
             }
+            (Some(lane), Some(_)) if from == to => {
+                Some(Mark::Note { lane, text: format!("[handed on: {}]", label.short) })
+            }
             (Some(lane), _) => {
                 let end = if lost { " x" } else { "" };
                 Some(Mark::Note { lane, text: format!("[sent {}{end}]", label.short) })

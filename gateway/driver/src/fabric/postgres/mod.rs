@@ -100,6 +100,8 @@ fn config(settings: &FabricSettings) -> Result<Config, FabricError> {
     let lease_ms = settings.member.as_ref().map_or(10_000, |member| member.lease_ms);
     let limit = Duration::from_millis(lease_ms);
     config.connect_timeout(limit).tcp_user_timeout(limit).application_name("reveille");
+    // Each start after the first hears that every table is there.
+    config.notice_callback(|notice| tracing::debug!(%notice, "the database remarks"));
     Ok(config)
 }
 

@@ -45,8 +45,11 @@ fn open_within(
         .disk
         .open(path)
         .map_err(|error| FabricError::new(format!("cannot open {path}: {error}")))?;
-    begin_anew_if_never_begun(&*file)
+    let anew = begin_anew_if_never_begun(&*file)
         .map_err(|error| FabricError::new(format!("cannot read {path}: {error}")))?;
+    if anew {
+        tracing::warn!(path, "the file begins with zeros: it was never begun, and is begun anew");
+    }
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(File(file))
@@ -79,15 +82,16 @@ fn holds_records(database: &Database) -> Result<bool, FabricError> {
 
 /// Redb writes the first bytes of a new file last. A file that begins with zeros is one whose
 /// creation was cut short, so nothing was ever stored in it.
-fn begin_anew_if_never_begun(file: &dyn DiskFile) -> io::Result<()> {
+fn begin_anew_if_never_begun(file: &dyn DiskFile) -> io::Result<bool> {
     let mut start = [0; 9];
     let length = usize::try_from(file.len()?).unwrap_or(usize::MAX).min(start.len());
     file.read(0, &mut start[..length])?;
-    if length > 0 && start.iter().all(|byte| *byte == 0) {
+    let anew = length > 0 && start.iter().all(|byte| *byte == 0);
+    if anew {
         file.set_len(0)?;
         file.sync()?;
     }
-    Ok(())
+    Ok(anew)
 }
 
 struct Redb {
