@@ -66,6 +66,8 @@ pub struct Config {
     pub acknowledge_after: (u32, u64),
     /// Most sessions held, calls pending per session, and client transactions under way.
     pub most_sessions: usize,
+    /// Server transactions of SIP at most. Beyond, what begins something new hears 503.
+    pub most_transactions: usize,
     /// Most undecided calls per session; beyond: 503 with Retry-After.
     pub most_pending: usize,
     /// How long the sender of a MESSAGE waits for the app's answer before 202, 0 to 20,000; 0: 202
@@ -226,6 +228,7 @@ impl Config {
             push_attempts_ms: vec![0, 1_000, 3_000],
             acknowledge_after: (8, 1_000),
             most_sessions: 100_000,
+            most_transactions: 262_144,
             most_pending: 64,
             message_wait_ms: 5_000,
             most_messages: 64,

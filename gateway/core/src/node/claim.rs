@@ -234,7 +234,7 @@ impl Node {
     }
 
     /// Without a transaction: nothing is known of whoever this is for.
-    fn turn_away(&mut self, flow: &Flow, request: &Message) {
+    pub(super) fn turn_away(&mut self, flow: &Flow, request: &Message) {
         if request.method() != Some(&Method::ACK) {
             let reply = request.reply(503, Message::reason_phrase(503), Some("later"));
             let bytes = reply.with("Retry-After", "5").to_bytes();

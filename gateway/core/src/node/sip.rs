@@ -52,11 +52,22 @@ impl Node {
         };
         if *method == Method::ACK {
             self.on_ack(&key, message);
+        } else if self.is_flooded(&key, message) {
+            self.turn_away(&flow, message);
         } else if *method == Method::INVITE {
             self.on_invite(&key, flow, message);
         } else {
             self.on_request(&key, flow, message);
         }
+    }
+
+    /// True if a request would begin a transaction and too many are kept already: over UDP each is for 32
+    /// s, whoever sent it. What belongs to a call on record has as much room again.
+    fn is_flooded(&self, key: &TransactionKey, request: &Message) -> bool {
+        let kept = self.invites.len() + self.servers.len();
+        let most = self.config.most_transactions;
+        let is_new = !self.invites.contains_key(key) && !self.servers.contains_key(key);
+        kept >= most && is_new && (kept >= 2 * most || self.dialog_of(request).is_none())
     }
 
     fn on_invite(&mut self, key: &TransactionKey, flow: Flow, request: &Message) {

@@ -1,5 +1,6 @@
 //! Calls for a session: held, offered, decided, cancelled, refused.
 
+use reveille_gateway_core::config::Config;
 use reveille_gateway_core::io::{Change, Input, PushOutcome, SocketId};
 use serde_json::{Value, json};
 
@@ -219,6 +220,29 @@ fn unknown_users_absent_users_and_required_extensions_are_refused_without_a_push
     rig.request_to("NOSUCH", "e", "", "sip:eve@example.com");
     let all: Vec<_> = ["a", "b", "c", "d", "e"].iter().map(|call| rig.statuses(call)).collect();
     assert_eq!(all, [[404], [480], [480], [405], [501]]);
+}
+
+#[test]
+fn who_floods_begins_no_more_transactions_and_calls_on_record_go_on() {
+    let mut rig = Rig::new(Config { most_transactions: 3, ..config() });
+    rig.asleep();
+    rig.request("INVITE", "one", "");
+    rig.request_to("OPTIONS", "a", "", "sip:eve@example.com");
+    rig.request_to("OPTIONS", "b", "", "sip:eve@example.com");
+    rig.request_to("OPTIONS", "c", "", "sip:eve@example.com");
+    rig.request("INVITE", "two", "");
+    assert_eq!([rig.statuses("c"), rig.statuses("two")], [[503], [503]]);
+    let refused = rig.sip.iter().find(|message| message.call_id() == Ok("two"));
+    assert_eq!(refused.and_then(|message| message.header("Retry-After")), Some("5"));
+    assert_eq!((rig.pushes.len(), rig.statuses("one")), (1, vec![100, 183]));
+    rig.request_to("OPTIONS", "a", "", "sip:eve@example.com");
+    assert_eq!(rig.statuses("a"), [480, 480], "a repetition begins nothing");
+    rig.request("CANCEL", "one", "");
+    assert_eq!(rig.statuses("one"), [100, 183, 487, 200]);
+    rig.request("ACK", "one", "");
+    rig.wait_ms(40_000);
+    rig.request_to("OPTIONS", "d", "", "sip:eve@example.com");
+    assert_eq!(rig.statuses("d"), [480], "the flood is over");
 }
 
 #[test]
