@@ -2,7 +2,7 @@
 //! its sleepers. The gateway is the binary of this workspace, a process of its own with a durable fabric;
 //! callers, push service and phones are this process.
 //!
-//! `cargo bench -p reveille-cli --bench scale --profile dist -- [wakes|sleepers] [--phones N] [--seconds N] [--rate N]`
+//! `cargo bench -p reveille-cli --bench scale --profile dist -- [wakes|sleepers|hostile] [--phones N] [--seconds N] [--rate N]`
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time and runs real tasks")]
@@ -11,6 +11,7 @@
 mod caller;
 mod figures;
 mod gateway;
+mod hostile;
 mod phone;
 mod push;
 mod registrar;
@@ -41,14 +42,14 @@ impl Options {
             match arg.as_str() {
                 // Added by cargo.
                 "--bench" => {}
-                "wakes" | "sleepers" => options.what = arg,
+                "wakes" | "sleepers" | "hostile" => options.what = arg,
                 "--phones" => options.phones = Some(size(number("--phones")?)),
                 "--seconds" => options.seconds = number("--seconds")?,
                 "--in-flight" => options.in_flight = size(number("--in-flight")?),
                 "--rate" => options.rate = Some(number("--rate")?),
                 other => {
                     return Err(format!(
-                        "`{other}`? write wakes or sleepers, --phones N, --seconds N, --in-flight N, \
+                        "`{other}`? write wakes, sleepers or hostile, --phones N, --seconds N, --in-flight N, \
                          --rate N"
                     ));
                 }
@@ -70,6 +71,10 @@ fn main() {
     figures::conditions();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    if options.what == "hostile" {
+        tokio::task::LocalSet::new().block_on(&runtime, hostile::run());
+        return;
+    }
     if options.what != "sleepers" {
         runtime.block_on(wakes::run(&options));
     }
