@@ -54,6 +54,8 @@ pub(crate) struct Ports {
     wakes: Wakes,
     feedback: VecDeque<Input>,
     fault: Option<String>,
+    /// When the log last told of a flood.
+    warned_us: Option<u64>,
 }
 
 impl Ports {
@@ -75,6 +77,7 @@ impl Ports {
             wakes: Wakes::default(),
             feedback: VecDeque::new(),
             fault: None,
+            warned_us: None,
         }
     }
 
@@ -160,6 +163,18 @@ impl Ports {
                 late
             }
             _ => false,
+        }
+    }
+
+    /// Once a second: a flood of requests is not to be one of lines.
+    fn warn_of_flood(&mut self) {
+        let now_us = self.world.now().mono_us;
+        if self.warned_us.is_none_or(|at_us| now_us >= at_us + 1_000_000) {
+            self.warned_us = Some(now_us);
+            tracing::warn!(
+                "as many SIP transactions as are kept: what begins something new hears 503 (RFC 3261 \
+                 21.5.4)"
+            );
         }
     }
 
@@ -377,8 +392,10 @@ impl Sink for Ports {
             Output::Claim(claim) => self.claim(claim),
             Output::Notify(request) => self.push(*request),
             Output::Trace(draft) => {
-                if let (Some(limit), Some(app)) = (draft.text("limit"), draft.text("app")) {
-                    self.world.metrics.limit_reached(app, limit);
+                match (draft.text("limit"), draft.text("app")) {
+                    (Some(limit), Some(app)) => self.world.metrics.limit_reached(app, limit),
+                    (Some(_), None) => self.warn_of_flood(),
+                    (None, _) => {}
                 }
                 if Wakes::concerns(&draft) {
                     self.wakes.traced(&self.world.metrics, &draft, self.world.now().mono_us);
@@ -393,7 +410,7 @@ impl Sink for Ports {
 mod tests {
     use reveille_gateway_core::io::PushId;
     use reveille_gateway_core::record::SessionId;
-    use reveille_trace::{Recorder, Scribe};
+    use reveille_trace::{Draft, Kind, Recorder, Scribe};
 
     use super::*;
     use crate::push::Queue;
@@ -418,6 +435,19 @@ mod tests {
         let pushes = BTreeMap::from([("webhook".to_owned(), Queue::stuck(&world))]);
         let ports = Ports::new(world, udp, commit, pushes);
         Stuck { ports, ends: (events, sip), _stop: stop, commits }
+    }
+
+    #[test]
+    fn a_flood_is_told_of_and_not_by_each_of_its_requests() {
+        let Stuck { mut ports, ends: _ends, _stop, commits: _commits } = stuck();
+        let limit = || Draft::new(Kind::Note).with("limit", "transactions");
+        ports.put(Output::Trace(limit().with("app", "phone")));
+        assert_eq!(ports.warned_us, None, "that is an application's");
+        ports.put(Output::Trace(limit()));
+        let told = ports.warned_us;
+        assert!(told.is_some());
+        ports.put(Output::Trace(limit()));
+        assert_eq!(ports.warned_us, told, "within a second");
     }
 
     fn flow() -> Flow {

@@ -1,5 +1,6 @@
 //! SIP requests from the network. Responses to our own requests are in `upstream`.
 
+use reveille_trace::{Draft, Kind};
 use reveille_wire::sip::{Message, Method, Uri};
 
 use super::entry::{Dirty, Entry, Promise};
@@ -53,6 +54,8 @@ impl Node {
         if *method == Method::ACK {
             self.on_ack(&key, message);
         } else if self.is_flooded(&key, message) {
+            let draft = Draft::new(Kind::Note).with("text", "a limit is reached");
+            self.trace(draft.with("limit", "transactions"));
             self.turn_away(&flow, message);
         } else if *method == Method::INVITE {
             self.on_invite(&key, flow, message);
