@@ -8,7 +8,7 @@ use std::sync::Arc;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use reveille_conformance::requirement;
 use reveille_scenarios::{Report, Scenario, read, read_against, shipped};
-use reveille_sim::suite::{Job, Piece, jobs};
+use reveille_sim::suite::{Job, Piece, Seeds, jobs};
 
 use crate::exit::{DEFECT, NOTHING, Stop};
 
@@ -59,15 +59,15 @@ pub(crate) fn rendered(report: &Report) -> String {
 }
 
 /// The cases that `selectors` name; all shipped ones if there are none.
-pub(crate) fn select(selectors: &[String], seed: u64) -> Result<Vec<Job>, Stop> {
+pub(crate) fn select(selectors: &[String], seeds: Seeds) -> Result<Vec<Job>, Stop> {
     let parts: Vec<_> = selectors.iter().flat_map(|one| one.split(',')).collect();
     let shipped = all()?;
     if parts.is_empty() {
-        return Ok(shipped.iter().flat_map(|piece| jobs(piece, seed)).collect());
+        return Ok(shipped.iter().flat_map(|piece| jobs(piece, seeds)).collect());
     }
     let mut chosen = Vec::new();
     for part in parts {
-        let mut of_part = named(part, &shipped, seed)?;
+        let mut of_part = named(part, &shipped, seeds)?;
         if of_part.is_empty() {
             return Err(Stop::new(NOTHING, nothing(part, &shipped)));
         }
@@ -95,13 +95,13 @@ fn namesakes(chosen: &[Job]) -> Option<(&Piece, &Piece)> {
 }
 
 /// The cases that one selector names: a file, a requirement, a scenario, a case, or a glob of these.
-fn named(part: &str, shipped: &[Arc<Piece>], seed: u64) -> Result<Vec<Job>, Stop> {
+fn named(part: &str, shipped: &[Arc<Piece>], seeds: Seeds) -> Result<Vec<Job>, Stop> {
     if part.ends_with(".toml") {
-        return Ok(jobs(&file(part)?, seed));
+        return Ok(jobs(&file(part)?, seeds));
     }
     if let Some((path, cell)) = part.split_once(".toml/") {
         let piece = file(&format!("{path}.toml"))?;
-        return Ok(cells(&piece, &format!("{}/{cell}", piece.scenario.id), seed).collect());
+        return Ok(cells(&piece, &format!("{}/{cell}", piece.scenario.id), seeds).collect());
     }
     let whole = |piece: &&Arc<Piece>| {
         let scenario = &piece.scenario;
@@ -112,20 +112,20 @@ fn named(part: &str, shipped: &[Arc<Piece>], seed: u64) -> Result<Vec<Job>, Stop
     };
     let whole: Vec<_> = shipped.iter().filter(whole).collect();
     if !whole.is_empty() {
-        return Ok(whole.into_iter().flat_map(|piece| jobs(piece, seed)).collect());
+        return Ok(whole.into_iter().flat_map(|piece| jobs(piece, seeds)).collect());
     }
     // A cell of a sweep: only scenarios whose id it can begin with are enumerated.
     let of = shipped.iter().filter(|piece| {
         piece.scenario.sweep.is_some() && part.starts_with(piece.scenario.id.as_str())
     });
-    Ok(of.flat_map(|piece| cells(piece, part, seed)).collect())
+    Ok(of.flat_map(|piece| cells(piece, part, seeds)).collect())
 }
 
 /// The cases of a scenario whose names begin as `pattern` says.
-fn cells(piece: &Arc<Piece>, pattern: &str, seed: u64) -> impl Iterator<Item = Job> {
+fn cells(piece: &Arc<Piece>, pattern: &str, seeds: Seeds) -> impl Iterator<Item = Job> {
     let (whole, below) = (pattern.to_owned(), format!("{pattern}/**"));
     let named = move |job: &Job| is(&whole, &job.name()) || is(&below, &job.name());
-    jobs(piece, seed).into_iter().filter(named)
+    jobs(piece, seeds).into_iter().filter(named)
 }
 
 fn is(pattern: &str, name: &str) -> bool {
@@ -156,7 +156,7 @@ mod tests {
 
     fn names(selectors: &[&str]) -> Vec<String> {
         let selectors: Vec<_> = selectors.iter().map(|one| (*one).to_owned()).collect();
-        let mut names: Vec<_> = select(&selectors, 1)
+        let mut names: Vec<_> = select(&selectors, Seeds::from(1))
             .unwrap_or_else(|stop| panic!("{}", stop.text))
             .into_iter()
             .map(|job| job.piece.scenario.id.clone())
@@ -180,7 +180,8 @@ mod tests {
 
     #[test]
     fn what_names_nothing_is_told_with_the_nearest_name() {
-        let stop = select(&["wake/plian-app".to_owned()], 1).expect_err("there is none");
+        let stop =
+            select(&["wake/plian-app".to_owned()], Seeds::from(1)).expect_err("there is none");
         assert_eq!(stop.code, NOTHING);
         assert!(stop.text.contains("wake/plain-app"), "{}", stop.text);
     }

@@ -3,16 +3,18 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use reveille_reports::format::terminal::{self, Look};
 use reveille_reports::format::{junit, ladder};
 use reveille_reports::{Traces, store};
-use reveille_sim::suite::{Job, Played, play_all};
+use reveille_sim::World;
+use reveille_sim::suite::{Job, Played, Seeds, play_all};
 use reveille_trace::{Case, RUN_SCHEMA, Run as Record, Trace};
 use sha2::{Digest as _, Sha256};
 
@@ -38,6 +40,12 @@ pub(crate) struct Run {
     /// Every chance of the run depends on this number
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// With how many seeds each scenario is played, from --seed on; if not said, as many as it says
+    #[arg(long, value_name = "N")]
+    seeds: Option<NonZeroU64>,
+    /// The simulated world to play in
+    #[arg(long, value_name = "WORLD", default_value_t, value_parser = world())]
+    world: World,
     /// Where the folder with the results is made
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
@@ -52,9 +60,21 @@ pub(crate) struct Run {
     jobs: Option<NonZeroUsize>,
 }
 
+fn world() -> impl TypedValueParser<Value = World> {
+    let named = |name: String| World::named(&name).expect("one of the possible values");
+    PossibleValuesParser::new(World::ALL.map(World::name)).map(named)
+}
+
+impl Run {
+    fn seeds(&self) -> Seeds {
+        let count = self.seeds.map(NonZeroU64::get);
+        Seeds { first: self.seed, count, world: self.world }
+    }
+}
+
 pub(crate) fn run(run: &Run) -> Result<u8, Stop> {
     let began = reveille_host::real::host().clock.now().wall;
-    let jobs = library::select(&run.selectors, run.seed)?;
+    let jobs = library::select(&run.selectors, run.seeds())?;
     prepare(run)?;
     let (record, traces) = sorted(run, began, play(run, &jobs));
     let of = |case: &Case| traces.get(&key(case)).map(Cow::Borrowed);
@@ -114,7 +134,7 @@ fn sorted(run: &Run, began: Duration, played: Vec<Played>) -> (Record, BTreeMap<
     let record = Record {
         schema: RUN_SCHEMA,
         reveille: env!("CARGO_PKG_VERSION").to_owned(),
-        world: "turmoil".to_owned(),
+        world: run.world.name().to_owned(),
         seed: run.seed,
         selection: run.selectors.clone(),
         started: humantime::format_rfc3339_seconds(UNIX_EPOCH + began).to_string(),

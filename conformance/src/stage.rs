@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reveille_host::{BoxFuture, Host};
+use reveille_scenarios::Weather;
 use reveille_trace::Recorder;
 
 /// The software of one host: called once at the start, and again after each restart.
@@ -26,6 +27,28 @@ pub enum Fault {
     /// The host's software ends at its `at`-th seam operation, `after` it took effect or before;
     /// it starts again after `down`.
     CrashAt { host: String, at: u64, after: bool, down: Duration },
+    /// As a partition, in one direction only: what the other way needs (a handshake, an
+    /// acknowledgement) suffers from it all the same.
+    Cut { from: String, to: String, lasts: Duration },
+    /// The link between the two is as bad as `weather` says, both ways.
+    Storm { a: String, b: String, weather: Weather, lasts: Duration },
+    /// The host gets another address: its connections end, and their peers hear nothing of it.
+    Move { host: String },
+    /// What translates the host's addresses forgets its bindings: its connections are dead both ways
+    /// until it speaks, and then meet a reset.
+    Rebind { host: String },
+    /// The host's wall clock is set ahead, or back, by so many milliseconds.
+    ClockStep { host: String, by_ms: i64 },
+}
+
+/// Where a host stands, said before the play. The default is a machine on an open network whose clock
+/// is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Site {
+    /// How far its wall clock is ahead, in milliseconds; behind, if negative.
+    pub ahead_ms: i64,
+    /// It stands behind an address translation that forgets a binding after this silence.
+    pub nat: Option<Duration>,
 }
 
 impl Fault {
@@ -38,6 +61,11 @@ impl Fault {
             Self::Restart { .. } => "restart",
             Self::Partition { .. } => "partition",
             Self::CrashAt { .. } => "crash-at",
+            Self::Cut { .. } => "cut",
+            Self::Storm { .. } => "storm",
+            Self::Move { .. } => "move",
+            Self::Rebind { .. } => "rebind",
+            Self::ClockStep { .. } => "clock-step",
         }
     }
 
@@ -48,8 +76,12 @@ impl Fault {
             Self::Crash { host, .. }
             | Self::PowerLoss { host, .. }
             | Self::Restart { host, .. }
-            | Self::CrashAt { host, .. } => host.clone(),
-            Self::Partition { a, b, .. } => format!("{a}--{b}"),
+            | Self::CrashAt { host, .. }
+            | Self::Move { host }
+            | Self::Rebind { host }
+            | Self::ClockStep { host, .. } => host.clone(),
+            Self::Partition { a, b, .. } | Self::Storm { a, b, .. } => format!("{a}--{b}"),
+            Self::Cut { from, to, .. } => format!("{from}->{to}"),
         }
     }
 }
@@ -59,6 +91,9 @@ pub trait Stage {
     /// Puts `part` on a host of its own under `name`; its software starts when the play starts.
     /// Every host can dial every other by its name (`"gateway:5060"`).
     fn enter(&mut self, name: &str, part: Part);
+
+    /// Says where the host of this name stands, before it enters or after; absent: [`Site::default`].
+    fn place(&mut self, name: &str, site: Site);
 
     /// Where events go.
     fn recorder(&self) -> Recorder;

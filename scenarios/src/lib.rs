@@ -15,6 +15,7 @@ mod scenario;
 mod service;
 mod shipped;
 mod sight;
+mod weather;
 mod words;
 
 pub use codes::CODES;
@@ -29,3 +30,4 @@ pub use scenario::{
 pub use service::Service;
 pub use shipped::shipped;
 pub use sight::{Sight, What};
+pub use weather::Weather;

@@ -6,13 +6,13 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use reveille_scenarios::{read, shipped};
-use reveille_sim::suite::{Job, Piece, jobs, play};
+use reveille_sim::suite::{Job, Piece, Seeds, jobs, play};
 use reveille_trace::Observed;
 
 fn plain_wake() -> Job {
     let (id, text) = shipped().iter().find(|(id, _)| *id == "wake/plain").expect("it is shipped");
     let scenario = read(id, text).expect("it reads");
-    jobs(&Piece::new(scenario, text), 1).swap_remove(0)
+    jobs(&Piece::new(scenario, text), Seeds::from(1)).swap_remove(0)
 }
 
 fn bench(c: &mut Criterion) {

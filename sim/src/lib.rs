@@ -11,3 +11,6 @@ mod pushes;
 pub mod suite;
 pub mod target;
 pub mod turmoil;
+mod world;
+
+pub use world::{SimStage, World};

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::{LazyLock, Mutex};
 
 use reveille_scenarios::{read, shipped};
-use reveille_sim::suite::{Piece, Played, jobs, play_all};
+use reveille_sim::suite::{Piece, Played, Seeds, jobs, play_all};
 use reveille_trace::{Case, Finding, Observed};
 
 /// All that is shipped, played once for all tests here.
@@ -21,7 +21,7 @@ static SEASON: LazyLock<Season> = LazyLock::new(|| {
     let mut all = Vec::new();
     for (id, text) in shipped() {
         let scenario = read(id, text).unwrap_or_else(|report| panic!("{report}"));
-        all.extend(jobs(&Piece::new(scenario, text), 1));
+        all.extend(jobs(&Piece::new(scenario, text), Seeds::from(1)));
     }
     let blindfolded = Mutex::new(Vec::new());
     let played = play_all(&all, 2, |played| {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use reveille_conformance::stage::{Fault, Stage as _};
 use reveille_host::{Host, within};
+use reveille_sim::SimStage as _;
 use reveille_sim::fault::Trap;
 use reveille_trace::{Draft, Kind, Recorder, Scribe};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

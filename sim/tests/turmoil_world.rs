@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use reveille_conformance::stage::{Fault, Stage as _};
 use reveille_host::{Host, within};
+use reveille_sim::SimStage as _;
 use reveille_sim::fault::Trap;
 use reveille_sim::turmoil::on_fresh_thread;
 use reveille_trace::{Draft, Event, Kind, Recorder, Scribe};

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 pub use play::{play, play_with};
 pub use pool::play_all;
 
+use crate::World;
 use crate::fault::{Operation, Trap};
 
 /// A scenario and what names its text.
@@ -53,6 +54,8 @@ pub struct Job {
     pub piece: Arc<Piece>,
     /// With which seed.
     pub seed: u64,
+    /// In which world.
+    pub world: World,
     /// Where a sweep strikes.
     trap: Option<Trap>,
     /// Values of the axes by name.
@@ -84,7 +87,11 @@ impl Job {
             true => name,
             false => format!("'{}'", name.replace('\'', "'\\''")),
         };
-        format!("reveille run {name} --seed {}", self.seed)
+        let world = match self.world == World::default() {
+            true => String::new(),
+            false => format!(" --world {}", self.world),
+        };
+        format!("reveille run {name} --seed {}{world}", self.seed)
     }
 
     fn with_cell(&self, name: &str) -> String {
@@ -93,12 +100,36 @@ impl Job {
     }
 }
 
-/// The cases of a scenario, from seed `seed` on: one for each of its seeds, and for each of these the
+/// With which seeds scenarios are played, and in which world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seeds {
+    /// The first one.
+    pub first: u64,
+    /// How many; absent: as many as the scenario says.
+    pub count: Option<u64>,
+    /// The world.
+    pub world: World,
+}
+
+impl Seeds {
+    /// As many as each scenario says, from `first` on, in turmoil.
+    #[must_use]
+    pub fn from(first: u64) -> Self {
+        Self { first, count: None, world: World::default() }
+    }
+}
+
+/// The cases of a scenario: one for each of its seeds, and for each of these the
 /// cells of its sweep. A sweep's points are counted in a performance without the fault.
 #[must_use]
-pub fn jobs(piece: &Arc<Piece>, seed: u64) -> Vec<Job> {
-    let plain = |seed| Job { piece: Arc::clone(piece), seed, trap: None, cell: BTreeMap::new() };
-    let seeds = (0..piece.scenario.seeds).map(|more| plain(seed.wrapping_add(more)));
+pub fn jobs(piece: &Arc<Piece>, seeds: Seeds) -> Vec<Job> {
+    let Seeds { first, count, world } = seeds;
+    let plain = |seed| {
+        let piece = Arc::clone(piece);
+        Job { piece, seed, world, trap: None, cell: BTreeMap::new() }
+    };
+    let seeds =
+        (0..count.unwrap_or(piece.scenario.seeds)).map(|more| plain(first.wrapping_add(more)));
     let Some(sweep) = &piece.scenario.sweep else { return seeds.collect() };
     let of_seed = |job: Job| {
         let operations = play::operations(&job, &sweep.on);

@@ -3,7 +3,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use reveille_conformance::checks;
 use reveille_conformance::player;
-use reveille_conformance::stage::Stage;
 use reveille_gateway_driver::config::Settings;
 use reveille_scenarios::{Actor, Expect};
 use reveille_trace::{
@@ -11,9 +10,10 @@ use reveille_trace::{
 };
 
 use super::{Job, Played};
+use crate::SimStage;
 use crate::fault::Operation;
 use crate::target::{self, SimRig};
-use crate::turmoil::{Options, TurmoilStage, on_fresh_thread};
+use crate::turmoil::on_fresh_thread;
 
 /// Plays one case and judges it: the checks of all requirements that its trace speaks of, those it
 /// covers in any case, and the scenario's own expectations.
@@ -51,12 +51,12 @@ pub fn play_with(job: &Job, set: impl FnOnce(&mut Settings)) -> Played {
 /// What `host` does at its seam in a performance of `job`.
 pub(super) fn operations(job: &Job, host: &str) -> Vec<Operation> {
     on_fresh_thread(|| {
-        let mut stage = TurmoilStage::new(job.seed, Recorder::passing(), Options::default());
+        let mut stage = job.world.stage(job.seed, Recorder::passing());
         let (settings, rig_settings) = (settings(job), settings(job));
-        target::enter_nodes(&mut stage, &settings, job.piece.scenario.world.nodes);
+        target::enter_nodes(&mut *stage, &settings, job.piece.scenario.world.nodes);
         let (script, _) = player::script(&job.piece.scenario, &SimRig(&rig_settings));
         // A harness that breaks here breaks again in the case without a fault, and is told there.
-        drop(player::perform(&script, &mut stage as &mut dyn Stage));
+        drop(player::perform(&script, &mut *stage));
         stage.log(host)
     })
 }
@@ -74,18 +74,17 @@ type Performed = (Trace, Vec<Expect>, Result<(), String>);
 
 fn perform(job: &Job, settings: &Settings) -> Performed {
     let recorder = Recorder::keeping();
-    let mut stage = TurmoilStage::new(job.seed, recorder.clone(), Options::default());
+    let mut stage = job.world.stage(job.seed, recorder.clone());
     let (mut script, expects) = player::script(&job.piece.scenario, &SimRig(settings));
-    target::enter_nodes(&mut stage, settings, job.piece.scenario.world.nodes);
-    let outcome = lay(job, &mut script, &stage);
-    let outcome =
-        outcome.and_then(|()| player::perform(&script, &mut stage as &mut dyn Stage).map(|_| ()));
+    target::enter_nodes(&mut *stage, settings, job.piece.scenario.world.nodes);
+    let outcome = lay(job, &mut script, &*stage);
+    let outcome = outcome.and_then(|()| player::perform(&script, &mut *stage).map(|_| ()));
     let trace = Trace { manifest: manifest(job), events: recorder.events() };
     (trace, expects, outcome)
 }
 
 /// Lays the trap of a sweep, before the cast enters: only the gateway is there.
-fn lay(job: &Job, script: &mut player::Script, stage: &TurmoilStage) -> Result<(), String> {
+fn lay(job: &Job, script: &mut player::Script, stage: &dyn SimStage) -> Result<(), String> {
     let (Some(trap), Some(sweep)) = (job.trap, &job.piece.scenario.sweep) else { return Ok(()) };
     script.laid.push((trap.fault(), sweep.on.clone()));
     if stage.lay(&sweep.on, trap) {
@@ -103,7 +102,7 @@ fn manifest(job: &Job) -> Manifest {
         reveille: env!("CARGO_PKG_VERSION").to_owned(),
         scenario: job.piece.scenario.id.clone(),
         scenario_sha256: job.piece.sha256.clone(),
-        world: "turmoil".to_owned(),
+        world: job.world.name().to_owned(),
         seed: Some(job.seed),
         replay: job.replay(),
         settings: job.cell.clone(),

@@ -13,13 +13,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reveille_conformance::stage::{Faults, Part, Stage};
+use reveille_conformance::stage::{Faults, Part, Site, Stage};
 use reveille_host::Host;
 use reveille_trace::{Draft, Kind, Recorder};
 
 use self::world::World;
 use crate::disk::Platter;
 use crate::fault::{Draws, Gate, Life, Operation, Trap};
+use crate::world::SimStage;
 
 /// 2030-01-01T00:00:00Z, since 1970: when every run starts.
 pub const EPOCH: Duration = Duration::from_secs(1_893_456_000);
@@ -31,8 +32,6 @@ pub struct Options {
     pub tick: Duration,
     /// The shortest and the longest time of a message on a link; each is drawn by the seed.
     pub latency: (Duration, Duration),
-    /// How far the wall clock of a host is ahead.
-    pub skew: BTreeMap<String, Duration>,
 }
 
 impl Default for Options {
@@ -40,7 +39,6 @@ impl Default for Options {
         Self {
             tick: Duration::from_millis(10),
             latency: (Duration::from_millis(1), Duration::from_millis(20)),
-            skew: BTreeMap::new(),
         }
     }
 }
@@ -61,37 +59,21 @@ pub struct TurmoilStage {
     options: Options,
     world: Arc<World>,
     actors: Vec<Arc<Actor>>,
+    sites: BTreeMap<String, Site>,
 }
 
 impl TurmoilStage {
     /// A stage whose every chance depends on `seed`.
     #[must_use]
     pub fn new(seed: u64, recorder: Recorder, options: Options) -> Self {
-        Self { seed, recorder, options, world: Arc::new(World::new(EPOCH)), actors: Vec::new() }
-    }
-
-    /// Lays `trap` for `host` before the play: what [`CrashAt`](reveille_conformance::stage::Fault::CrashAt) orders, and power losses at
-    /// an operation besides. False if there is no such host.
-    pub fn lay(&self, host: &str, trap: Trap) -> bool {
-        self.actor(host).map(|actor| actor.gate.lay(trap)).is_some()
+        let world = Arc::new(World::new(EPOCH));
+        Self { seed, recorder, options, world, actors: Vec::new(), sites: BTreeMap::new() }
     }
 
     /// How many seam operations `host` has done; 0 if there is no such host.
     #[must_use]
     pub fn operations(&self, host: &str) -> u64 {
         self.actor(host).map_or(0, |actor| actor.gate.operations())
-    }
-
-    /// The seam operations of `host`, in order.
-    #[must_use]
-    pub fn log(&self, host: &str) -> Vec<Operation> {
-        self.actor(host).map_or_else(Vec::new, |actor| actor.gate.log())
-    }
-
-    /// The disk of `host`.
-    #[must_use]
-    pub fn disk(&self, host: &str) -> Option<Platter> {
-        self.actor(host).map(|actor| actor.platter.clone())
     }
 
     fn actor(&self, name: &str) -> Option<&Arc<Actor>> {
@@ -119,6 +101,10 @@ impl Stage for TurmoilStage {
         self.actors.push(actor);
     }
 
+    fn place(&mut self, name: &str, site: Site) {
+        self.sites.insert(name.to_owned(), site);
+    }
+
     fn recorder(&self) -> Recorder {
         self.recorder.clone()
     }
@@ -133,11 +119,25 @@ impl Stage for TurmoilStage {
     }
 }
 
+impl SimStage for TurmoilStage {
+    fn lay(&self, host: &str, trap: Trap) -> bool {
+        self.actor(host).map(|actor| actor.gate.lay(trap)).is_some()
+    }
+
+    fn log(&self, host: &str) -> Vec<Operation> {
+        self.actor(host).map_or_else(Vec::new, |actor| actor.gate.log())
+    }
+
+    fn disk(&self, host: &str) -> Option<Platter> {
+        self.actor(host).map(|actor| actor.platter.clone())
+    }
+}
+
 /// What a host's software needs each time it starts.
 #[derive(Clone)]
 struct Boot {
     seed: u64,
-    skew: Duration,
+    ahead_ms: i64,
     world: Arc<World>,
 }
 
@@ -158,7 +158,7 @@ impl Boot {
             clock: Arc::new(seam::SimClock {
                 world: Arc::clone(&world),
                 life: life.clone(),
-                skew: self.skew,
+                ahead_ms: self.ahead_ms,
             }),
             net: Arc::new(net::SimNet { world, life, graves, own }),
         }

@@ -56,7 +56,7 @@ impl<'a> Run<'a> {
             .build();
         let boot = |name: &str| Boot {
             seed: stage.seed,
-            skew: options.skew.get(name).copied().unwrap_or_default(),
+            ahead_ms: stage.sites.get(name).map_or(0, |site| site.ahead_ms),
             world: Arc::clone(&stage.world),
         };
         for actor in &stage.actors {
@@ -135,6 +135,11 @@ impl<'a> Run<'a> {
                 self.actor(&host)?.gate.lay(Trap { at, after, silent: false, down });
             }
             Fault::Partition { a, b, lasts } => self.cut(a, b, lasts)?,
+            Fault::Cut { .. }
+            | Fault::Storm { .. }
+            | Fault::Move { .. }
+            | Fault::Rebind { .. }
+            | Fault::ClockStep { .. } => return Err(format!("turmoil knows no {name}")),
             Fault::Crash { host, down } => self.fell(name, &host, down, |run, actor| {
                 actor.gate.stop(false);
                 run.sim.crash(actor.name.as_str());

@@ -18,13 +18,16 @@ const FOR_EVER: Duration = Duration::from_secs(86_400 * 365);
 pub(super) struct SimClock {
     pub(super) world: Arc<World>,
     pub(super) life: Life,
-    pub(super) skew: Duration,
+    pub(super) ahead_ms: i64,
 }
 
 impl Clock for SimClock {
     fn now(&self) -> Reading {
         let mono = self.world.now();
-        Reading { mono, wall: self.world.epoch + mono + self.skew }
+        let skew = Duration::from_millis(self.ahead_ms.unsigned_abs());
+        let wall = self.world.epoch + mono;
+        let wall = if self.ahead_ms < 0 { wall.saturating_sub(skew) } else { wall + skew };
+        Reading { mono, wall }
     }
 
     #[expect(clippy::disallowed_methods, reason = "turmoil's time is its runtime's")]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use reveille_conformance::checks::judge;
 use reveille_scenarios::{read, shipped};
-use reveille_sim::suite::{Piece, jobs, play};
+use reveille_sim::suite::{Piece, Seeds, jobs, play};
 use reveille_trace::{Event, Kind, Observed, Trace};
 
 use forge::Captured;
@@ -23,7 +23,9 @@ fn healthy(service: &str) -> Trace {
     let wanted = format!("push/{service}-wakes");
     let (id, text) = shipped().iter().find(|(id, _)| *id == wanted).expect("it is shipped");
     let scenario = read(id, text).unwrap_or_else(|report| panic!("{report}"));
-    play(&jobs(&Piece::new(scenario, text), SEED)[0]).trace.expect("a case keeps its trace")
+    play(&jobs(&Piece::new(scenario, text), Seeds::from(SEED))[0])
+        .trace
+        .expect("a case keeps its trace")
 }
 
 fn first(trace: &Trace, kind: Kind) -> &Event {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use reveille_gateway_core::mutant::Defect;
 use reveille_scenarios::{read, shipped};
-use reveille_sim::suite::{Job, Piece, Played, jobs, play, play_with};
+use reveille_sim::suite::{Job, Piece, Played, Seeds, jobs, play, play_with};
 use reveille_trace::{Observed, Trace};
 
 use crate::blindfold;
@@ -31,7 +31,7 @@ pub(crate) fn piece(id: &str) -> Arc<Piece> {
 
 /// The case of a scenario that is no sweep, with this seed.
 pub(crate) fn job(id: &str, seed: u64) -> Job {
-    jobs(&piece(id), seed).swap_remove(0)
+    jobs(&piece(id), Seeds::from(seed)).swap_remove(0)
 }
 
 /// What happened, which must be well: all that was decided of it passes, blindfolded or not.

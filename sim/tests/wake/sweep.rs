@@ -2,7 +2,7 @@
 //! gateway passes (`shipped`).
 
 use reveille_gateway_core::mutant::Defect;
-use reveille_sim::suite::{Job, jobs, play_with};
+use reveille_sim::suite::{Job, Seeds, jobs, play_with};
 use reveille_trace::{Finding, Observed};
 
 use crate::{blindfold, scenes};
@@ -10,7 +10,7 @@ use crate::{blindfold, scenes};
 /// The crashes of both sweeps, the likeliest first: just when something has left.
 fn crashes() -> Vec<Job> {
     let sweeps = ["crash/sweep-of-the-plain-wake", "crash/power-sweep-of-the-plain-wake"];
-    let all = sweeps.iter().flat_map(|id| jobs(&scenes::piece(id), 7));
+    let all = sweeps.iter().flat_map(|id| jobs(&scenes::piece(id), Seeds::from(7)));
     let mut crashes: Vec<_> = all.filter(|job| !job.cell.is_empty()).collect();
     let has_left = |job: &Job| job.cell["op"] == "udp.send" && job.cell["side"] == "after";
     crashes.sort_by_key(|job| !has_left(job));

@@ -1,0 +1,61 @@
+use std::fmt::{self, Display, Formatter};
+
+use reveille_conformance::stage::Stage;
+use reveille_trace::Recorder;
+
+use crate::disk::Platter;
+use crate::fault::{Operation, Trap};
+use crate::turmoil::{Options, TurmoilStage};
+
+/// A simulated world. The same play comes to the same verdict in each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum World {
+    /// Hosts on turmoil's network, which moves in ticks of 10 ms.
+    #[default]
+    Turmoil,
+}
+
+impl World {
+    /// Every world.
+    pub const ALL: [Self; 1] = [Self::Turmoil];
+
+    /// Its name on the command line and in manifests.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Turmoil => "turmoil",
+        }
+    }
+
+    /// The world of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|world| world.name() == name)
+    }
+
+    /// An empty stage in it.
+    #[must_use]
+    pub fn stage(self, seed: u64, recorder: Recorder) -> Box<dyn SimStage> {
+        match self {
+            Self::Turmoil => Box::new(TurmoilStage::new(seed, recorder, Options::default())),
+        }
+    }
+}
+
+impl Display for World {
+    fn fmt(&self, into: &mut Formatter<'_>) -> fmt::Result {
+        into.write_str(self.name())
+    }
+}
+
+/// A stage whose hosts can be struck at their seams.
+pub trait SimStage: Stage {
+    /// Lays `trap` for `host` before the play. False if there is no such host.
+    fn lay(&self, host: &str, trap: Trap) -> bool;
+
+    /// The seam operations of `host`, in order; none if there is no such host.
+    fn log(&self, host: &str) -> Vec<Operation>;
+
+    /// The disk of `host`.
+    fn disk(&self, host: &str) -> Option<Platter>;
+}
