@@ -60,6 +60,9 @@ pub struct Settings {
     /// Sleep asked for, in seconds.
     #[serde(default = "default_ttl")]
     pub ttl_s: u64,
+    /// Seconds of silence after which the house's client library pings when it has no call.
+    #[serde(default = "default_ping")]
+    pub ping_s: u64,
     /// How it goes to sleep.
     #[serde(default)]
     pub sleep_by: SleepBy,
@@ -82,6 +85,9 @@ fn default_app_id() -> String {
 }
 const fn default_ttl() -> u64 {
     3600
+}
+const fn default_ping() -> u64 {
+    10
 }
 
 /// Which app runs on the phone.
@@ -458,6 +464,7 @@ impl Phone {
                         .with_token(&own.token, &own.provider, &own.app_id);
                 settings.path.clone_from(&own.path);
                 settings.ttl_s = Some(own.ttl_s);
+                settings.ping_s.0 = own.ping_s;
                 let (app, told) = App::start(host, scribe, settings, self.sdk.clone());
                 self.told = Some(Told::Sdk(told));
                 self.process = Process::Sdk(app);

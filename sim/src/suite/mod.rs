@@ -11,7 +11,7 @@ use reveille_scenarios::{Point, Scenario, Sweep, SweepFault};
 use reveille_trace::{Case, Trace};
 use sha2::{Digest as _, Sha256};
 
-pub use play::{play, play_with};
+pub use play::{play, play_with, rehearse};
 pub use pool::play_all;
 
 use crate::World;
@@ -47,6 +47,16 @@ impl Piece {
     }
 }
 
+impl Piece {
+    /// The same without the cells of its sweep.
+    #[must_use]
+    pub fn without_sweep(&self) -> Arc<Self> {
+        let scenario = Scenario { sweep: None, ..self.scenario.clone() };
+        let (sha256, called) = (self.sha256.clone(), self.called.clone());
+        Arc::new(Self { scenario, sha256, called })
+    }
+}
+
 /// One case that is to be played.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -56,6 +66,8 @@ pub struct Job {
     pub seed: u64,
     /// In which world.
     pub world: World,
+    /// Every message takes the same time, so that worlds can be compared.
+    pub is_calm: bool,
     /// Where a sweep strikes.
     trap: Option<Trap>,
     /// Values of the axes by name.
@@ -126,7 +138,7 @@ pub fn jobs(piece: &Arc<Piece>, seeds: Seeds) -> Vec<Job> {
     let Seeds { first, count, world } = seeds;
     let plain = |seed| {
         let piece = Arc::clone(piece);
-        Job { piece, seed, world, trap: None, cell: BTreeMap::new() }
+        Job { piece, seed, world, is_calm: false, trap: None, cell: BTreeMap::new() }
     };
     let seeds =
         (0..count.unwrap_or(piece.scenario.seeds)).map(|more| plain(first.wrapping_add(more)));

@@ -21,7 +21,7 @@ use self::world::World;
 use crate::EPOCH;
 use crate::disk::Platter;
 use crate::fault::{Draws, Gate, Life, Operation, Trap};
-use crate::world::SimStage;
+use crate::world::{LATENCY, SimStage};
 
 /// How the world is set.
 #[derive(Debug, Clone)]
@@ -34,10 +34,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            tick: Duration::from_millis(10),
-            latency: (Duration::from_millis(1), Duration::from_millis(20)),
-        }
+        Self { tick: Duration::from_millis(10), latency: LATENCY }
     }
 }
 
