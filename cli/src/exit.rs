@@ -11,7 +11,7 @@ pub(crate) const TABLE: &[(u8, &str)] = &[
     (3, "no failure, but a case showed nothing either way"),
     (4, "nothing was selected"),
     (6, "the target or a member of the cast could not be used, or a result not be written"),
-    (7, "what belongs together differs: a token and its case, a play and its record"),
+    (7, "shards are missing or of different runs, or a case is not what its token or record says"),
     (70, "a defect in Reveille itself"),
     (130, "interrupted by a signal, as a shell tells it; nothing is written"),
 ];
