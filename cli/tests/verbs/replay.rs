@@ -30,6 +30,21 @@ fn a_cell_of_a_sweep_is_played_again_alone() {
 }
 
 #[test]
+fn a_token_names_its_world() {
+    let place = tempfile::tempdir().expect("a folder");
+    assert_eq!(reveille(place.path(), &["run", "wake/plain", "--world", "express"]).code, 0);
+    let words = words(place.path());
+    assert!(words[1].ends_with("-1-express"), "{words:?}");
+    let again = said(place.path(), &words, &[]);
+    assert_eq!(again.code, 0, "{}{}", again.out, again.err);
+    assert!(again.out.contains("It went as it did in out"), "{}", again.out);
+    let elsewhere = words[1].replace("-express", "");
+    let other = reveille(place.path(), &["replay", &elsewhere]);
+    assert_eq!(other.code, 7, "{}", other.err);
+    assert!(other.err.contains("this has changed: the world"), "{}", other.err);
+}
+
+#[test]
 fn a_token_of_another_text_is_played_only_by_force() {
     let place = tempfile::tempdir().expect("a folder");
     let text = scenario("", "{ must = \"alice.final(c1) == 200\" },");

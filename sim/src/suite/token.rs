@@ -28,8 +28,8 @@ pub struct Token {
 }
 
 /// Digests of what a case is made of, each with digits of its own, so that a token alone says which
-/// of them changed: two for the version, four for the scenario's text, one for the cell, one for the
-/// world. The latter two stand in the token in words as well.
+/// of them changed: two for the version, four for the scenario's text, one for the cell, and the world's
+/// number. The latter two stand in the token in words as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MadeOf([String; 4]);
 
@@ -40,9 +40,9 @@ const PARTS: [(&str, usize); 4] =
 impl MadeOf {
     fn new(version: &str, sha256: &str, cell: &BTreeMap<String, String>, world: World) -> Self {
         let cell: String = cell.iter().map(|(axis, value)| format!("/{axis}={value}")).collect();
-        let parts = [version, sha256, &cell, world.name()];
-        let mut digits = PARTS.iter().map(|(_, digits)| *digits);
-        Self(parts.map(|part| short(part, digits.next().unwrap_or_default())))
+        // A digest of one digit would take some worlds for each other.
+        let number = World::ALL.iter().position(|it| *it == world).unwrap_or_default();
+        Self([short(version, 2), short(sha256, 4), short(&cell, 1), format!("{:x}", number % 16)])
     }
 
     /// Which parts differ in `other`, in words.
@@ -200,6 +200,13 @@ mod tests {
         assert_eq!(before.differs(&of("0.1.0", "y")), ["the scenario's text"]);
         let other = MadeOf::new("0.1.0", "x", &BTreeMap::new(), World::default());
         assert_eq!(before.differs(&other), ["the cell"]);
+        for (index, world) in World::ALL.into_iter().enumerate() {
+            for other in &World::ALL[..index] {
+                let [one, other] =
+                    [world, *other].map(|world| token("a", "0.1.0", "x", world).made_of);
+                assert_eq!(one.differs(&other), ["the world"]);
+            }
+        }
     }
 
     #[test]
