@@ -2,7 +2,9 @@
 
 mod judge;
 mod play;
+mod replay;
 mod serve;
+mod shards;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

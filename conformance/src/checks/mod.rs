@@ -2,6 +2,7 @@
 //! each area. They read the raw bytes that the cast saw, by a scanner of their own and never through
 //! `wire`, and without the gateway's own events unless marked `sim`.
 
+mod coverage;
 mod faults;
 mod jsonrtc_call;
 mod jsonrtc_change;
@@ -32,6 +33,7 @@ use reveille_trace::{Finding, Observed, Span, Trace};
 
 use crate::requirement;
 
+pub use coverage::met;
 pub use faults::planned_faults;
 pub use pushed::Push;
 pub use texts::{Notice, Text};

@@ -41,6 +41,7 @@ pub fn play_with(job: &Job, set: impl FnOnce(&mut Settings)) -> Played {
         title: job.piece.scenario.title.clone(),
         cell: job.cell.clone(),
         faults: checks::planned_faults(&trace),
+        met: checks::met(&trace),
         replay: trace.manifest.replay.clone(),
         events: None,
         verdict,
