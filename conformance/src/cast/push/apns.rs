@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::asked::{Asked, Granted, Parcel, Refusal, Rule, hold, judge, line, number, rule};
+use super::manner::Manner;
 use super::jwt::{Jwt, Key};
 
 /// How old a provider token may be, in seconds.
@@ -394,6 +395,7 @@ fn grant(push: &Push, entropy: &dyn Entropy) -> Granted {
         payload: line(&asked.body),
         until: life.map(|life| asked.mono + life),
         replaces: asked.header("apns-collapse-id").map(str::to_owned),
+        manner: Manner::apns(asked.header("apns-push-type"), asked.header("apns-priority")),
     };
     Granted { parcel, response }
 }

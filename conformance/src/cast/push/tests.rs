@@ -298,6 +298,7 @@ fn what_waits_ends_with_its_time_and_gives_way_to_one_of_the_same_topic() {
         payload: payload.to_owned(),
         until: until.map(Duration::from_secs),
         replaces: replaces.map(str::to_owned),
+        manner: Manner::data(true),
     };
     let mut phones = phones::Phones::default();
     phones.deliver(parcel("now or never", Some(10), None));

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::asked::{Asked, Granted, Parcel, Refusal, Rule, hold, judge, line, number, rule};
+use super::manner::Manner;
 use super::jwt::{Jwt, Key, base64url};
 use super::sealed::{self, Record};
 
@@ -341,6 +342,7 @@ impl WebPush {
             payload: line(push.opened.as_deref().unwrap_or_default()),
             until: asked.mono.checked_add(Duration::from_secs(ttl)),
             replaces: asked.header("topic").map(str::to_owned),
+            manner: Manner::data(asked.header("urgency") == Some("high")),
         };
         Granted { parcel, response }
     }
