@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use reveille_scenarios::{
-    Actor, Bucket, Device, DeviceAct, Misstep, Os, Permission, Report, Scenario, Service, Verb, read,
+    Actor, Bucket, Device, DeviceAct, Misstep, Os, Permission, Report, Scenario, Service, Verb,
+    read,
 };
 
 /// Three phones, one of each system, a fourth without one, and one step before a call.
@@ -59,7 +60,9 @@ fn what_a_system_brings_reads_and_the_rest_has_its_default() {
         let scenario = file(said, r#"sleep = "bob""#).unwrap_or_else(|report| panic!("{report}"));
         let Actor::Phone { push, device, .. } = &scenario.actors["bob"] else { panic!("a phone") };
         assert_eq!((*push, *device), (service, Some(wanted)), "{said}");
-        let Actor::Phone { device: none, .. } = &scenario.actors["carol"] else { panic!("a phone") };
+        let Actor::Phone { device: none, .. } = &scenario.actors["carol"] else {
+            panic!("a phone")
+        };
         assert_eq!(*none, None);
     }
     for bucket in ["active", "frequent", "rare", "restricted"] {
@@ -79,19 +82,10 @@ fn every_verb_on_a_phone_with_a_system_reads() {
         (r#"lock = "bob""#, DeviceAct::Lock),
         (r#"unlock = "bob""#, DeviceAct::Unlock),
         (r#"airplane = "bob", lasts = "30s""#, DeviceAct::Airplane { lasts }),
-        (
-            r#"doze = "bob", depth = "deep", lasts = "30s""#,
-            DeviceAct::Doze { deep: true, lasts },
-        ),
-        (
-            r#"doze = "bob", depth = "light", lasts = "30s""#,
-            DeviceAct::Doze { deep: false, lasts },
-        ),
+        (r#"doze = "bob", depth = "deep", lasts = "30s""#, DeviceAct::Doze { deep: true, lasts }),
+        (r#"doze = "bob", depth = "light", lasts = "30s""#, DeviceAct::Doze { deep: false, lasts }),
         (r#"low-power = "bob""#, DeviceAct::LowPower),
-        (
-            r#"misbehave = "bob", how = "fails-to-start""#,
-            misbehave(Misstep::FailsToStart, 1),
-        ),
+        (r#"misbehave = "bob", how = "fails-to-start""#, misbehave(Misstep::FailsToStart, 1)),
         (
             r#"misbehave = "bob", how = "connects-late", times = 2"#,
             misbehave(Misstep::ConnectsLate, 2),
@@ -112,7 +106,12 @@ fn every_verb_on_a_phone_with_a_system_reads() {
 fn what_a_system_does_not_know_is_said() {
     let sleep = r#"sleep = "bob""#;
     let table = [
-        (ANDROID, r#"doze = "carol", depth = "deep", lasts = "1h""#, "wrong-os", "os = \"android\""),
+        (
+            ANDROID,
+            r#"doze = "carol", depth = "deep", lasts = "1h""#,
+            "wrong-os",
+            "os = \"android\"",
+        ),
         (ANDROID, r#"doze = "anna", depth = "deep", lasts = "1h""#, "wrong-os", "`android`"),
         (ANDROID, r#"misbehave = "bob", how = "reports-nothing""#, "wrong-os", "`ios`"),
         (ANDROID, r#"force-stop = "alice""#, "wrong-actor", "`bob`"),

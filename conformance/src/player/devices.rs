@@ -50,9 +50,7 @@ fn order(act: DeviceAct) -> os::Order {
         DeviceAct::Airplane { lasts } => os::Order::Airplane { lasts_ms: ms(lasts) },
         DeviceAct::Doze { deep, lasts } => os::Order::Doze { deep, lasts_ms: ms(lasts) },
         DeviceAct::LowPower => os::Order::LowPower,
-        DeviceAct::Misbehave { how, times } => {
-            os::Order::Misbehave { how: misstep(how), times }
-        }
+        DeviceAct::Misbehave { how, times } => os::Order::Misbehave { how: misstep(how), times },
     }
 }
 

@@ -69,15 +69,19 @@ impl Phone {
 
     /// A line of the push channel.
     pub(super) fn pushed(&mut self, line: &str) {
-        let labelled = self.os.as_ref().and_then(|_| read_labelled(line));
-        if let (Some((payload, manner, left_ms)), false) = (labelled, self.ignores) {
-            let now = self.host.clock.now().mono;
-            let until = left_ms.map(|left| now + Duration::from_millis(left));
-            return self.system(Input::Push(Parcel { payload, manner, until }));
-        }
-        self.arrived(line);
-        if !self.ignores && matches!(self.process, Process::None) {
-            self.launch();
+        match self.os.as_ref().and_then(|_| read_labelled(line)) {
+            Some((payload, ..)) if self.ignores => self.arrived(&payload),
+            Some((payload, manner, left_ms)) => {
+                let now = self.host.clock.now().mono;
+                let until = left_ms.map(|left| now + Duration::from_millis(left));
+                self.system(Input::Push(Parcel { payload, manner, until }));
+            }
+            None => {
+                self.arrived(line);
+                if !self.ignores && matches!(self.process, Process::None) {
+                    self.launch();
+                }
+            }
         }
     }
 }

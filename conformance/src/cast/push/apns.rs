@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::asked::{Asked, Granted, Parcel, Refusal, Rule, hold, judge, line, number, rule};
-use super::manner::Manner;
 use super::jwt::{Jwt, Key};
+use super::manner::Manner;
 
 /// How old a provider token may be, in seconds.
 const TOKEN_AGE: u64 = 3_600;

@@ -296,7 +296,10 @@ impl Fcm {
             payload: data.cloned().unwrap_or_else(|| json!({})).to_string(),
             until: Some(push.asked.mono + life),
             replaces: text(push.android("collapse_key")),
-            manner: Manner::data(text(push.android("priority")).as_deref() == Some("HIGH")),
+            manner: Manner::data(
+                text(push.android("priority"))
+                    .is_some_and(|said| said.eq_ignore_ascii_case("high")),
+            ),
         };
         let mut id = [0_u8; 8];
         entropy.fill(&mut id);

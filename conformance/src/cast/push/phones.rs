@@ -125,7 +125,8 @@ pub(super) async fn phone(service: Arc<Service>, stream: BoxStream, from: Socket
     let mut parcels = service.state().phones.enrol(named.as_deref().unwrap_or(token), now);
     while let Some(parcel) = parcels.recv().await {
         let now = service.host.clock.now().mono;
-        let line = format!("{}\n", if labels { label(&parcel, now) } else { parcel.payload.clone() });
+        let line =
+            format!("{}\n", if labels { label(&parcel, now) } else { parcel.payload.clone() });
         let sent = within(&*service.host.clock, LINE_LIMIT, write.write_all(line.as_bytes())).await;
         if !matches!(sent, Some(Ok(()))) {
             parcels.close();

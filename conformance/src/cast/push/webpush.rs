@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::asked::{Asked, Granted, Parcel, Refusal, Rule, hold, judge, line, number, rule};
-use super::manner::Manner;
 use super::jwt::{Jwt, Key, base64url};
+use super::manner::Manner;
 use super::sealed::{self, Record};
 
 /// The most bytes of a body; a service takes at least as many (RFC 8030 7.2). It leaves 3,993 for

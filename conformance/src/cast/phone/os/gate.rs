@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::doze::Doze;
-use super::{Fate, Life, Output, Parcel, Permission, System, Turn, View, WAITING, android, ios, web};
+use super::{
+    Fate, Life, Output, Parcel, Permission, System, Turn, View, WAITING, android, ios, web,
+};
 use crate::cast::push::PushKind;
 
 /// What becomes of a push.

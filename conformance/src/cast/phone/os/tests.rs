@@ -229,13 +229,8 @@ fn an_app_that_reports_no_call_is_ended_and_after_three_times_started_no_more() 
 fn a_running_app_that_reports_no_call_is_ended_at_once() {
     let mut phone = bench(System::Ios);
     phone.order(Order::Misbehave { how: Misstep::ReportsNothing, times: 1 });
-    let told = [
-        "arrived call",
-        "struck reports-nothing app",
-        "app gone",
-        "voip-pushes violated",
-        "end",
-    ];
+    let told =
+        ["arrived call", "struck reports-nothing app", "app gone", "voip-pushes violated", "end"];
     assert_eq!(phone.push("call", VOIP), told);
     assert!(!phone.os.holds_app());
 }
