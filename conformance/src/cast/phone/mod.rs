@@ -11,11 +11,13 @@ mod settings;
 mod system;
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use reveille_client::SavedState;
-use reveille_host::Host;
+use reveille_host::{Host, within};
 use reveille_trace::{Draft, Kind, Scribe};
 use tokio::sync::mpsc;
 
@@ -25,7 +27,7 @@ pub use settings::{AppKind, Conduct, Settings, SleepBy};
 use super::plain;
 use super::sip::now_us;
 use channel::push_channel;
-use process::Process;
+use process::{Process, Told};
 
 /// How long a woken app waits for a call before it sleeps again, if it does so by itself.
 const STAY: Duration = Duration::from_secs(5);
@@ -34,16 +36,15 @@ enum Input {
     Push(String),
     Command(Command),
     NoMoreCommands,
-    /// Of the app's process with this number.
-    App(u64, AppEvent),
+    App(AppEvent),
 }
 
 struct Phone {
     host: Host,
     scribe: Scribe,
     settings: Settings,
-    inbox: mpsc::Sender<Input>,
     process: Process,
+    told: Option<Told>,
     launches: u64,
     connected: bool,
     ignores: bool,
@@ -73,15 +74,15 @@ pub async fn run(
     let (send, mut inbox) = mpsc::channel(super::INBOX);
     let channel = push_channel(host.clone(), settings.clone(), send.clone());
     host.tasks.spawn("phone-push", Box::pin(channel));
-    let forward = super::forward(commands, send.clone(), Input::Command, Input::NoMoreCommands);
+    let forward = super::forward(commands, send, Input::Command, Input::NoMoreCommands);
     host.tasks.spawn("phone-commands", Box::pin(forward));
     let os = settings.os.clone().map(os::Os::new);
     let mut phone = Phone {
         host,
         scribe,
         settings,
-        inbox: send,
         process: Process::None,
+        told: None,
         launches: 0,
         connected: false,
         ignores: false,
@@ -98,11 +99,11 @@ pub async fn run(
     loop {
         let dues = phone.answers.iter().chain(&phone.hang_ups).map(|(at, _)| *at);
         let until = dues.chain(phone.sleepy_at).chain(phone.system_due()).min();
-        match super::next(&phone.host, &mut inbox, until).await {
+        match phone.next(&mut inbox, until).await {
             Some(Input::Push(payload)) => phone.pushed(&payload),
             Some(Input::Command(command)) => phone.told(command).await,
-            Some(Input::App(of, event)) if of == phone.launches => phone.heard(event).await,
-            Some(Input::App(..) | Input::NoMoreCommands) => {}
+            Some(Input::App(event)) => phone.heard(event).await,
+            Some(Input::NoMoreCommands) => {}
             None => {
                 phone.answer_due().await;
                 phone.hang_up_due().await;
@@ -116,6 +117,34 @@ pub async fn run(
 impl Phone {
     fn note(&self, draft: Draft) {
         self.scribe.note(now_us(&self.host), draft);
+    }
+
+    /// The next input, or `None` at `until`. What the app told before anything else: who is told to
+    /// open an app that has just gone to sleep must know that it has.
+    async fn next(
+        &mut self,
+        inbox: &mut mpsc::Receiver<Input>,
+        until: Option<Duration>,
+    ) -> Option<Input> {
+        let (clock, told) = (Arc::clone(&self.host.clock), &mut self.told);
+        let input = poll_fn(|context| {
+            if let Some(of) = told {
+                match of.poll(context) {
+                    Poll::Ready(Some(event)) => return Poll::Ready(Some(Input::App(event))),
+                    Poll::Ready(None) => *told = None,
+                    Poll::Pending => {}
+                }
+            }
+            inbox.poll_recv(context)
+        });
+        match until {
+            // The push channel holds a sender, so that the inbox cannot run dry.
+            None => input.await,
+            Some(at) => {
+                let left = at.saturating_sub(clock.now().mono);
+                within(&*clock, left, input).await.flatten()
+            }
+        }
     }
 
     async fn told(&mut self, command: Command) {

@@ -1,17 +1,41 @@
 //! The app's process: it is started, ends, and is told things, whichever of the two apps it is.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use reveille_client::{App, Event, State};
+use reveille_client::{App, Event, Events, State};
 use tokio::sync::mpsc;
 
-use super::{AppCommand, AppEvent, AppKind, Input, Phone, os};
+use super::{AppCommand, AppEvent, AppKind, Phone, os};
 use crate::cast::{INBOX, plain};
 
 pub(super) enum Process {
     None,
     Plain(mpsc::Sender<AppCommand>),
     Sdk(App),
+}
+
+/// What the app's process tells.
+pub(super) enum Told {
+    Plain(mpsc::Receiver<AppEvent>),
+    Sdk(Events),
+}
+
+impl Told {
+    /// The next thing it tells; `None` when it has ended.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<AppEvent>> {
+        match self {
+            Self::Plain(events) => events.poll_recv(context),
+            Self::Sdk(events) => loop {
+                let Some(event) = ready!(events.poll_recv(context)) else {
+                    return Poll::Ready(None);
+                };
+                if let Some(event) = translate(event) {
+                    return Poll::Ready(Some(event));
+                }
+            },
+        }
+    }
 }
 
 impl Phone {
@@ -26,23 +50,15 @@ impl Phone {
     pub(super) fn launch(&mut self) {
         self.launches += 1;
         self.connected = false;
-        let (of, inbox) = (self.launches, self.inbox.clone());
         let (host, scribe) = (self.host.clone(), self.scribe.clone());
         match self.settings.app {
             AppKind::Plain => {
                 let (send, commands) = mpsc::channel(INBOX);
-                let (events, mut told) = mpsc::channel(INBOX);
+                let (events, told) = mpsc::channel(INBOX);
                 let saved = Arc::clone(&self.plain);
                 let app = plain::run(host, scribe, self.settings.clone(), saved, commands, events);
                 self.host.tasks.spawn("app", Box::pin(app));
-                let pass = async move {
-                    while let Some(event) = told.recv().await {
-                        if inbox.send(Input::App(of, event)).await.is_err() {
-                            return;
-                        }
-                    }
-                };
-                self.host.tasks.spawn("app-events", Box::pin(pass));
+                self.told = Some(Told::Plain(told));
                 self.process = Process::Plain(send);
             }
             AppKind::Sdk => {
@@ -56,16 +72,8 @@ impl Phone {
                 if let Some(os) = &own.os {
                     os.system.name().clone_into(&mut settings.platform);
                 }
-                let (app, mut told) = App::start(host, scribe, settings, self.sdk.clone());
-                let pass = async move {
-                    while let Some(event) = told.recv().await {
-                        let Some(event) = translate(event) else { continue };
-                        if inbox.send(Input::App(of, event)).await.is_err() {
-                            return;
-                        }
-                    }
-                };
-                self.host.tasks.spawn("app-events", Box::pin(pass));
+                let (app, told) = App::start(host, scribe, settings, self.sdk.clone());
+                self.told = Some(Told::Sdk(told));
                 self.process = Process::Sdk(app);
             }
         }
@@ -77,7 +85,7 @@ impl Phone {
             self.sdk = Some(app.saved_state());
         }
         self.process = Process::None;
-        self.launches += 1;
+        self.told = None;
         self.connected = false;
         self.calls.clear();
         self.answers.clear();

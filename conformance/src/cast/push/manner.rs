@@ -81,6 +81,8 @@ mod tests {
 
     #[test]
     fn apple_has_an_alert_of_priority_ten_where_nothing_is_said() {
+        let rings = Manner::apns(Some("voip"), Some("10"));
+        assert_eq!(rings, Manner { urgent: true, kind: PushKind::Voip });
         let told = Manner::apns(None, None);
         assert_eq!(told, Manner { urgent: true, kind: PushKind::Alert });
         let quiet = Manner::apns(Some("background"), Some("5"));

@@ -202,6 +202,18 @@ fn a_bucket_limits_what_passes_doze_in_a_day() {
 }
 
 #[test]
+fn what_was_too_much_for_its_bucket_counts_as_normal_when_it_is_given() {
+    let mut phone = with(System::Android, Bucket::Rare, Permission::Granted).dozing(true);
+    let passing =
+        |phone: &mut Bench| (0..12).take_while(|_| phone.push("a", HIGH)[0] == "arrived a").count();
+    assert_eq!(passing(&mut phone), 5);
+    phone.now += Duration::from_millis(android::DAY_MS);
+    assert!(phone.order(Order::Unlock).contains(&"arrived a".to_owned()), "it waited");
+    phone.order(Order::Doze { deep: true, lasts_ms: 3_600_000 });
+    assert_eq!(passing(&mut phone), 5, "and is none of this day's");
+}
+
+#[test]
 fn a_voip_push_starts_an_app_that_its_user_ended_and_needs_no_permission() {
     let mut phone = with(System::Ios, Bucket::Active, Permission::Denied);
     phone.order(Order::ForceStop);
