@@ -65,6 +65,10 @@ codes! {
     IdleService = "scenario.idle-service": "A fault is planned at a push service that wakes no phone \
         of the file, so that it would never strike. Give a phone the service, as in \
         `bob = { kind = \"phone\", push = \"apns\" }`, or name the one that a phone has.",
+    WrongOs = "scenario.wrong-os": "Each operating system has its own ways: App Standby and Doze are \
+        Android's, permissions to show notifications those of iOS and browsers, and a phone without \
+        `os` has none of them. Write what the phone's system knows, as in `{ doze = \"bob\", depth = \
+        \"deep\", lasts = \"2h\" }` with `bob = { kind = \"phone\", os = \"android\" }`.",
     OneVerb = "scenario.one-verb": "A step does exactly one thing. Write one verb with its \
         arguments, as in `{ crash = \"gateway\", down = \"1s\" }`, and a step of its own for each \
         further one.",

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod codes;
+mod device;
 mod duration;
 mod expect;
 mod message;
@@ -19,6 +20,7 @@ mod weather;
 mod words;
 
 pub use codes::CODES;
+pub use device::{Bucket, Device, DeviceAct, Misstep, Os, Permission};
 pub use expect::{Expect, Wanted};
 pub use message::{Content, Message};
 pub use problem::{Overview, Problem, Report};

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::device::{Device, DeviceAct};
 use crate::expect::Expect;
 use crate::message::Message;
 use crate::service::Service;
@@ -80,6 +81,8 @@ pub enum Actor {
         push: Service,
         /// What it does with a call that it alerts.
         on_call: OnCall,
+        /// Its operating system; absent: one that keeps a push channel and does nothing else.
+        device: Option<Device>,
     },
     /// A SIP user agent, which calls and is called: `kind = "sip-ua"`.
     SipUa {
@@ -293,6 +296,13 @@ pub enum Verb {
     DropWebSocket {
         /// Who.
         phone: String,
+    },
+    /// A verb on a phone that has an operating system.
+    Device {
+        /// Whose.
+        phone: String,
+        /// What.
+        act: DeviceAct,
     },
     /// A verb on `push.webhook`, `push.apns`, `push.fcm`, `push.oauth` or `push.webpush`: what
     /// becomes of the next requests to it.

@@ -99,10 +99,17 @@ fault = "power-loss"
 on = "gateway"
 points = ["spawn", "store"]
 "#;
-    let phone = |app, on_call| Actor::Phone { app, push: Service::Webhook, on_call };
+    let phone = |app, on_call| {
+        let (push, device) = (Service::Webhook, None);
+        Actor::Phone { app, push, on_call, device }
+    };
     let sip_ua = |transport, on_call, early| Actor::SipUa { transport, on_call, early };
-    let dave =
-        Actor::Phone { app: App::Sdk, push: Service::Fcm, on_call: OnCall::Answer(seconds(2)) };
+    let dave = Actor::Phone {
+        app: App::Sdk,
+        push: Service::Fcm,
+        on_call: OnCall::Answer(seconds(2)),
+        device: None,
+    };
     let actors = [
         ("alice", sip_ua(Transport::Tcp, OnCall::Decline(486), Early::ReliableMedia)),
         ("bob", phone(App::Plain, OnCall::Decline(486))),
@@ -361,6 +368,7 @@ fn every_sight_reads() {
         ("push.dropped(bob)", sight(push, What::PushDropped, Some("bob"))),
         // The fact is the phone's own.
         ("push.arrived(bob)", sight("bob", What::PushArrived, Some("bob"))),
+        ("push.held(bob)", sight("bob", What::PushHeld, Some("bob"))),
         ("push.arrived()", Sight { actor: None, ..sight("", What::PushArrived, None) }),
         (
             "registrar.registered(200)",

@@ -159,6 +159,7 @@ impl Rig for SimRig<'_> {
             sleep_by: phone::SleepBy::Hibernate,
             resleeps: false,
             conduct: phone::Conduct::Answer { after_ms: 500 },
+            os: None,
         }
     }
 

@@ -37,10 +37,15 @@ const CONFIGURATION: &[&str] = &[
     "MethodNotAllowed",
 ];
 
-/// Requests are well addressed, and one connection carries many.
+/// Requests are well addressed, and one connection carries many of one type: what rings need not wait
+/// behind what does not.
 pub(super) fn connections(view: &View<'_>) -> Outcome {
     both(rules(view, APNS, "push.apns.http2-long-lived-connections"), || {
-        each(to(view, APNS).zip(to(view, APNS).skip(1)), |(one, next)| {
+        each(to(view, APNS), |next| {
+            let alike = |one: &&Push<'_>| {
+                one.seq < next.seq && one.shows("push-type") == next.shows("push-type")
+            };
+            let Some(one) = to(view, APNS).filter(alike).last() else { return Outcome::Silent };
             let closed = one.reason.is_some_and(|reason| CLOSING.contains(&reason));
             let struck = |event: &&reveille_trace::Event| {
                 event.kind == Kind::FaultStruck && (one.seq..next.seq).contains(&event.seq)

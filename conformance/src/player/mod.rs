@@ -2,6 +2,7 @@
 //! due, and the play ends when nothing is under way any more.
 
 mod beside;
+mod devices;
 mod expect;
 mod facts;
 mod parties;
@@ -55,6 +56,16 @@ pub enum Verb {
     Registrar(registrar::Command),
     /// The push service is told something.
     Push(push::Command),
+    /// A phone is told that its radio is off, and the world cuts it off. A link that carries nothing
+    /// meanwhile is none that was not cut, so that the cuts are not planned as faults of their own.
+    Airplane {
+        /// Who.
+        phone: String,
+        /// What it is told.
+        command: phone::Command,
+        /// From whom.
+        cuts: Vec<Fault>,
+    },
     /// The world does something.
     Fault(Fault),
     /// Nothing: a point in time, with a remark for the trace.
@@ -188,9 +199,11 @@ fn planned(script: &Script) -> Vec<(&'static str, String)> {
                 let faults = answers.iter().filter_map(push::Answer::fault);
                 planned.extend(faults.map(|fault| (fault, push::place(*service).to_owned())));
             }
-            Verb::Phone(name, command) => {
-                planned
-                    .extend(command.fault().map(|(fault, part)| (fault, format!("{name}.{part}"))));
+            Verb::Phone(name, command) | Verb::Airplane { phone: name, command, .. } => {
+                let fault = command.fault().into_iter().flat_map(|(fault, part, times)| {
+                    (0..times).map(move |_| (fault, format!("{name}.{part}")))
+                });
+                planned.extend(fault);
             }
             Verb::Caller(_, caller::Command::Call(call)) => {
                 let lost = (0..call.lost_answers).map(|_| (caller::LOST, call.mark.clone()));
@@ -295,6 +308,11 @@ impl Director {
                 }
                 line.tell(name, command.clone())
             }
+            Verb::Airplane { phone: name, command, cuts } => {
+                let line = self.troupe.phones.get(name).ok_or_else(|| unknown(name))?;
+                cuts.iter().for_each(|cut| self.faults.order(cut.clone()));
+                line.tell(name, command.clone())
+            }
             Verb::Registrar(command) => self.troupe.registrar.tell("registrar", *command),
             Verb::Push(command) => self.troupe.push.tell("push", command.clone()),
             Verb::Fault(fault) => {
@@ -362,7 +380,9 @@ fn described(verb: &Verb) -> (&'static str, String, String) {
                 ("set", on.as_str(), "")
             }
         },
-        Verb::Phone(on, command) => (phone_word(command), on.as_str(), phone_call(command)),
+        Verb::Phone(on, command) | Verb::Airplane { phone: on, command, .. } => {
+            (phone_word(command), on.as_str(), phone_call(command))
+        }
         Verb::Registrar(registrar::Command::Forget) => ("forget", "registrar", ""),
         Verb::Registrar(registrar::Command::Refuse { .. }) => ("refuse", "registrar", ""),
         Verb::Push(push::Command::Script { service, .. }) => ("answers", push::place(*service), ""),
@@ -386,6 +406,7 @@ const fn phone_word(command: &phone::Command) -> &'static str {
         phone::Command::Conduct(_) | phone::Command::Turn(_) => "set",
         phone::Command::IgnorePushes(_) => "ignore-pushes",
         phone::Command::Close => "close",
+        phone::Command::Os(order) => order.word(),
     }
 }
 

@@ -11,6 +11,7 @@ use reveille_scenarios::{
 use super::{Cast, Script, Step, Verb, When};
 use crate::cast::sip::Transport;
 use crate::cast::{caller, phone, push, registrar};
+use crate::player::devices::system;
 use crate::stage::Fault;
 
 /// How the cast reaches one target.
@@ -59,10 +60,10 @@ pub fn script(scenario: &Scenario, rig: &dyn Rig) -> (Script, Vec<Expect>) {
 
 pub(super) struct Lowering<'a> {
     pub(super) scenario: &'a Scenario,
-    rig: &'a dyn Rig,
+    pub(super) rig: &'a dyn Rig,
 }
 
-fn ms(time: Duration) -> u64 {
+pub(super) fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -126,13 +127,14 @@ impl Lowering<'_> {
         let (mut callers, mut phones) = (BTreeMap::new(), BTreeMap::new());
         for (name, actor) in &self.scenario.actors {
             match actor {
-                scenarios::Actor::Phone { app, push, on_call } => {
+                scenarios::Actor::Phone { app, push, on_call, device } => {
                     let app = match app {
                         scenarios::App::Sdk => phone::AppKind::Sdk,
                         scenarios::App::Plain => phone::AppKind::Plain,
                     };
                     let conduct = conduct(*on_call);
-                    let settings = phone::Settings { app, conduct, ..self.rig.phone(name, *push) };
+                    let (os, own) = (device.map(system), self.rig.phone(name, *push));
+                    let settings = phone::Settings { app, conduct, os, ..own };
                     phones.insert(name.clone(), settings);
                 }
                 scenarios::Actor::SipUa { transport, on_call, early } => {
@@ -271,6 +273,7 @@ impl Lowering<'_> {
                 let notice = caller::Notice { subscriber, messages, ends };
                 Verb::Caller(by.clone(), caller::Command::Notify(notice))
             }
+            Said::Device { phone: name, act } => self.act(name, *act),
             Said::Push { service, fate, times } => {
                 let answers = (0..*times).map(|_| answer(*fate)).collect();
                 Verb::Push(push::Command::Script { service: *service, answers })
@@ -320,7 +323,11 @@ impl Lowering<'_> {
     fn sight(&self, sight: &Sight) -> Sight {
         let is_push = matches!(
             sight.what,
-            What::PushSent | What::PushAnswered | What::PushDropped | What::PushArrived
+            What::PushSent
+                | What::PushAnswered
+                | What::PushDropped
+                | What::PushArrived
+                | What::PushHeld
         );
         let about = sight.about.as_ref().map(|about| {
             if is_push && self.is_phone(about) { self.phone(about).token } else { about.clone() }

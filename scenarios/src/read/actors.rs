@@ -1,10 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::devices::{self, device};
 use super::field::{FOREVER, Field, Table};
 use super::findings::Findings;
 use super::names::{Kind, Used, actor_name};
 use crate::codes::Code;
+use crate::device::Os;
 use crate::problem::Problem;
 use crate::scenario::{Actor, App, Early, OnCall, Transport};
 use crate::service::Service;
@@ -27,10 +29,33 @@ const KINDS: [(&str, Kind); 2] = [("phone", Kind::Phone), ("sip-ua", Kind::Calle
 /// The keys that say what is done with calls.
 pub(super) const ON_CALL: [&str; 3] = ["answer-after", "decline", "ring"];
 
-const PHONE: [&str; 6] = ["kind", "app", "push", "answer-after", "decline", "ring"];
+const PHONE: [&str; 10] = [
+    "kind",
+    "app",
+    "push",
+    "answer-after",
+    "decline",
+    "ring",
+    devices::KEYS[0],
+    devices::KEYS[1],
+    devices::KEYS[2],
+    devices::KEYS[3],
+];
 const CALLER: [&str; 6] = ["kind", "transport", "answer-after", "decline", "ring", "early"];
-const EITHER: [&str; 8] =
-    ["kind", "app", "push", "answer-after", "decline", "ring", "transport", "early"];
+const EITHER: [&str; 12] = [
+    "kind",
+    "app",
+    "push",
+    "answer-after",
+    "decline",
+    "ring",
+    "transport",
+    "early",
+    devices::KEYS[0],
+    devices::KEYS[1],
+    devices::KEYS[2],
+    devices::KEYS[3],
+];
 
 const EARLY: [(&str, Early); 5] = [
     ("ringing", Early::Ringing),
@@ -40,8 +65,12 @@ const EARLY: [(&str, Early); 5] = [
     ("silence", Early::Silence),
 ];
 
-const HOMES: [(&str, &str); 4] = [
+const HOMES: [(&str, &str); 8] = [
     ("app", "to actors of kind `phone`"),
+    (devices::KEYS[0], "to actors of kind `phone`"),
+    (devices::KEYS[1], "to actors of kind `phone`"),
+    (devices::KEYS[2], "to actors of kind `phone`"),
+    (devices::KEYS[3], "to actors of kind `phone`"),
     ("push", "to actors of kind `phone`"),
     ("transport", "to actors of kind `sip-ua`"),
     ("early", "to actors of kind `sip-ua`"),
@@ -54,6 +83,8 @@ pub(super) struct Cast<'t> {
     pub(super) kinds: BTreeMap<&'t str, Kind>,
     /// What wakes the phones that are well described; all services, if one is not.
     pub(super) services: BTreeSet<Service>,
+    /// The operating system of each phone that is well described, if it has one.
+    pub(super) systems: BTreeMap<&'t str, Option<Os>>,
 }
 
 pub(super) fn cast<'t>(top: &Table<'t>, f: &mut Findings<'_>) -> Cast<'t> {
@@ -70,7 +101,10 @@ pub(super) fn cast<'t>(top: &Table<'t>, f: &mut Findings<'_>) -> Cast<'t> {
         let (kind, actor) = actor(name, Field { key: name, value, entry: false }, f);
         cast.kinds.insert(name, kind);
         match &actor {
-            Some(Actor::Phone { push, .. }) => cast.services.extend([*push]),
+            Some(Actor::Phone { push, device, .. }) => {
+                cast.services.extend([*push]);
+                cast.systems.insert(name, device.map(|device| device.os));
+            }
             Some(Actor::SipUa { .. }) => {}
             None => cast.services.extend(Service::ALL),
         }
@@ -119,12 +153,19 @@ fn phone(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Actor> {
         Some(field) => field.word(&APPS, f),
         None => Some(App::default()),
     };
-    let push = match table.field("push") {
+    let said = table.field("push");
+    let push = match said {
         Some(field) => field.word(&SERVICES, f),
         None => Some(Service::default()),
     };
+    let device = device(table, f);
+    let push = match device {
+        Some(Some(device)) => devices::service(device.os, said, push, f),
+        Some(None) | None => push,
+    };
     let on_call = on_call(table, f).unwrap_or(Some(OnCall::Answer(ANSWER_AFTER)));
-    Some(Actor::Phone { app: app?, push: push?, on_call: on_call? })
+    let device = device.map_or(Some(None), |device| device.map(Some));
+    Some(Actor::Phone { app: app?, push: push?, on_call: on_call?, device: device? })
 }
 
 fn sip_ua(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Actor> {

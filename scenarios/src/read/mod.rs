@@ -2,6 +2,7 @@
 //! finds all that is wrong.
 
 mod actors;
+mod devices;
 mod expects;
 mod field;
 mod findings;
@@ -153,7 +154,7 @@ fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario>
         needs.push(Need::Sim);
     }
     let seeds = settings::seeds(top, f);
-    let Cast { actors, kinds, services } = actors::cast(top, f);
+    let Cast { actors, kinds, services, systems } = actors::cast(top, f);
     let script = script(top, f);
     let lines = script.as_ref().map_or(Vec::new(), |script| steps::lines(script, f));
     let calls = steps::calls(&lines, &kinds, f);
@@ -164,6 +165,7 @@ fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario>
         actors: kinds,
         nodes,
         services,
+        systems,
         calls,
         messages,
         parties,

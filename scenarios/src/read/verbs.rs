@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::devices;
 use super::field::{FOREVER, Field, Table};
 use super::findings::Findings;
 use super::names::{Names, Used};
@@ -12,7 +13,7 @@ use crate::scenario::Verb;
 use crate::words::quoted;
 
 /// Each verb and the arguments that it can have.
-pub(super) const VERBS: [(&str, &[&str]); 22] = [
+pub(super) const VERBS: [(&str, &[&str]); 31] = [
     ("sleep", &["close-code"]),
     ("resume", &[]),
     ("call", &["from", "to", "hang-up-after", "lost-answers", "offer", "in-dialog"]),
@@ -34,6 +35,15 @@ pub(super) const VERBS: [(&str, &[&str]); 22] = [
     ("power-loss", &["down"]),
     ("restart", &["down"]),
     ("partition", &["lasts"]),
+    ("background", &[]),
+    ("foreground", &[]),
+    ("force-stop", &[]),
+    ("lock", &[]),
+    ("unlock", &[]),
+    ("airplane", &["lasts"]),
+    ("doze", &["depth", "lasts"]),
+    ("low-power", &[]),
+    ("misbehave", &["how", "times"]),
     ("note", &[]),
 ];
 
@@ -78,7 +88,8 @@ impl Verbs<'_, '_> {
                 Some(Verb::Restart { host: host?, down: down? })
             }
             "partition" => self.partition(verb, &used, f),
-            _ => note(verb, text, f),
+            "note" => note(verb, text, f),
+            _ => self.device(verb, &used, f),
         }
     }
 
@@ -231,6 +242,6 @@ fn example(verb: &str) -> &'static str {
         "power-loss" => "power-loss = \"gateway\"",
         "restart" => "restart = \"gateway\"",
         "partition" => "partition = \"gateway--push\"",
-        _ => "note = \"the second call\"",
+        _ => devices::example(verb).unwrap_or("note = \"the second call\""),
     }
 }
