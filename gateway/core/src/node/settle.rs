@@ -41,8 +41,10 @@ impl Node {
                 self.keep(&session, promise);
                 continue;
             };
-            let rests = rests && !planted!(self.config, DeliversBeforeStored);
-            if planted!(self.config, DeliversBeforeStored) {
+            let hasty = planted!(self.config, DeliversBeforeStored)
+                || planted!(self.config, PushesBeforeStored)
+                    && matches!(promise, Promise::Push { .. });
+            if hasty {
                 self.keep(&session, promise);
             } else if let Some(promise) = entry.gate.pass(promise, rests) {
                 self.keep(&session, promise);
@@ -69,6 +71,9 @@ impl Node {
         };
         entry.dirty = Dirty::Clean;
         let mut changes = std::mem::take(&mut entry.changes);
+        if planted!(self.config, DropsStore) {
+            changes.retain(|change| !matches!(change, Change::PutCall(_)));
+        }
         if !changes.contains(&Change::DropSession) {
             changes.insert(0, Change::PutSession(Box::new(entry.session.record.clone())));
         }
