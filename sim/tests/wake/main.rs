@@ -7,3 +7,4 @@ mod scenes;
 mod seeds;
 mod sweep;
 mod wakes;
+mod whims;

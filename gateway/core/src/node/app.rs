@@ -372,7 +372,7 @@ impl Node {
                 let untold = entry.session.untold;
                 self.touch(session, Dirty::Lazy);
                 work(self, frame);
-                if untold >= self.config.acknowledge_after.0 {
+                if untold >= self.config.acknowledge_after.0 || whim!(self, EarlyAcknowledgement) {
                     self.acknowledge(session);
                 }
             }

@@ -93,8 +93,9 @@ impl Node {
 
     /// The next copy of the provisional that the caller heard last.
     fn arm_provisional(&mut self, session: &SessionId, subsession: &str) {
-        let owner = Owner::call(session, subsession);
-        self.arm(Name::Provisional, owner, self.config.provisional_every_ms);
+        let every_ms = self.config.provisional_every_ms;
+        let after_ms = if whim!(self, EarlyProvisional) { every_ms / 4 } else { every_ms };
+        self.arm(Name::Provisional, Owner::call(session, subsession), after_ms);
     }
 
     pub(super) fn repeat_provisional(&mut self, session: &SessionId, subsession: &str) {

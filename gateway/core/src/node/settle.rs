@@ -56,17 +56,19 @@ impl Node {
     }
 
     fn commit(&mut self, session: &SessionId) {
+        let Some(entry) = self.entries.get(session) else { return };
+        let flushes = entry.dirty == Dirty::Lazy && whim!(self, EarlyFlush);
         let Some(entry) = self.entries.get_mut(session) else { return };
         let urgent = match entry.dirty {
             Dirty::Clean => return,
-            Dirty::Lazy => {
+            Dirty::Lazy if !flushes => {
                 let owner = Owner::Session(session.clone());
                 if !self.timers.is_set(Name::Acknowledge, &owner) {
                     self.arm(Name::Acknowledge, owner, self.config.acknowledge_after.1);
                 }
                 return;
             }
-            Dirty::Soon => false,
+            Dirty::Lazy | Dirty::Soon => false,
             Dirty::Urgent => true,
         };
         entry.dirty = Dirty::Clean;
