@@ -8,3 +8,4 @@ mod scenes;
 mod seeds;
 mod sweep;
 mod wakes;
+mod whims;

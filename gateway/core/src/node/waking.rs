@@ -54,14 +54,18 @@ impl Node {
         let next_id = self.last_wake + 1;
         let Some(entry) = self.entries.get_mut(session) else { return };
         match &mut entry.wake {
-            Some(wake) if !wake.is_spent(now_us) && wake.serves(for_call) => {
+            Some(wake)
+                if !wake.is_spent(now_us)
+                    && wake.serves(for_call)
+                    && !planted!(self.config, WakesForEachCall) =>
+            {
                 wake.join(deadline_us, for_call);
                 return;
             }
             old => {
                 // What the push service still says of the old one is nobody's business.
                 let mut wake = Wake::new(next_id, from_us, deadline_us, schedule);
-                wake.again = old.is_some();
+                wake.again = old.is_some() && !planted!(self.config, WakesForEachCall);
                 wake.for_call = for_call;
                 if let Some(spent) = old.replace(wake) {
                     self.wakes.remove(&spent.id);
@@ -126,12 +130,16 @@ impl Node {
     pub(super) fn keep_push(&mut self, session: &SessionId, wake_id: u64, attempt: u32) {
         let Some(entry) = self.entries.get(session) else { return };
         let Some(wake) = entry.wake.as_ref().filter(|wake| wake.id == wake_id) else { return };
-        if !wake.owes(attempt) || !entry.wants_wake(self.now.mono_us) {
+        let wanted = entry.wants_wake(self.now.mono_us) || planted!(self.config, PushesAfterCancel);
+        if !wake.owes(attempt) || !wanted {
             return;
         }
         let Some(device) = &entry.session.record.device else { return };
         let deadline_us = self.useful_until_us(entry, wake);
-        let ttl_ms = deadline_us.saturating_sub(self.now.mono_us) / 1_000;
+        let mut ttl_ms = deadline_us.saturating_sub(self.now.mono_us) / 1_000;
+        if planted!(self.config, PushOutlivesCall) {
+            ttl_ms = 2 * self.config.wake_budget_ms;
+        }
         let payload = self.wake_payload(entry, wake.again, ttl_ms / 1_000);
         let (tenancy, record) = (&self.config.tenancy, &entry.session.record);
         let request = PushRequest {
@@ -210,12 +218,20 @@ impl Node {
         let now_us = self.now.mono_us;
         let Some(entry) = self.entries.get_mut(&session) else { return };
         let Some(wake) = entry.wake.as_mut().filter(|wake| wake.id == push.wake) else { return };
+        let later = PushOutcome::Transient { why: String::new(), retry_after_ms: None };
+        let outcome = match outcome {
+            PushOutcome::Transient { .. } if planted!(self.config, NeverTriesPushAgain) => return,
+            PushOutcome::Refused { .. } if planted!(self.config, RetriesRefusedPush) => &later,
+            PushOutcome::Accepted if planted!(self.config, RepeatsAcceptedPush) => &later,
+            outcome => outcome,
+        };
         let act = wake.outcome(now_us, push.attempt, outcome);
         if let (PushOutcome::Refused { dead_since_us, .. }, true) = (outcome, act.is_some()) {
             // The token is dead: no further call is held for it until the app brings another, or
             // unless the app gave it after it died.
             let dead = |since_wall_us| dead_since_us.is_none_or(|dead| since_wall_us <= dead);
             let device = entry.session.record.device.as_mut();
+            let device = device.filter(|_| !planted!(self.config, KeepsDeadToken));
             if let Some(device) = device.filter(|device| dead(device.since_wall_us)) {
                 device.usable = false;
                 self.touch(&session, Dirty::Soon);
@@ -223,6 +239,11 @@ impl Node {
         }
         if let Some(act) = act {
             self.act_wake(&session, &act);
+        }
+        if planted!(self.config, LateTrying) {
+            for subsession in self.entries.get(&session).map(Entry::pending).unwrap_or_default() {
+                self.provisional(&session, &subsession, 100, false);
+            }
         }
     }
 
@@ -237,7 +258,8 @@ impl Node {
     /// Ends the wake if nothing waits for the app any more.
     pub(super) fn end_wake_if_idle(&mut self, session: &SessionId) {
         let now_us = self.now.mono_us;
-        if !self.entries.get(session).is_some_and(|entry| entry.wants_wake(now_us)) {
+        let goes_on = planted!(self.config, PushesAfterCancel);
+        if !goes_on && !self.entries.get(session).is_some_and(|entry| entry.wants_wake(now_us)) {
             self.end_wake(session);
         }
     }
