@@ -17,6 +17,7 @@ mod shipped;
 mod sight;
 mod weather;
 mod words;
+mod write;
 
 pub use codes::CODES;
 pub use expect::{Expect, Wanted};
@@ -31,3 +32,4 @@ pub use service::Service;
 pub use shipped::shipped;
 pub use sight::{Sight, What};
 pub use weather::Weather;
+pub use write::write;
