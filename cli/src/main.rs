@@ -9,9 +9,11 @@ mod exit;
 mod explain;
 mod library;
 mod list;
+mod replay;
 mod run;
 mod screen;
 mod serve;
+mod token;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,9 @@ enum Verb {
     /// Play scenarios against the gateway in a simulated network, and judge what happens
     #[command(after_help = run::EXAMPLES)]
     Run(run::Run),
+    /// Play one case again, by the token that a report gives
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(replay::Replay),
     /// Say what is wrong with scenario files or single messages, everything at once
     #[command(after_help = check::EXAMPLES)]
     Check(check::Check),
@@ -45,6 +50,7 @@ enum Verb {
 fn main() -> ExitCode {
     exit::way_out(match Arguments::parse().verb {
         Verb::Run(run) => run::run(&run),
+        Verb::Replay(replay) => replay::run(&replay),
         Verb::Check(check) => check::run(&check),
         Verb::List(list) => list::run(&list),
         Verb::Explain(explain) => explain::run(&explain),

@@ -2,6 +2,7 @@
 
 mod judge;
 mod play;
+mod replay;
 mod serve;
 
 use std::path::{Path, PathBuf};

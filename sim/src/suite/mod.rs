@@ -2,6 +2,7 @@
 
 mod play;
 mod pool;
+mod token;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use play::{play, play_with};
 pub use pool::play_all;
+pub use token::{MadeOf, NoToken, Token};
 
 use crate::World;
 use crate::fault::{Operation, Trap};
@@ -81,17 +83,7 @@ impl Job {
     /// The command that plays it again.
     #[must_use]
     pub fn replay(&self) -> String {
-        let name = self.with_cell(&self.piece.called);
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:+".contains(c);
-        let name = match name.chars().all(is_plain) {
-            true => name,
-            false => format!("'{}'", name.replace('\'', "'\\''")),
-        };
-        let world = match self.world == World::default() {
-            true => String::new(),
-            false => format!(" --world {}", self.world),
-        };
-        format!("reveille run {name} --seed {}{world}", self.seed)
+        Token::of(self).command()
     }
 
     fn with_cell(&self, name: &str) -> String {
