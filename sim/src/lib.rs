@@ -8,6 +8,7 @@
 pub mod disk;
 pub mod fault;
 mod pushes;
+pub mod shrink;
 pub mod suite;
 pub mod target;
 pub mod turmoil;
