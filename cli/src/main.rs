@@ -13,6 +13,7 @@ mod replay;
 mod run;
 mod screen;
 mod serve;
+mod shrink;
 mod token;
 
 use std::process::ExitCode;
@@ -35,6 +36,9 @@ enum Verb {
     /// Play one case again, by the token that a report gives
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::Replay),
+    /// Make a failing case small, and write it as a scenario file
+    #[command(after_help = shrink::EXAMPLES)]
+    Shrink(shrink::Shrink),
     /// Say what is wrong with scenario files or single messages, everything at once
     #[command(after_help = check::EXAMPLES)]
     Check(check::Check),
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
     exit::way_out(match Arguments::parse().verb {
         Verb::Run(run) => run::run(&run),
         Verb::Replay(replay) => replay::run(&replay),
+        Verb::Shrink(wanted) => shrink::run(&wanted),
         Verb::Check(check) => check::run(&check),
         Verb::List(list) => list::run(&list),
         Verb::Explain(explain) => explain::run(&explain),

@@ -4,6 +4,7 @@ mod judge;
 mod play;
 mod replay;
 mod serve;
+mod shrink;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

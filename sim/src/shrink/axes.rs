@@ -3,10 +3,11 @@
 use reveille_scenarios::{
     Actor, App, Early, OnCall, Proxy, Scenario, Service, Transport, Verb, World,
 };
-use std::time::Duration;
+
+use super::ANSWER_AFTER;
 
 /// What an actor does with a call of which nobody said anything.
-const ON_CALL: OnCall = OnCall::Answer(Duration::from_millis(500));
+const ON_CALL: OnCall = OnCall::Answer(ANSWER_AFTER);
 
 /// The scenario with one thing more at its default, for each that is not.
 pub(super) fn plainer(scenario: &Scenario) -> Vec<Scenario> {

@@ -19,6 +19,7 @@ mod take;
 mod without;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reveille_scenarios::{Scenario, read, write};
 
@@ -26,6 +27,10 @@ pub use self::check::Check;
 use self::search::{Candidate, Search};
 use self::take::Take;
 use crate::suite::{Job, Piece, Played, Seeds, jobs};
+
+/// When an actor answers and how long a host stays down, where a scenario says nothing of it.
+const ANSWER_AFTER: Duration = Duration::from_millis(500);
+const DOWN: Duration = Duration::from_secs(1);
 
 /// How long is searched.
 #[derive(Clone, Copy)]

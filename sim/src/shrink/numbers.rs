@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{ANSWER_AFTER, DOWN};
 use reveille_scenarios::{Actor, Head, OnCall, PushFate, Scenario, Verb};
 
 /// Times that read well, in milliseconds.
@@ -31,13 +32,15 @@ fn nice() -> impl Iterator<Item = Duration> {
     NICE.into_iter().map(Duration::from_millis)
 }
 
-/// Every time that the scenario sets.
+/// Every time that the scenario sets; what is at its default it does not set.
 pub(super) fn times(scenario: &mut Scenario) -> Vec<&mut Duration> {
-    let mut all = Vec::new();
+    let mut all: Vec<&mut Duration> = Vec::new();
     for actor in scenario.actors.values_mut() {
         match actor {
             Actor::Phone { on_call: OnCall::Answer(time), .. }
-            | Actor::SipUa { on_call: OnCall::Answer(time), .. } => all.push(time),
+            | Actor::SipUa { on_call: OnCall::Answer(time), .. } => {
+                all.extend((*time != ANSWER_AFTER).then_some(time));
+            }
             Actor::Phone { .. } | Actor::SipUa { .. } => {}
         }
     }
@@ -50,10 +53,12 @@ pub(super) fn times(scenario: &mut Scenario) -> Vec<&mut Duration> {
             Verb::Call { hang_up_after: Some(time), .. }
             | Verb::SetOnCall { on_call: OnCall::Answer(time), .. }
             | Verb::Push { fate: PushFate::Delayed(time), .. }
-            | Verb::Crash { down: time, .. }
-            | Verb::PowerLoss { down: time, .. }
-            | Verb::Restart { down: time, .. }
             | Verb::Partition { lasts: time, .. } => all.push(time),
+            Verb::Crash { down, .. }
+            | Verb::PowerLoss { down, .. }
+            | Verb::Restart { down, .. } => {
+                all.extend((*down != DOWN).then_some(down));
+            }
             Verb::Message(message) => all.extend(&mut message.expires),
             _ => {}
         }

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reveille_scenarios::{Actor, Head, Scenario, Verb, write};
 use reveille_trace::{Event, Observed, Verdict};
@@ -74,9 +74,10 @@ impl<'a> Search<'a> {
                 return false;
             }
             if write(&self.best.candidate.scenario) == before {
-                return true;
+                break;
             }
         }
+        self.marks_anew();
         true
     }
 
@@ -322,6 +323,30 @@ impl<'a> Search<'a> {
                 self.offer_same(scenario);
             }
         }
+    }
+
+    /// Calls and messages that stayed are counted from one again.
+    fn marks_anew(&mut self) {
+        self.doing = "marks";
+        let placed = self.scenario().steps.iter().filter_map(|step| {
+            let mark = names::placed(&step.verb)?.clone();
+            Some((mark, if matches!(step.verb, Verb::Call { .. }) { "c" } else { "m" }))
+        });
+        let mut counts = BTreeMap::new();
+        let fresh: BTreeMap<_, _> = placed
+            .map(|(mark, letter)| {
+                let count = counts.entry(letter).or_insert(0);
+                *count += 1;
+                (mark, format!("{letter}{count}"))
+            })
+            .collect();
+        let mut scenario = self.scenario().clone();
+        names::in_script(&mut scenario, &mut |name| {
+            if let Some(fresh) = fresh.get(name) {
+                name.clone_from(fresh);
+            }
+        });
+        self.offer_same(scenario);
     }
 
     /// Steps that are due with the one before them.

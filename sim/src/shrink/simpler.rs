@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use reveille_scenarios::{Content, Message, PushFate, Verb};
 
-/// How long a host stays down that nobody said anything of.
-const DOWN: Duration = Duration::from_secs(1);
+use super::DOWN;
 
 /// The verb with one argument less, for each that it can do without.
 pub(super) fn simpler(verb: &Verb) -> Vec<Verb> {
