@@ -98,7 +98,7 @@ impl<'a> Search<'a> {
             self.best = outcome.take;
             return true;
         }
-        self.mended(outcome, kept)
+        self.mended(&outcome, kept)
     }
 
     /// As [`offer`](Self::offer), for a scenario with the same steps.
@@ -112,7 +112,7 @@ impl<'a> Search<'a> {
     }
 
     /// What did not happen need not be told; and what waited in vain is due by the clock.
-    fn mended(&mut self, outcome: Outcome, kept: &[usize]) -> bool {
+    fn mended(&mut self, outcome: &Outcome, kept: &[usize]) -> bool {
         let undue = outcome.take.undue();
         let Candidate { scenario, seed, trap } = &outcome.take.candidate;
         let (seed, trap) = (*seed, *trap);

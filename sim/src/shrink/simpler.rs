@@ -32,12 +32,12 @@ pub(super) fn simpler(verb: &Verb) -> Vec<Verb> {
             edit(&by_who_placed_it);
             edit(&|v| {
                 if let Verb::Renegotiate { update, .. } = v {
-                    *update = false
+                    *update = false;
                 }
             });
             edit(&|v| {
                 if let Verb::Renegotiate { stale, .. } = v {
-                    *stale = false
+                    *stale = false;
                 }
             });
         }
@@ -48,32 +48,16 @@ pub(super) fn simpler(verb: &Verb) -> Vec<Verb> {
             content: _,
             non_urgent: _,
             expires: _,
-        }) => {
-            edit(&|v| {
-                if let Verb::Message(m) = v {
-                    m.content = Content::default()
-                }
-            });
-            edit(&|v| {
-                if let Verb::Message(m) = v {
-                    m.non_urgent = false
-                }
-            });
-            edit(&|v| {
-                if let Verb::Message(m) = v {
-                    m.expires = None
-                }
-            });
-        }
+        }) => messages(&mut edit),
         Verb::Notify { phone: _, by: _, messages: _, ends: _ } => {
             edit(&|v| {
                 if let Verb::Notify { ends, .. } = v {
-                    *ends = false
+                    *ends = false;
                 }
             });
             edit(&|v| {
                 if let Verb::Notify { messages, .. } = v {
-                    *messages = 1
+                    *messages = 1;
                 }
             });
         }
@@ -112,27 +96,45 @@ fn calls(edit: &mut impl FnMut(&dyn Fn(&mut Verb))) {
     });
     edit(&|v| {
         if let Verb::Call { hang_up_after, .. } = v {
-            *hang_up_after = None
+            *hang_up_after = None;
         }
     });
     edit(&|v| {
         if let Verb::Call { lost_answers, .. } = v {
-            *lost_answers = 0
+            *lost_answers = 0;
         }
     });
     edit(&|v| {
         if let Verb::Call { lost_answers, .. } = v {
-            *lost_answers = (*lost_answers).min(1)
+            *lost_answers = (*lost_answers).min(1);
         }
     });
     edit(&|v| {
         if let Verb::Call { late_offer, .. } = v {
-            *late_offer = false
+            *late_offer = false;
         }
     });
     edit(&|v| {
         if let Verb::Call { to_request_uri, .. } = v {
-            *to_request_uri = false
+            *to_request_uri = false;
+        }
+    });
+}
+
+fn messages(edit: &mut impl FnMut(&dyn Fn(&mut Verb))) {
+    edit(&|v| {
+        if let Verb::Message(m) = v {
+            m.content = Content::default();
+        }
+    });
+    edit(&|v| {
+        if let Verb::Message(m) = v {
+            m.non_urgent = false;
+        }
+    });
+    edit(&|v| {
+        if let Verb::Message(m) = v {
+            m.expires = None;
         }
     });
 }
@@ -140,7 +142,7 @@ fn calls(edit: &mut impl FnMut(&dyn Fn(&mut Verb))) {
 fn pushes(edit: &mut impl FnMut(&dyn Fn(&mut Verb))) {
     edit(&|v| {
         if let Verb::Push { times, .. } = v {
-            *times = 1
+            *times = 1;
         }
     });
     edit(&|v| {
