@@ -65,6 +65,6 @@ fn connected(events: &[Event]) -> Option<Duration> {
     let states = events.iter().filter(|event| event.kind == Kind::AppState);
     let first_step = events.iter().find(|event| event.kind == Kind::Step).map(|event| event.seq);
     let early = states.filter(|event| first_step.is_none_or(|step| event.seq < step));
-    let there = early.filter(|event| event.text("state") == Some("connected"));
-    there.last().map(|event| Duration::from_micros(event.t_us))
+    let mut there = early.filter(|event| event.text("state") == Some("connected"));
+    there.next_back().map(|event| Duration::from_micros(event.t_us))
 }
