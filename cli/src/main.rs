@@ -17,6 +17,7 @@ mod retold;
 mod run;
 mod screen;
 mod serve;
+mod shrink;
 mod token;
 
 use std::process::ExitCode;
@@ -42,6 +43,9 @@ enum Verb {
     /// Join the folders of `reveille run --shard` to what one run would have written
     #[command(after_help = merge::EXAMPLES)]
     Merge(merge::Merge),
+    /// Make a failing case small, and write it as a scenario file
+    #[command(after_help = shrink::EXAMPLES)]
+    Shrink(shrink::Shrink),
     /// Say what is wrong with scenario files or single messages, everything at once
     #[command(after_help = check::EXAMPLES)]
     Check(check::Check),
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
         Verb::Run(run) => run::run(&run),
         Verb::Replay(replay) => replay::run(&replay),
         Verb::Merge(merge) => merge::run(&merge),
+        Verb::Shrink(wanted) => shrink::run(&wanted),
         Verb::Check(check) => check::run(&check),
         Verb::List(list) => list::run(&list),
         Verb::Explain(explain) => explain::run(&explain),

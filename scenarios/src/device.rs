@@ -68,6 +68,20 @@ pub enum Bucket {
     Restricted,
 }
 
+impl Bucket {
+    /// Its name in a file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::WorkingSet => "working-set",
+            Self::Frequent => "frequent",
+            Self::Rare => "rare",
+            Self::Restricted => "restricted",
+        }
+    }
+}
+
 /// What the user said when the system asked whether the app may show notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Permission {
@@ -79,6 +93,18 @@ pub enum Permission {
     /// The system has not asked yet; it does when the app comes to the front, and the user says yes:
     /// `"unasked"`.
     Unasked,
+}
+
+impl Permission {
+    /// Its name in a file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Denied => "denied",
+            Self::Unasked => "unasked",
+        }
+    }
 }
 
 /// What the user or the system does to a phone that has an operating system.
@@ -128,4 +154,17 @@ pub enum Misstep {
     Crashes,
     /// It is woken by a VoIP push and reports no call to the system: `"reports-nothing"`.
     ReportsNothing,
+}
+
+impl Misstep {
+    /// Its name in a file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FailsToStart => "fails-to-start",
+            Self::ConnectsLate => "connects-late",
+            Self::Crashes => "crashes",
+            Self::ReportsNothing => "reports-nothing",
+        }
+    }
 }

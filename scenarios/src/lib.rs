@@ -18,6 +18,7 @@ mod shipped;
 mod sight;
 mod weather;
 mod words;
+mod write;
 
 pub use codes::CODES;
 pub use device::{Bucket, Device, DeviceAct, Misstep, Os, Permission};
@@ -33,3 +34,4 @@ pub use service::Service;
 pub use shipped::shipped;
 pub use sight::{Sight, What};
 pub use weather::Weather;
+pub use write::write;

@@ -5,6 +5,7 @@ mod play;
 mod replay;
 mod serve;
 mod shards;
+mod shrink;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

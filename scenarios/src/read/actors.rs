@@ -14,7 +14,7 @@ use crate::service::Service;
 const ACTORS_MAX: usize = 32;
 
 /// How long rings who nobody said anything of.
-const ANSWER_AFTER: Duration = Duration::from_millis(500);
+pub(crate) const ANSWER_AFTER: Duration = Duration::from_millis(500);
 
 pub(super) const APPS: [(&str, App); 2] = [("sdk", App::Sdk), ("plain", App::Plain)];
 const SERVICES: [(&str, Service); 4] = [

@@ -14,24 +14,25 @@ use crate::words::{listed, quoted};
 /// The keys of a phone that its operating system brings.
 pub(super) const KEYS: [&str; 4] = ["os", "bucket", "permission", "cold-start"];
 
-const SYSTEMS: [(&str, Os); 3] = [("ios", Os::Ios), ("android", Os::Android), ("web", Os::Web)];
+const SYSTEMS: [(&str, Os); 3] =
+    [(Os::Ios.name(), Os::Ios), (Os::Android.name(), Os::Android), (Os::Web.name(), Os::Web)];
 const BUCKETS: [(&str, Bucket); 5] = [
-    ("active", Bucket::Active),
-    ("working-set", Bucket::WorkingSet),
-    ("frequent", Bucket::Frequent),
-    ("rare", Bucket::Rare),
-    ("restricted", Bucket::Restricted),
+    (Bucket::Active.name(), Bucket::Active),
+    (Bucket::WorkingSet.name(), Bucket::WorkingSet),
+    (Bucket::Frequent.name(), Bucket::Frequent),
+    (Bucket::Rare.name(), Bucket::Rare),
+    (Bucket::Restricted.name(), Bucket::Restricted),
 ];
 const PERMISSIONS: [(&str, Permission); 3] = [
-    ("granted", Permission::Granted),
-    ("denied", Permission::Denied),
-    ("unasked", Permission::Unasked),
+    (Permission::Granted.name(), Permission::Granted),
+    (Permission::Denied.name(), Permission::Denied),
+    (Permission::Unasked.name(), Permission::Unasked),
 ];
 const MISSTEPS: [(&str, Misstep); 4] = [
-    ("fails-to-start", Misstep::FailsToStart),
-    ("connects-late", Misstep::ConnectsLate),
-    ("crashes", Misstep::Crashes),
-    ("reports-nothing", Misstep::ReportsNothing),
+    (Misstep::FailsToStart.name(), Misstep::FailsToStart),
+    (Misstep::ConnectsLate.name(), Misstep::ConnectsLate),
+    (Misstep::Crashes.name(), Misstep::Crashes),
+    (Misstep::ReportsNothing.name(), Misstep::ReportsNothing),
 ];
 
 /// Which systems know a key or a verb; absent: all.

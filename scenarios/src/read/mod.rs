@@ -2,6 +2,7 @@
 //! finds all that is wrong.
 
 mod actors;
+mod alone;
 mod devices;
 mod expects;
 mod field;
@@ -20,6 +21,10 @@ mod verbs;
 mod within;
 
 use toml::de::DeTable;
+
+pub(crate) use self::actors::ANSWER_AFTER;
+pub(crate) use self::alone::{predicate_alone, sight_alone};
+pub(crate) use self::settings::DOWN;
 
 use self::actors::Cast;
 use self::field::{Field, Table};

@@ -7,7 +7,7 @@ use super::findings::Findings;
 use crate::scenario::{Point, Proxy, Sweep, SweepFault, World};
 
 /// How long a host stays down that nobody said anything of.
-pub(super) const DOWN: Duration = Duration::from_secs(1);
+pub(crate) const DOWN: Duration = Duration::from_secs(1);
 
 /// Nodes of the gateway at most.
 pub(super) const NODES_MAX: u32 = 4;

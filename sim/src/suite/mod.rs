@@ -71,7 +71,7 @@ pub struct Job {
     /// Every message takes the same time, so that worlds can be compared.
     pub is_calm: bool,
     /// Where a sweep strikes.
-    trap: Option<Trap>,
+    pub(crate) trap: Option<Trap>,
     /// Values of the axes by name.
     pub cell: BTreeMap<String, String>,
 }
@@ -86,6 +86,18 @@ pub struct Played {
 }
 
 impl Job {
+    /// A scenario with a seed in a world, and no sweep strikes.
+    #[must_use]
+    pub const fn plain(piece: Arc<Piece>, seed: u64, world: World) -> Self {
+        Self { piece, seed, world, is_calm: false, trap: None, cell: BTreeMap::new() }
+    }
+
+    /// The same case of another scenario.
+    #[must_use]
+    pub fn with_piece(self, piece: Arc<Piece>) -> Self {
+        Self { piece, ..self }
+    }
+
     /// The case's name: the scenario's id with the cell's axes.
     #[must_use]
     pub fn name(&self) -> String {
@@ -128,10 +140,7 @@ impl Seeds {
 #[must_use]
 pub fn jobs(piece: &Arc<Piece>, seeds: Seeds) -> Vec<Job> {
     let Seeds { first, count, world } = seeds;
-    let plain = |seed| {
-        let piece = Arc::clone(piece);
-        Job { piece, seed, world, is_calm: false, trap: None, cell: BTreeMap::new() }
-    };
+    let plain = |seed| Job::plain(Arc::clone(piece), seed, world);
     let seeds =
         (0..count.unwrap_or(piece.scenario.seeds)).map(|more| plain(first.wrapping_add(more)));
     let Some(sweep) = &piece.scenario.sweep else { return seeds.collect() };
