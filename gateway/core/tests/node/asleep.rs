@@ -282,3 +282,21 @@ fn an_unanswered_wake_leaves_the_app_asleep() {
     assert_eq!(rig.last_text(2)["control"]["session_id"], session.as_str());
     assert_eq!(rig.starts(2).len(), 1);
 }
+
+/// What counts for the rate of wakes is a push that left, and not one that was withdrawn.
+#[test]
+fn callers_that_give_up_delay_no_wake() {
+    let mut rig = Rig::new(config());
+    rig.asleep();
+    for call in 0..20 {
+        rig.request("INVITE", &format!("w{call}"), "");
+        rig.request("CANCEL", &format!("w{call}"), "");
+    }
+    assert_eq!(rig.pushes.len(), 1);
+    rig.request("INVITE", "last", "");
+    rig.wait_ms(1_999);
+    assert_eq!(rig.pushes.len(), 1, "a session is not woken anew more often than every 2 s");
+    rig.wait_ms(1);
+    assert_eq!(rig.pushes.len(), 2);
+    assert_eq!(rig.pushes[1].payload.call_id.as_deref(), Some("last"));
+}
