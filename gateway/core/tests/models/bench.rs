@@ -102,6 +102,9 @@ pub(crate) struct Bench {
     /// What was seen, with its time in milliseconds.
     pub(crate) seen: Vec<(u64, Seen)>,
     pub(crate) session: String,
+    /// Commits asked for, and those that are durable, since the process began.
+    pub(crate) asked: u64,
+    pub(crate) durable: u64,
 }
 
 pub(crate) fn config() -> Config {
@@ -139,6 +142,8 @@ impl Bench {
             hold: false,
             seen: Vec::new(),
             session: String::new(),
+            asked: 0,
+            durable: 0,
         };
         bench.feed(bench.disk.started());
         bench
@@ -206,6 +211,7 @@ impl Bench {
                 Output::Close { socket, code, .. } => Seen::Close(socket.0, code),
                 Output::Notify(request) => Seen::Push(request),
                 Output::Store(commit) => {
+                    self.asked += 1;
                     self.commits.push_back(commit);
                     continue;
                 }
@@ -223,6 +229,7 @@ impl Bench {
         for _ in 0..most {
             let Some(commit) = self.commits.pop_front() else { return };
             let (session, token) = (commit.session.clone(), commit.token);
+            self.durable += 1;
             self.disk.apply(commit);
             self.feed(Input::Stored { session, token });
         }
@@ -234,6 +241,7 @@ impl Bench {
             self.disk.apply(commit);
         }
         self.starts += 1;
+        (self.asked, self.durable) = (0, 0);
         self.node = Node::new(Arc::clone(&self.config), [self.starts; 32]);
         self.feed(self.disk.started());
     }

@@ -8,8 +8,12 @@
 mod bench;
 mod cases;
 mod clients;
+mod held;
 mod invite_server;
+mod phone;
+mod pushes;
 mod requests;
 mod servers;
 mod sip;
 mod transactions;
+mod wake;

@@ -1,6 +1,8 @@
 //! What the models read of SIP on the wire, and the requests of the callers. Reading is done by eye,
 //! so to say, and not by the parser of the gateway.
 
+use std::fmt::{Debug, Formatter};
+
 use reveille_gateway_core::io::{Flow, Transport};
 use reveille_wire::sip::Message;
 
@@ -17,7 +19,7 @@ fn param<'a>(value: &'a str, name: &str) -> &'a str {
 }
 
 /// A message that the gateway sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Heard {
     /// Zero for a request.
     pub(crate) status: u16,
@@ -28,6 +30,12 @@ pub(crate) struct Heard {
     pub(crate) to_tag: String,
     pub(crate) bytes: Vec<u8>,
     pub(crate) udp: bool,
+}
+
+impl Debug for Heard {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} in {}, tag {}", self.status, self.method, self.call, self.to_tag)
+    }
 }
 
 impl Heard {
