@@ -54,16 +54,17 @@ impl Node {
     }
 
     fn commit(&mut self, session: &SessionId) {
+        let Some(entry) = self.entries.get(session) else { return };
+        // A frame whose work is stored at once is confirmed in time as well (D-15).
+        if entry.dirty == Dirty::Lazy || entry.dirty != Dirty::Clean && entry.session.untold > 0 {
+            let owner = Owner::Session(session.clone());
+            if !self.timers.is_set(Name::Acknowledge, &owner) {
+                self.arm(Name::Acknowledge, owner, self.config.acknowledge_after.1);
+            }
+        }
         let Some(entry) = self.entries.get_mut(session) else { return };
         let urgent = match entry.dirty {
-            Dirty::Clean => return,
-            Dirty::Lazy => {
-                let owner = Owner::Session(session.clone());
-                if !self.timers.is_set(Name::Acknowledge, &owner) {
-                    self.arm(Name::Acknowledge, owner, self.config.acknowledge_after.1);
-                }
-                return;
-            }
+            Dirty::Clean | Dirty::Lazy => return,
             Dirty::Soon => false,
             Dirty::Urgent => true,
         };

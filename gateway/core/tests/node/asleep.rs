@@ -300,3 +300,23 @@ fn callers_that_give_up_delay_no_wake() {
     assert_eq!(rig.pushes.len(), 2);
     assert_eq!(rig.pushes[1].payload.call_id.as_deref(), Some("last"));
 }
+
+/// The gateway closed by itself: nothing says that the app has what was sent on that socket.
+#[test]
+fn what_was_sent_before_the_gateway_closed_a_sleepers_socket_is_sent_again() {
+    let mut rig = Rig::new(config());
+    let session = rig.connect(1, "bob", "tok");
+    rig.request("INVITE", "one", "");
+    rig.request("CANCEL", "one", "");
+    let sent = |rig: &Rig, socket: u64| -> Vec<Value> {
+        let numbered = |it: &&(u64, Value)| it.0 == socket && it.1["control"]["sequence"].is_u64();
+        rig.texts.iter().filter(numbered).map(|it| it.1.clone()).collect()
+    };
+    hibernate(&mut rig, &session, &json!({}));
+    rig.wait_ms(5_000);
+    assert_eq!(rig.closes, [(1, 4002)]);
+    rig.resume(2, "bob", &session, &json!({"cslr": 1}));
+    let first = sent(&rig, 1);
+    assert_eq!(first.len(), 4, "the answers to connect and hibernate, start and shutdown");
+    assert_eq!(sent(&rig, 2), first[1..]);
+}
