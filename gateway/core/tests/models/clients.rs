@@ -26,8 +26,11 @@ struct Client {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clients {
     of: BTreeMap<(String, String), Client>,
-    /// Call-IDs that heard a 2xx of their INVITE, and those whose ACK left.
+    /// Call-IDs that heard a 2xx of their INVITE, in time or late; those that heard it in time;
+    /// and those whose ACK left.
     answered: Vec<String>,
+    taken: Vec<String>,
+    acknowledged: Vec<String>,
     order: Vec<(String, String)>,
 }
 
@@ -94,6 +97,7 @@ impl Clients {
             return Ok(());
         }
         if self.answered.contains(&heard.call) {
+            self.acknowledged.push(heard.call.clone());
             return Ok(());
         }
         Err(format!("an ACK at {at} in {}, which heard no 2xx", heard.call))
@@ -118,6 +122,7 @@ impl Clients {
             (true, 200..300) if client.status < 300 => {
                 (client.repeat, client.limit) = (None, None);
                 self.answered.push(call.to_owned());
+                self.taken.push(call.to_owned());
             }
             (true, 300..) if client.status >= 300 => {
                 let until = *client.absorb_until.get_or_insert(at + 64 * T1);
@@ -127,6 +132,15 @@ impl Clients {
             (false, 200..) if first_final => (client.repeat, client.limit) = (None, None),
             _ => {}
         }
+    }
+
+    /// The app completed this call: if it was answered, an ACK left.
+    pub(crate) fn acknowledged(&self, call: &str) -> Result<(), String> {
+        let has = |calls: &[String]| calls.iter().any(|it| it == call);
+        if has(&self.taken) && !has(&self.acknowledged) {
+            return Err(format!("the 2xx of {call} is complete, and has no ACK"));
+        }
+        Ok(())
     }
 
     /// Everything due up to `now` was seen.
@@ -153,12 +167,6 @@ impl Clients {
             let client = &self.of[key];
             (key, client.bytes.as_slice(), client.status)
         })
-    }
-
-    /// Sent, and neither answered nor given up at `now`.
-    pub(crate) fn is_open(&self, key: &(String, String), now: u64) -> bool {
-        let client = &self.of[key];
-        client.status < 200 && client.limit.is_none_or(|limit| now < limit)
     }
 }
 

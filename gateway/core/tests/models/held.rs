@@ -26,6 +26,8 @@ pub(crate) struct Held {
     pub(crate) unsure: bool,
     pub(crate) may: Vec<u16>,
     pub(crate) must: Option<u16>,
+    /// When that was decided, 480 might have been, and waited for the disk.
+    either: bool,
     /// 480 is owed from the later instant on, and allowed from the earlier.
     pub(crate) deadline: (u64, u64),
     pub(crate) cancelled: bool,
@@ -37,7 +39,6 @@ pub(crate) struct Held {
     last: Option<Heard>,
     tag: Option<String>,
     pub(crate) acknowledged: bool,
-    pub(crate) hung_up: bool,
     /// The subsession of the call, once somebody named it.
     pub(crate) subsession: Option<String>,
     /// The latest `start` that the app was given it by.
@@ -50,8 +51,8 @@ pub(crate) struct Held {
     /// A `start` may have its number already and wait for the disk. It cannot be withdrawn without a
     /// hole, so that a `shutdown` follows it.
     pub(crate) underway: bool,
-    /// It was so when the node died: the record may have the number.
-    numbered: bool,
+    /// It was so when the node died or the app left: the record may have the number.
+    pub(crate) numbered: bool,
     /// The app has given its final answer.
     pub(crate) decided_by_app: bool,
 }
@@ -85,14 +86,10 @@ impl Held {
         self.underway = underway && before || self.numbered;
     }
 
-    /// It is on record for sure, or somebody was promised something.
-    pub(crate) fn is_certain(&self) -> bool {
-        self.invited.is_some() && (!self.limbo || !self.heard.is_empty())
-    }
-
     /// Somebody gives a reason for this outcome.
     pub(crate) fn decide(&mut self, status: u16) {
         if self.is_open() {
+            self.either = self.may.contains(&480);
             self.must = Some(status);
             self.may.push(status);
         }
@@ -168,7 +165,8 @@ impl Held {
             return Err(format!("{status} at {at} for no reason: {self:?}"));
         }
         if status >= 200 {
-            if let Some(must) = self.must.filter(|must| *must != status) {
+            let either = self.either && status == 480;
+            if let Some(must) = self.must.filter(|must| *must != status && !either) {
                 return Err(format!("{status}, though {must} was decided before"));
             }
             self.final_at = Some((status, at));

@@ -10,10 +10,13 @@ mod cases;
 mod clients;
 mod held;
 mod invite_server;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod phone;
 mod pushes;
 mod requests;
 mod servers;
+mod session;
 mod sip;
 mod transactions;
 mod wake;

@@ -113,6 +113,11 @@ impl Phone {
         self.unacknowledged.iter().map(|it| it.1.clone()).collect()
     }
 
+    /// Everything that was sent to it has reached it.
+    pub(crate) const fn hears_all(&self) -> bool {
+        self.last_in == self.base + self.stream.len() as u64
+    }
+
     /// Takes a text that was sent on `socket`: what it says, if the phone hears it.
     pub(crate) fn hear(&mut self, socket: u64, frame: &Value) -> Result<Option<News>, String> {
         if Some(socket) != self.socket {

@@ -69,10 +69,24 @@ impl Pushes {
     }
 
     /// A new episode: the app is gone, or the first call came, or the app is silent.
-    pub(crate) const fn begin(&mut self, now: u64) {
+    const fn begin(&mut self, now: u64) {
         self.last = Last::None;
         (self.attempts, self.moved, self.joined) = (0, 0, false);
         self.owed = Some(now);
+    }
+
+    /// The app has a further `start` to be silent about, which may be a cause of its own.
+    pub(crate) const fn watch(&mut self) {
+        self.joined = true;
+    }
+
+    /// A call waits for which a push is owed, unless one was made in this episode already.
+    pub(crate) fn owe(&mut self, now: u64) {
+        if self.last == Last::None {
+            self.begin(now);
+        } else {
+            self.owed = Some(now);
+        }
     }
 
     /// A further call waits in this episode.
