@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use crate::sip::Heard;
+use crate::transactions::T2;
 
 pub(crate) const BUDGET_MS: u64 = 30_000;
 pub(crate) const RING_MS: u64 = 120_000;
@@ -37,6 +38,7 @@ pub(crate) struct Held {
     pub(crate) heard: Vec<u16>,
     pub(crate) final_at: Option<(u16, u64)>,
     last: Option<Heard>,
+    heard_at: u64,
     tag: Option<String>,
     pub(crate) acknowledged: bool,
     /// The subsession of the call, once somebody named it.
@@ -139,6 +141,7 @@ impl Held {
     pub(crate) fn hear(&mut self, at: u64, heard: Heard) -> Result<(), String> {
         let status = heard.status;
         self.invited.ok_or_else(|| format!("{status} for a call that nobody made"))?;
+        self.heard_at = at;
         if let Some((earlier, _)) = self.final_at {
             let same = self.last.as_ref().is_some_and(|it| it.bytes == heard.bytes);
             return if same {
@@ -193,7 +196,12 @@ impl Held {
         if self.cancelled && !self.cancel_heard && !self.limbo {
             return lacks("the CANCEL was not answered");
         }
-        if self.final_at.is_some() {
+        if let Some((status, since)) = self.final_at {
+            // RFC 3261 13.3.1.4: again, at the latest after T2, until the ACK; after a restart too.
+            let repeats = status == 200 && !self.acknowledged && now < since + NO_ACK_MS;
+            if repeats && now > self.heard_at + T2 {
+                return lacks("the 200 is not repeated");
+            }
             return Ok(());
         }
         if let Some(must) = self.must {

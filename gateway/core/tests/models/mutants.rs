@@ -25,7 +25,7 @@ fn the_models_find_planted_defects() {
         (Defect::RepeatsSequence, wake::outcome as Model),
     ] {
         let mutant = Config { defect: Some(defect), ..config() };
-        let found = model(mutant, 20_000).expect_err("a planted defect went unseen");
+        let Err(found) = model(mutant, 20_000) else { panic!("{defect:?} went unseen") };
         println!("{defect:?}: {}", found.lines().next().unwrap_or_default());
     }
 }
