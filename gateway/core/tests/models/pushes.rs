@@ -112,8 +112,15 @@ impl Pushes {
         self.wake_at = None;
     }
 
-    /// A push was seen. `wanted`: somebody waits for the app, and it is away or silent.
-    pub(crate) fn sees(&mut self, at: u64, push: &PushRequest, wanted: bool) -> Result<(), String> {
+    /// A push was seen. `wanted`: somebody waits for the app, and it is away or silent, at the
+    /// earliest since `cause`.
+    pub(crate) fn sees(
+        &mut self,
+        at: u64,
+        push: &PushRequest,
+        wanted: bool,
+        cause: u64,
+    ) -> Result<(), String> {
         if !wanted {
             return Err(format!("a push at {at} that wakes for nothing"));
         }
@@ -123,7 +130,7 @@ impl Pushes {
         match self.last {
             Last::Accepted | Last::Over | Last::Open(_) if self.joined || self.unsure => {
                 self.begin(at);
-                return self.sees(at, push, wanted);
+                return self.sees(at, push, wanted, cause);
             }
             Last::None => {
                 if self.wake_at.is_some_and(|before| at < before + RATE_MS) {
@@ -133,9 +140,10 @@ impl Pushes {
                     ));
                 }
                 // The schedule counts from the cause, however slow the disk is.
-                let cause = self.owed.unwrap_or(at);
+                let cause = self.owed.unwrap_or(at).min(cause);
                 let from = self.wake_at.map_or(cause, |it| cause.max(it + RATE_MS));
                 (self.first_at, self.wake_at) = (from.min(at), Some(at));
+                self.moved = at - self.first_at;
             }
             Last::Again(earliest) => {
                 let place = ATTEMPTS_MS.get(self.attempts).ok_or("a fourth attempt")?;

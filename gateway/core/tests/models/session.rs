@@ -89,7 +89,7 @@ struct Run {
     /// The sleep was granted: since when, and that nothing goes to the socket any more.
     granted: Option<u64>,
     said_at: u64,
-    /// The socket on which the app asked for its sleep last, and when.
+    /// The socket on which the app asked for its sleep last, and since when.
     sleep_asked: Option<(u64, u64)>,
 }
 
@@ -212,7 +212,8 @@ impl Run {
 
     fn sleep(&mut self) {
         let Some(socket) = self.uplink() else { return };
-        self.sleep_asked = Some((socket, self.bench.now_ms()));
+        let before = self.sleep_asked.filter(|it| it.0 == socket);
+        self.sleep_asked = before.or(Some((socket, self.bench.now_ms())));
         // A message that the app has not confirmed may keep it awake.
         let open = self.notes.iter().any(|it| !it.confirmed);
         let codes: &[u64] = match (self.placed.is_some(), open) {

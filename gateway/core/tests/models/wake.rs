@@ -361,9 +361,14 @@ impl Run {
 
     /// A `start` may have been on its way to the app for that long, and no word came.
     fn may_be_silent(&self, at: u64) -> bool {
+        at >= self.silence(at)
+    }
+
+    /// From when on that may be so.
+    fn silence(&self, at: u64) -> u64 {
         let since = |call: &Held| call.invited.map_or(at, |it| it.0.max(self.word_at));
-        let mut open = self.calls.iter().filter(|it| it.is_open() && !it.rings);
-        open.any(|call| at >= since(call) + SILENCE_MS)
+        let open = self.calls.iter().filter(|it| it.is_open() && !it.rings);
+        open.map(since).min().unwrap_or(at) + SILENCE_MS
     }
 
     /// Everything that was seen had a reason.
@@ -385,7 +390,8 @@ impl Run {
                         if push.session.as_str() != self.bench.session || push.token != "tok" {
                             return Err(format!("a push to somebody else: {push:?}"));
                         }
-                        self.pushes.sees(at, &push, wanted)?;
+                        let cause = if self.away() { at } else { self.silence(at) };
+                        self.pushes.sees(at, &push, wanted, cause)?;
                         if !self.away() {
                             self.silent = Some((at, true));
                         }
