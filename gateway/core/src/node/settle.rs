@@ -58,16 +58,19 @@ impl Node {
     fn commit(&mut self, session: &SessionId) {
         let Some(entry) = self.entries.get(session) else { return };
         let flushes = entry.dirty == Dirty::Lazy && whim!(self, EarlyFlush);
+        let Some(entry) = self.entries.get(session) else { return };
+        // A frame whose work is stored at once is confirmed in time as well (D-15).
+        let waits = entry.dirty == Dirty::Lazy && !flushes;
+        if waits || entry.dirty != Dirty::Clean && entry.session.untold > 0 {
+            let owner = Owner::Session(session.clone());
+            if !self.timers.is_set(Name::Acknowledge, &owner) {
+                self.arm(Name::Acknowledge, owner, self.config.acknowledge_after.1);
+            }
+        }
         let Some(entry) = self.entries.get_mut(session) else { return };
         let urgent = match entry.dirty {
             Dirty::Clean => return,
-            Dirty::Lazy if !flushes => {
-                let owner = Owner::Session(session.clone());
-                if !self.timers.is_set(Name::Acknowledge, &owner) {
-                    self.arm(Name::Acknowledge, owner, self.config.acknowledge_after.1);
-                }
-                return;
-            }
+            Dirty::Lazy if waits => return,
             Dirty::Lazy | Dirty::Soon => false,
             Dirty::Urgent => true,
         };

@@ -172,7 +172,7 @@ impl Node {
         let Some(entry) = self.entries.get(session) else { return };
         if let Link::Closing(socket) = entry.session.link {
             self.close(socket, close::HIBERNATED_BY_SERVER, "asleep");
-            self.on_closed(socket, Some(close::HIBERNATE));
+            self.on_closed(socket, None);
         }
     }
 

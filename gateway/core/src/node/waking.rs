@@ -72,7 +72,6 @@ impl Node {
                 }
             }
         }
-        entry.woken_us = Some(from_us);
         self.last_wake = next_id;
         self.wakes.insert(next_id, session.clone());
         self.step_wake(session);
@@ -122,7 +121,7 @@ impl Node {
                     self.promise(session, Promise::Push { wake, attempt: *attempt });
                 }
             }
-            WakeAct::GiveUp(why) => self.end_pending(session, why),
+            WakeAct::GiveUp(why) => self.end_pending_if_away(session, why),
         }
     }
 
@@ -154,6 +153,11 @@ impl Node {
             deadline_us,
         };
         if attempt == 1 {
+            // Now, and not when it was called for: one that was withdrawn holds up no other.
+            let woken_us = Some(self.now.mono_us);
+            if let Some(entry) = self.entries.get_mut(session) {
+                entry.woken_us = woken_us;
+            }
             for call_id in self.pending_call_ids(session) {
                 self.hop(7, "core/wake", &call_id);
             }
@@ -288,6 +292,15 @@ impl Node {
         let pending = entry.pending();
         let calls = pending.iter().filter_map(|subsession| entry.calls.get(subsession));
         calls.map(|call| call.call_id.clone()).collect()
+    }
+
+    /// Nothing that is left to try can wake the device. An app that is connected, and was only slow to
+    /// say a word, has what waits for it all the same and may still answer inside the budget.
+    fn end_pending_if_away(&mut self, session: &SessionId, why: &'static str) {
+        let is_here = |entry: &Entry| entry.session.attached().is_some();
+        if !self.entries.get(session).is_some_and(is_here) {
+            self.end_pending(session, why);
+        }
     }
 
     /// No device can be woken. A session that only lost its socket may still come back by itself.
