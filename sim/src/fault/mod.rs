@@ -21,7 +21,9 @@
 
 mod draws;
 mod gate;
+mod weather;
 
 pub use draws::Draws;
 pub(crate) use gate::micros;
 pub use gate::{Gate, Life, Operation, Ticket, Trap};
+pub use weather::{Bite, Gale, Passage};
