@@ -215,7 +215,9 @@ pub(super) fn accepted_ends(view: &View<'_>, is_its: impl Fn(&Push<'_>) -> bool)
         };
         let accepted = |push: &Push<'_>| push.is_accepted() && is_its(push);
         let waits = accepted(push) && pushes.all(accepted) && call.cancel().is_none();
-        if !waits || view.opened_after(call.callee(), held.seq).is_some() {
+        // The 100 may be on its way for longer than the app.
+        let since = held.seq.min(push.seq);
+        if !waits || view.opened_after(call.callee(), since).is_some() {
             return Outcome::Silent;
         }
         let ended = call.finals().next().filter(|(_, status)| *status >= 300);
