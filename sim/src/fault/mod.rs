@@ -24,6 +24,6 @@ mod gate;
 mod weather;
 
 pub use draws::Draws;
-pub(crate) use gate::micros;
 pub use gate::{Gate, Life, Operation, Ticket, Trap};
+pub(crate) use gate::{micros, said};
 pub use weather::{Bite, Gale, Passage};
