@@ -13,7 +13,7 @@ use std::time::Duration;
 use reveille_conformance::stage::{Fault, Site, Stage as _};
 use reveille_host::{BoxStream, Host, Udp, within};
 use reveille_scenarios::Weather;
-use reveille_sim::turmoil::EPOCH;
+use reveille_sim::EPOCH;
 use reveille_trace::{Kind, Recorder};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
 
