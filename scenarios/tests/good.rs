@@ -65,6 +65,17 @@ fn every_shipped_file_reads() {
     }
 }
 
+/// Where the hosts of the file below stand.
+fn places() -> BTreeMap<String, Place> {
+    let place = |ahead_ms, nat: Option<u64>| Place { ahead_ms, nat: nat.map(seconds) };
+    let places = [
+        ("alice", place(0, Some(30))),
+        ("bob", place(3_600_000, Some(60))),
+        ("gateway", place(-5_000, None)),
+    ];
+    places.map(|(name, place)| (name.to_owned(), place)).into()
+}
+
 #[test]
 fn every_key_of_a_file_has_its_place() {
     let text = r#"schema = 1
@@ -113,12 +124,6 @@ points = ["spawn", "store"]
     ];
     let hibernated =
         Sight { text: Some("hibernated".to_owned()), ..sight("bob", What::State, None) };
-    let place = |ahead_ms, nat: Option<u64>| Place { ahead_ms, nat: nat.map(seconds) };
-    let places = [
-        ("alice", place(0, Some(30))),
-        ("bob", place(3_600_000, Some(60))),
-        ("gateway", place(-5_000, None)),
-    ];
     let wanted = Scenario {
         id: "crash/all".to_owned(),
         title: "Everything at once".to_owned(),
@@ -134,7 +139,7 @@ points = ["spawn", "store"]
             proxy: Proxy { challenges: true, records_route: true },
         },
         actors: actors.map(|(name, actor)| (name.to_owned(), actor)).into(),
-        places: places.map(|(name, place)| (name.to_owned(), place)).into(),
+        places: places(),
         steps: vec![Step {
             head: Head::At(seconds(1)),
             verb: Verb::Sleep { phone: "bob".to_owned(), by_close: false },
