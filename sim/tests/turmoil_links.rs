@@ -329,7 +329,7 @@ fn a_binding_is_kept_by_traffic_and_forgotten_after_silence() {
     assert_eq!((phone.numbers().len(), struck(&recorder)), (101, vec![]), "{gateway:?}");
     let (phone, gateway, recorder) = talk(3, None, behind(800), (51, 100));
     assert_eq!(struck(&recorder), [("nat".into(), "phone".into())]);
-    assert_eq!(phone.ended.clone().unwrap().0, "ConnectionReset");
+    assert_eq!(phone.ended.unwrap().0, "ConnectionReset");
     assert!(gateway.numbers().iter().all(|number| *number < 100), "{gateway:?}");
     assert_eq!(gateway.ended, None);
 }

@@ -1,8 +1,10 @@
 use std::collections::BTreeMap;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use ::turmoil::net::UdpSocket;
@@ -50,13 +52,14 @@ impl Label {
 }
 
 type Came = (Vec<u8>, SocketAddr);
+/// By the time it comes, and the order in which it was seen; and how many were.
+type Late = (u64, BTreeMap<(Duration, u64), Came>);
 
 /// A socket for datagrams. What comes later than usual waits at its receiver.
 pub(super) struct SimUdp {
     inner: UdpSocket,
     net: SimNet,
-    /// By the time it comes, and the order in which it was seen.
-    late: Mutex<(u64, BTreeMap<(Duration, u64), Came>)>,
+    late: Mutex<Late>,
 }
 
 impl SimUdp {
@@ -64,7 +67,7 @@ impl SimUdp {
         Self { inner, net, late: Mutex::default() }
     }
 
-    fn late<T>(&self, act: impl FnOnce(&mut (u64, BTreeMap<(Duration, u64), Came>)) -> T) -> T {
+    fn late<T>(&self, act: impl FnOnce(&mut Late) -> T) -> T {
         act(&mut self.late.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -138,17 +141,21 @@ impl SimUdp {
                 Ok(came) => return Ok(came),
                 Err(next) => next,
             };
-            let wakes = async {
-                match next {
-                    Some(at) => until(&self.net.world, at).await,
-                    None => pending().await,
-                }
+            let came = {
+                let mut wakes = pin!(async {
+                    match next {
+                        Some(at) => until(&self.net.world, at).await,
+                        None => pending().await,
+                    }
+                });
+                let mut received = pin!(self.inner.recv_from(&mut room));
+                poll_fn(|context| match received.as_mut().poll(context) {
+                    Poll::Ready(received) => Poll::Ready(Some(received)),
+                    Poll::Pending => wakes.as_mut().poll(context).map(|()| None),
+                })
+                .await
             };
-            let got = tokio::select! {
-                biased;
-                got = self.inner.recv_from(&mut room) => Some(got?),
-                () = wakes => None,
-            };
+            let got = came.transpose()?;
             if let Some((length, from)) = got
                 && let Some(came) = self.sort(&room[..length], from)
             {

@@ -327,7 +327,9 @@ impl Links {
         match lost {
             Lost::Moved => self.met_move(host, now),
             Lost::Rebound => {
-                self.owed(host, now, "rebind", |standing| std::mem::take(&mut standing.owes_rebind))
+                self.owed(host, now, "rebind", |standing| {
+                    std::mem::take(&mut standing.owes_rebind)
+                });
             }
             Lost::Silent => self.owed(host, now, "nat", |standing| {
                 !std::mem::replace(&mut standing.told_nat, true)
