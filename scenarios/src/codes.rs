@@ -48,6 +48,9 @@ codes! {
         one of the words listed, as in `kind = \"phone\"`.",
     NotADuration = "scenario.not-a-duration": "A time is text that ends in its unit, one of `ms`, \
         `s`, `m` and `h`. Write `\"500ms\"`, `\"1.5s\"` or `\"2m\"`.",
+    NotAFigure = "scenario.not-a-figure": "A share of packets is text that ends in `%`, with at most \
+        one digit after the point; a bandwidth is text that ends in `bit/s`, `kbit/s` or `Mbit/s`. \
+        Write `loss = \"10%\"` or `bandwidth = \"32kbit/s\"`.",
     OutOfRange = "scenario.out-of-range": "A number or a time lies outside what its place allows. \
         Write one between the bounds given, as in `wake-budget = \"30s\"`.",
     BadName = "scenario.bad-name": "Actors and calls have names of at most 32 lower-case letters, \

@@ -27,8 +27,8 @@ pub use message::{Content, Message};
 pub use problem::{Overview, Problem, Report};
 pub use read::{read, read_against};
 pub use scenario::{
-    Actor, App, Break, Early, Head, Need, OnCall, Point, Proxy, PushFate, Scenario, Step, Sweep,
-    SweepFault, Transport, Verb, World,
+    Actor, App, Break, Early, Head, Need, OnCall, Place, Point, Proxy, PushFate, Scenario, Step,
+    Sweep, SweepFault, Transport, Verb, World,
 };
 pub use service::Service;
 pub use shipped::shipped;

@@ -6,6 +6,7 @@ use crate::expect::Expect;
 use crate::message::Message;
 use crate::service::Service;
 use crate::sight::Sight;
+use crate::weather::Weather;
 
 /// One scenario, as its file says it. Names are resolved: every actor, call and host that a step or
 /// an expectation names is there.
@@ -23,6 +24,8 @@ pub struct Scenario {
     pub world: World,
     /// Who plays, by name.
     pub actors: BTreeMap<String, Actor>,
+    /// Where hosts stand that do not stand as usual: of actors, and of `gateway`.
+    pub places: BTreeMap<String, Place>,
     /// What happens, in order.
     pub steps: Vec<Step>,
     /// What should come of it.
@@ -93,6 +96,16 @@ pub enum Actor {
         /// What it says of a call before its answer.
         early: Early,
     },
+}
+
+/// Where a host stands. The default is an open network and a clock that is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// `clock = "+5s"`, of the gateway `gateway-clock` in `[world]`: how far its clock is ahead, in
+    /// milliseconds; behind, if negative.
+    pub ahead_ms: i64,
+    /// `nat = "60s"`: it stands behind an address translation that forgets what was silent so long.
+    pub nat: Option<Duration>,
 }
 
 /// The app on a phone.
@@ -343,6 +356,51 @@ pub enum Verb {
         b: String,
         /// How long.
         lasts: Duration,
+    },
+    /// `cut = "bob->gateway", lasts = "3s"`: the link carries nothing in this direction.
+    Cut {
+        /// Who is not heard.
+        from: String,
+        /// By whom.
+        to: String,
+        /// How long.
+        lasts: Duration,
+    },
+    /// `storm = "bob--gateway", lasts = "10s"` with one or more of `delay`, `jitter`, `loss`,
+    /// `duplicate`, `reorder` and `bandwidth`.
+    Storm {
+        /// One end.
+        a: String,
+        /// The other.
+        b: String,
+        /// What the link does to packets.
+        weather: Weather,
+        /// How long.
+        lasts: Duration,
+    },
+    /// `outage = "bob", lasts = "20s"`: no link of the host carries anything.
+    Outage {
+        /// The host.
+        host: String,
+        /// How long.
+        lasts: Duration,
+    },
+    /// `move = "bob"`: the actor has another address; its connections end, and nobody is told.
+    Move {
+        /// Who.
+        who: String,
+    },
+    /// `rebind = "bob"`: the address translation before the actor forgets it.
+    Rebind {
+        /// Who.
+        who: String,
+    },
+    /// `clock = "gateway", by = "-30s"`: the host's clock is set.
+    Clock {
+        /// The host.
+        host: String,
+        /// Ahead by so many milliseconds, or back.
+        by_ms: i64,
     },
     /// `note = "text"`: a remark in the trace, and a point in time.
     Note {

@@ -82,7 +82,8 @@ kinds! {
     Target = "target",
     /// Head of the trace: one planned fault. Fields `fault`, `on`.
     FaultPlanned = "fault.planned",
-    /// A planned fault took effect (a packet was dropped, a host died). Fields `fault`, `on`.
+    /// A fault took effect for the first time (a packet was dropped, a host died). Fields `fault`, `on`;
+    /// of a storm also `how`: what it did to its first packet.
     FaultStruck = "fault.struck",
     /// The harness itself was late. Field `stall_us`.
     Stall = "stall",

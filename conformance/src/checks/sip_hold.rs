@@ -23,7 +23,9 @@ pub(super) fn trying_in_time(view: &View<'_>) -> Outcome {
         match (first, trying) {
             (_, Some(_)) if late_us <= limit_us => Outcome::Met,
             // The 100 may be lost with the gateway that sent it, and the INVITE with one that is down.
-            (Some((first, _)), _) if view.is_struck_between(0, first.seq) => Outcome::Silent,
+            (Some((first, _)), _) if view.is_parted_between(&call.caller, 0, first.seq) => {
+                Outcome::Silent
+            }
             (Some((_, 200..)), _) => Outcome::Silent,
             (_, Some(trying)) => {
                 broken(format!("{mark} had its 100 after {} ms", late_us / 1_000), trying.seq)
@@ -32,7 +34,9 @@ pub(super) fn trying_in_time(view: &View<'_>) -> Outcome {
                 broken(format!("{mark} heard {status} and no 100"), first.seq)
             }
             // A stream that broke before the gateway said a word took the INVITE with it.
-            (None, None) if asked.is_by_stream() && view.is_struck_between(0, u64::MAX) => {
+            (None, None)
+                if asked.is_by_stream() && view.is_parted_between(&call.caller, 0, u64::MAX) =>
+            {
                 Outcome::Silent
             }
             (None, None) => broken(format!("{mark} heard nothing"), asked.seq),

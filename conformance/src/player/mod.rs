@@ -5,10 +5,12 @@ mod beside;
 mod devices;
 mod expect;
 mod facts;
+mod faults;
 mod parties;
 mod rig;
 mod troupe;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ pub use troupe::Cast;
 
 use crate::cast::sip::now_us;
 use crate::cast::{caller, phone, push, registrar};
-use crate::stage::{Fault, Faults, Part, Stage};
+use crate::stage::{Fault, Faults, Part, Site, Stage};
 use troupe::Troupe;
 
 /// How long phones have to register before the first step.
@@ -94,6 +96,8 @@ pub struct Script {
     pub cast: Cast,
     /// What happens, in order.
     pub steps: Vec<Step>,
+    /// Where hosts stand that do not stand as usual.
+    pub sites: BTreeMap<String, Site>,
     /// Faults that were laid in the world before the play: what, and on whom.
     pub laid: Vec<(&'static str, String)>,
     /// The longest that one trigger is waited for, and the drain at the end.
@@ -158,6 +162,9 @@ pub fn perform(script: &Script, stage: &mut dyn Stage) -> Result<Vec<Event>, Str
     });
     let scribe = Scribe::new(recorder.clone(), "world");
     head(&scribe, script);
+    for (host, site) in &script.sites {
+        stage.place(host, *site);
+    }
     let troupe = troupe::enter_all(stage, &script.cast);
     let (script_, faults) = (script.clone(), stage.faults());
     let part: Part = Arc::new(move |host| {

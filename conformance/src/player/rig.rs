@@ -8,11 +8,10 @@ use reveille_scenarios::{
     self as scenarios, Break, Expect, Head, OnCall, PushFate, Scenario, Service, Sight, What,
 };
 
-use super::{Cast, Script, Step, Verb, When};
+use super::{Cast, Script, Step, Verb, When, faults};
 use crate::cast::sip::Transport;
 use crate::cast::{caller, phone, push, registrar};
 use crate::player::devices::system;
-use crate::stage::Fault;
 
 /// How the cast reaches one target.
 pub trait Rig {
@@ -52,6 +51,7 @@ pub fn script(scenario: &Scenario, rig: &dyn Rig) -> (Script, Vec<Expect>) {
         patience: PATIENCE,
         limit: waits.sum::<Duration>() + SPARE,
         steps,
+        sites: faults::sites(scenario),
         laid: Vec::new(),
     };
     let expects = scenario.expects.iter().map(|expect| lowering.expect(expect)).collect();
@@ -279,17 +279,17 @@ impl Lowering<'_> {
                 Verb::Push(push::Command::Script { service: *service, answers })
             }
             Said::Note { text } => Verb::Pause(text.clone()),
-            Said::Crash { host, down } => {
-                Verb::Fault(Fault::Crash { host: host.clone(), down: *down })
-            }
-            Said::PowerLoss { host, down } => {
-                Verb::Fault(Fault::PowerLoss { host: host.clone(), down: *down })
-            }
-            Said::Restart { host, down } => {
-                Verb::Fault(Fault::Restart { host: host.clone(), down: *down })
-            }
-            Said::Partition { a, b, lasts } => {
-                Verb::Fault(Fault::Partition { a: a.clone(), b: b.clone(), lasts: *lasts })
+            Said::Crash { .. }
+            | Said::PowerLoss { .. }
+            | Said::Restart { .. }
+            | Said::Partition { .. }
+            | Said::Cut { .. }
+            | Said::Storm { .. }
+            | Said::Outage { .. }
+            | Said::Move { .. }
+            | Said::Rebind { .. }
+            | Said::Clock { .. } => {
+                Verb::Fault(faults::of(verb).expect("each of these is a fault"))
             }
         }
     }

@@ -8,7 +8,7 @@ use super::names::{Kind, Used, actor_name};
 use crate::codes::Code;
 use crate::device::Os;
 use crate::problem::Problem;
-use crate::scenario::{Actor, App, Early, OnCall, Transport};
+use crate::scenario::{Actor, App, Early, OnCall, Place, Transport};
 use crate::service::Service;
 
 const ACTORS_MAX: usize = 32;
@@ -28,6 +28,9 @@ const KINDS: [(&str, Kind); 2] = [("phone", Kind::Phone), ("sip-ua", Kind::Calle
 
 /// The keys that say what is done with calls.
 pub(super) const ON_CALL: [&str; 3] = ["answer-after", "decline", "ring"];
+
+/// The keys that say where an actor stands.
+const PLACE: [&str; 2] = ["clock", "nat"];
 
 const PHONE: [&str; 10] = [
     "kind",
@@ -85,6 +88,8 @@ pub(super) struct Cast<'t> {
     pub(super) services: BTreeSet<Service>,
     /// The operating system of each phone that is well described, if it has one.
     pub(super) systems: BTreeMap<&'t str, Option<Os>>,
+    /// Where those stand that do not stand as usual.
+    pub(super) places: BTreeMap<String, Place>,
 }
 
 pub(super) fn cast<'t>(top: &Table<'t>, f: &mut Findings<'_>) -> Cast<'t> {
@@ -98,7 +103,10 @@ pub(super) fn cast<'t>(top: &Table<'t>, f: &mut Findings<'_>) -> Cast<'t> {
     for (key, value) in table.entries {
         let name: &str = key.get_ref();
         actor_name(&Used { name, span: key.span() }, f);
-        let (kind, actor) = actor(name, Field { key: name, value, entry: false }, f);
+        let field = Field { key: name, value, entry: false };
+        let (kind, actor) = actor(name, field, f);
+        let place = place(field, f);
+        cast.places.extend(place.map(|place| (name.to_owned(), place)));
         cast.kinds.insert(name, kind);
         match &actor {
             Some(Actor::Phone { push, device, .. }) => {
@@ -141,14 +149,14 @@ fn actor(name: &str, field: Field<'_>, f: &mut Findings<'_>) -> (Kind, Option<Ac
         Some(Kind::Phone) => (Kind::Phone, phone(&table, f)),
         Some(Kind::Caller) => (Kind::Caller, sip_ua(&table, f)),
         _ => {
-            table.only(&EITHER, &[], f);
+            table.only(&[&EITHER[..], &PLACE].concat(), &[], f);
             (Kind::Unclear, None)
         }
     }
 }
 
 fn phone(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Actor> {
-    table.only(&PHONE, &HOMES, f);
+    table.only(&[&PHONE[..], &PLACE].concat(), &HOMES, f);
     let app = match table.field("app") {
         Some(field) => field.word(&APPS, f),
         None => Some(App::default()),
@@ -169,7 +177,7 @@ fn phone(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Actor> {
 }
 
 fn sip_ua(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Actor> {
-    table.only(&CALLER, &HOMES, f);
+    table.only(&[&CALLER[..], &PLACE].concat(), &HOMES, f);
     let transport = match table.field("transport") {
         Some(field) => field.word(&TRANSPORTS, f),
         None => Some(Transport::default()),
@@ -177,6 +185,16 @@ fn sip_ua(table: &Table<'_>, f: &mut Findings<'_>) -> Option<Actor> {
     let on_call = on_call(table, f).unwrap_or(Some(OnCall::Answer(ANSWER_AFTER)));
     let early = early(table, f).unwrap_or(Some(Early::default()));
     Some(Actor::SipUa { transport: transport?, on_call: on_call?, early: early? })
+}
+
+/// Where an actor stands; nothing: as usual.
+fn place(field: Field<'_>, f: &mut Findings<'_>) -> Option<Place> {
+    let entries = field.value.get_ref().as_table()?;
+    let table = Table { entries, span: field.span(), name: String::new() };
+    let ahead_ms = table.field("clock").and_then(|field| field.shift(f)).unwrap_or_default();
+    let nat = table.field("nat").and_then(|field| field.duration(("1s", FOREVER), f));
+    let place = Place { ahead_ms, nat };
+    (place != Place::default()).then_some(place)
 }
 
 /// What is said of calls before their answer, with the nothings of [`on_call`].

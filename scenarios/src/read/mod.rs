@@ -5,7 +5,9 @@ mod actors;
 mod alone;
 mod devices;
 mod expects;
+mod faults;
 mod field;
+mod figures;
 mod findings;
 mod messages;
 mod names;
@@ -45,7 +47,7 @@ const TOP: [&str; 10] =
     ["schema", "id", "title", "covers", "needs", "world", "actors", "run", "script", "sweep"];
 
 /// Where a key belongs that stands in the wrong table.
-const HOMES: [(&str, &str); 24] = [
+const HOMES: [(&str, &str); 25] = [
     ("schema", "at the top, before all tables"),
     ("id", "at the top, before all tables"),
     ("title", "at the top, before all tables"),
@@ -65,6 +67,7 @@ const HOMES: [(&str, &str); 24] = [
     ("payload", "under `[world]`"),
     ("proxy", "under `[world]`"),
     ("nodes", "under `[world]`"),
+    ("gateway-clock", "under `[world]`"),
     ("seeds", "under `[run]`"),
     ("fault", "under `[sweep]`"),
     ("points", "under `[sweep]`"),
@@ -159,7 +162,8 @@ fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario>
         needs.push(Need::Sim);
     }
     let seeds = settings::seeds(top, f);
-    let Cast { actors, kinds, services, systems } = actors::cast(top, f);
+    let Cast { actors, kinds, services, systems, mut places } = actors::cast(top, f);
+    places.extend(settings::gateway_place(top, f));
     let script = script(top, f);
     let lines = script.as_ref().map_or(Vec::new(), |script| steps::lines(script, f));
     let calls = steps::calls(&lines, &kinds, f);
@@ -194,7 +198,7 @@ fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario>
     }
     let title = title.filter(|_| complete && swept)?;
     let id = id.to_owned();
-    Some(Scenario { id, title, covers, needs, world, actors, steps, expects, sweep, seeds })
+    Some(Scenario { id, title, covers, needs, world, actors, places, steps, expects, sweep, seeds })
 }
 
 fn is_empty(list: Field<'_>) -> bool {

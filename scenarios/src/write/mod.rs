@@ -3,6 +3,7 @@
 //! is not forgotten here.
 
 mod devices;
+mod faults;
 mod line;
 mod people;
 mod verbs;
@@ -27,8 +28,19 @@ use crate::scenario::{Head, Need, Point, Proxy, Scenario, Step, Sweep, SweepFaul
 #[must_use]
 pub fn write(scenario: &Scenario) -> String {
     // The id is the file's path.
-    let Scenario { id: _, title, covers, needs, world, actors, steps, expects, sweep, seeds } =
-        scenario;
+    let Scenario {
+        id: _,
+        title,
+        covers,
+        needs,
+        world,
+        actors,
+        places,
+        steps,
+        expects,
+        sweep,
+        seeds,
+    } = scenario;
     let mut text = format!("schema = 1\ntitle = {}\n", quoted(title));
     text.push_str(&list("covers", covers));
     // A gateway of several nodes needs a simulated world without a word.
@@ -37,9 +49,18 @@ pub fn write(scenario: &Scenario) -> String {
         Need::Sim => "sim".to_owned(),
     });
     text.push_str(&list("needs", &needs.collect::<Vec<_>>()));
-    text.push_str(&table("world", &settings(world)));
-    let actors: Vec<_> =
-        actors.iter().map(|(name, actor)| format!("{name} = {}", people::actor(actor))).collect();
+    let place = |name: &str| places.get(name).copied().unwrap_or_default();
+    let mut rows = settings(world);
+    let gateway_ms = place("gateway").ahead_ms;
+    rows.extend(
+        (gateway_ms != 0)
+            .then(|| format!("gateway-clock = {}", quoted(&faults::shift(gateway_ms)))),
+    );
+    text.push_str(&table("world", &rows));
+    let actors: Vec<_> = actors
+        .iter()
+        .map(|(name, actor)| format!("{name} = {}", people::actor(actor, place(name))))
+        .collect();
     text.push_str(&table("actors", &actors));
     let seeds = (*seeds != 1).then(|| format!("seeds = {seeds}"));
     text.push_str(&table("run", &Vec::from_iter(seeds)));

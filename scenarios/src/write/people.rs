@@ -1,10 +1,10 @@
-use super::devices;
 use super::line::Line;
+use super::{devices, faults};
 use crate::read::ANSWER_AFTER;
-use crate::scenario::{Actor, App, Early, OnCall, Transport};
+use crate::scenario::{Actor, App, Early, OnCall, Place, Transport};
 use crate::service::Service;
 
-pub(super) fn actor(actor: &Actor) -> String {
+pub(super) fn actor(actor: &Actor, place: Place) -> String {
     let mut line = Line::default();
     match actor {
         Actor::Phone { app, push, on_call, device } => {
@@ -33,6 +33,7 @@ pub(super) fn actor(actor: &Actor) -> String {
             line.word_if("early", (*early != Early::default()).then(|| early_word(*early)));
         }
     }
+    faults::place(&mut line, place);
     line.inline()
 }
 

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use super::devices;
 use super::line::Line;
 use super::people::{early_word, on_call};
+use super::{devices, faults};
 use crate::message::{Content, Message};
 use crate::read::DOWN;
 use crate::scenario::{Break, PushFate, Verb};
@@ -59,10 +59,13 @@ pub(super) fn verb(line: &mut Line, verb: &Verb) {
         Verb::Crash { host, down } => strike(line, "crash", host, *down),
         Verb::PowerLoss { host, down } => strike(line, "power-loss", host, *down),
         Verb::Restart { host, down } => strike(line, "restart", host, *down),
-        Verb::Partition { a, b, lasts } => {
-            line.word("partition", &format!("{a}--{b}"));
-            line.time("lasts", *lasts);
-        }
+        Verb::Partition { .. }
+        | Verb::Cut { .. }
+        | Verb::Storm { .. }
+        | Verb::Outage { .. }
+        | Verb::Move { .. }
+        | Verb::Rebind { .. }
+        | Verb::Clock { .. } => faults::fault(line, verb),
         Verb::Device { phone, act } => devices::act(line, phone, act),
         Verb::Note { text } => line.word("note", text),
     }

@@ -9,7 +9,7 @@ use reveille_scenarios::{
     World,
 };
 
-use crate::devices;
+use crate::{devices, faults};
 
 /// Numbers in their order; zeros when they are used up, so that fewer numbers are a simpler scenario.
 pub(crate) struct Dice<'n>(std::slice::Iter<'n, u32>);
@@ -23,7 +23,7 @@ impl<'n> Dice<'n> {
         self.0.next().copied().unwrap_or(0) % bound
     }
 
-    fn small(&mut self, bound: u16) -> u16 {
+    pub(crate) fn small(&mut self, bound: u16) -> u16 {
         u16::try_from(self.below(u32::from(bound))).expect("it is below")
     }
 
@@ -89,7 +89,10 @@ pub(crate) fn scenario(dice: &mut Dice<'_>) -> Scenario {
     let (title, seeds) = (dice.text(), u64::from(1 + dice.below(10_000)));
     let sweep = dice.maybe(sweep);
     let id = "made/of-numbers".to_owned();
-    Scenario { id, title, covers, needs, world, actors, steps, expects, sweep, seeds }
+    let mut places: BTreeMap<_, _> =
+        actors.keys().filter_map(|name| Some((name.clone(), dice.maybe(faults::place)?))).collect();
+    places.extend(dice.maybe(faults::of_the_gateway).map(|place| ("gateway".to_owned(), place)));
+    Scenario { id, title, covers, needs, world, actors, places, steps, expects, sweep, seeds }
 }
 
 fn world(dice: &mut Dice<'_>) -> World {
@@ -199,8 +202,8 @@ fn verb(dice: &mut Dice<'_>, play: &mut Play) -> Verb {
             }
         }
         17 => {
-            let lasts = dice.time() + Duration::from_millis(1);
-            Verb::Partition { a: host(dice, play), b: "push".to_owned(), lasts }
+            let (host, who) = (host(dice, play), dice.one(&anybody));
+            faults::fault(dice, host, who)
         }
         18 if !play.systems.is_empty() => {
             let (phone, os) = dice.one(&play.systems);

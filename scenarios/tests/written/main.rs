@@ -1,6 +1,7 @@
 //! What is written reads back as what it was.
 
 mod devices;
+mod faults;
 mod made;
 
 use std::collections::BTreeSet;
@@ -99,6 +100,12 @@ fn name(verb: &Verb) -> &'static str {
         Verb::PowerLoss { .. } => "power-loss",
         Verb::Restart { .. } => "restart",
         Verb::Partition { .. } => "partition",
+        Verb::Cut { .. } => "cut",
+        Verb::Storm { .. } => "storm",
+        Verb::Outage { .. } => "outage",
+        Verb::Move { .. } => "move",
+        Verb::Rebind { .. } => "rebind",
+        Verb::Clock { .. } => "clock",
         Verb::Device { .. } => "device",
         Verb::Note { .. } => "note",
     }
@@ -116,5 +123,5 @@ fn every_verb_is_among_what_is_made() {
         let numbers: Vec<_> = (0..400).map(|_| numbers()).collect();
         names.extend(made(&numbers).steps.iter().map(|step| name(&step.verb)));
     }
-    assert_eq!(names.len(), 30, "{names:?}");
+    assert_eq!(names.len(), 36, "{names:?}");
 }

@@ -21,6 +21,7 @@ pub(super) fn plainer(scenario: &Scenario) -> Vec<Scenario> {
     };
     edit(&|s| s.needs.clear());
     edit(&|s| s.seeds = 1);
+    edit(&|s| s.places.clear());
     edit(&|s| s.world = World::default());
     worlds(&mut edit);
     for (name, actor) in &scenario.actors {

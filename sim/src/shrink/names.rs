@@ -29,7 +29,13 @@ pub(super) fn in_verb(verb: &mut Verb, see: &mut dyn FnMut(&mut String)) {
         Verb::Crash { host, down: _ }
         | Verb::PowerLoss { host, down: _ }
         | Verb::Restart { host, down: _ } => see(host),
-        Verb::Partition { a, b, lasts: _ } => [a, b].into_iter().for_each(see),
+        Verb::Partition { a, b, lasts: _ }
+        | Verb::Cut { from: a, to: b, lasts: _ }
+        | Verb::Storm { a, b, weather: _, lasts: _ } => [a, b].into_iter().for_each(see),
+        Verb::Outage { host, lasts: _ }
+        | Verb::Clock { host, by_ms: _ }
+        | Verb::Move { who: host }
+        | Verb::Rebind { who: host } => see(host),
         Verb::Push { .. } | Verb::Note { .. } => {}
     }
 }
@@ -96,6 +102,12 @@ pub(super) const fn is_fault(verb: &Verb) -> bool {
         | Verb::PowerLoss { .. }
         | Verb::Restart { .. }
         | Verb::Partition { .. }
+        | Verb::Cut { .. }
+        | Verb::Storm { .. }
+        | Verb::Outage { .. }
+        | Verb::Move { .. }
+        | Verb::Rebind { .. }
+        | Verb::Clock { .. }
         | Verb::Device { .. } => true,
         Verb::Sleep { .. }
         | Verb::Resume { .. }

@@ -53,7 +53,10 @@ pub(super) fn times(scenario: &mut Scenario) -> Vec<&mut Duration> {
             Verb::Call { hang_up_after: Some(time), .. }
             | Verb::SetOnCall { on_call: OnCall::Answer(time), .. }
             | Verb::Push { fate: PushFate::Delayed(time), .. }
-            | Verb::Partition { lasts: time, .. } => all.push(time),
+            | Verb::Partition { lasts: time, .. }
+            | Verb::Cut { lasts: time, .. }
+            | Verb::Storm { lasts: time, .. }
+            | Verb::Outage { lasts: time, .. } => all.push(time),
             Verb::Crash { down, .. }
             | Verb::PowerLoss { down, .. }
             | Verb::Restart { down, .. } => {

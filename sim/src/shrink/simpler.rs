@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reveille_scenarios::{Content, Message, PushFate, Verb};
+use reveille_scenarios::{Content, Message, PushFate, Verb, Weather};
 
 use super::DOWN;
 
@@ -72,6 +72,7 @@ pub(super) fn simpler(verb: &Verb) -> Vec<Verb> {
                 *down = DOWN;
             }
         }),
+        Verb::Storm { a: _, b: _, weather: _, lasts: _ } => storms(&mut edit),
         Verb::Resume { phone: _ }
         | Verb::Subscribe { phone: _, to: _ }
         | Verb::Retransmit { mark: _ }
@@ -82,10 +83,34 @@ pub(super) fn simpler(verb: &Verb) -> Vec<Verb> {
         | Verb::KillApp { phone: _ }
         | Verb::DropWebSocket { phone: _ }
         | Verb::Partition { a: _, b: _, lasts: _ }
+        | Verb::Cut { from: _, to: _, lasts: _ }
+        | Verb::Outage { host: _, lasts: _ }
+        | Verb::Move { who: _ }
+        | Verb::Rebind { who: _ }
+        | Verb::Clock { host: _, by_ms: _ }
         | Verb::Device { phone: _, act: _ }
         | Verb::Note { text: _ } => {}
     }
     all
+}
+
+/// A storm with one trouble less.
+fn storms(edit: &mut impl FnMut(&dyn Fn(&mut Verb))) {
+    let calm: [fn(&mut Weather); 6] = [
+        |it| it.delay = Duration::ZERO,
+        |it| it.jitter = Duration::ZERO,
+        |it| it.loss = 0,
+        |it| it.duplicate = 0,
+        |it| it.reorder = 0,
+        |it| it.bandwidth = None,
+    ];
+    for calm in calm {
+        edit(&|v| {
+            if let Verb::Storm { weather, .. } = v {
+                calm(weather);
+            }
+        });
+    }
 }
 
 fn calls(edit: &mut impl FnMut(&dyn Fn(&mut Verb))) {
