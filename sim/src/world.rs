@@ -7,7 +7,7 @@ use reveille_trace::Recorder;
 use crate::disk::Platter;
 use crate::express::ExpressStage;
 use crate::fault::{Operation, Trap};
-use crate::turmoil::{Options, TurmoilStage};
+use crate::turmoil::{Options, TurmoilStage, on_fresh_thread};
 
 /// 2030-01-01T00:00:00Z, since 1970: when every run starts.
 pub const EPOCH: Duration = Duration::from_secs(1_893_456_000);
@@ -44,6 +44,15 @@ impl World {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|world| world.name() == name)
+    }
+
+    /// Does `play`, where a play in this world can be performed.
+    pub(crate) fn perform<T: Send>(self, play: impl FnOnce() -> T + Send) -> T {
+        match self {
+            // turmoil and its runtimes remember things of their thread.
+            Self::Turmoil => on_fresh_thread(play),
+            Self::Express => play(),
+        }
     }
 
     /// An empty stage in it. On calm links every message takes the same time.

@@ -1,5 +1,6 @@
 use std::any::Any;
 use std::future::{Future, pending};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,7 +58,12 @@ pub struct Gate {
     recorder: Recorder,
     now: Box<dyn Fn() -> Duration + Send + Sync>,
     state: Mutex<State>,
+    /// The generation that lives, or none: asked at every step of every task.
+    living: AtomicU64,
 }
+
+/// No generation lives.
+const NONE: u64 = u64::MAX;
 
 impl Gate {
     /// A gate for the host `name`, open, at generation 0.
@@ -67,7 +73,8 @@ impl Gate {
         now: impl Fn() -> Duration + Send + Sync + 'static,
     ) -> Arc<Self> {
         let state = Mutex::default();
-        Arc::new(Self { name: name.to_owned(), recorder, now: Box::new(now), state })
+        let (name, now) = (name.to_owned(), Box::new(now));
+        Arc::new(Self { name, recorder, now, state, living: AtomicU64::new(0) })
     }
 
     /// The host's name.
@@ -98,6 +105,7 @@ impl Gate {
         let mut state = self.state();
         state.stopped = true;
         state.silent = silent;
+        self.living.store(NONE, Ordering::Relaxed);
     }
 
     /// True between a stop and the next start.
@@ -112,6 +120,7 @@ impl Gate {
         state.generation += 1;
         state.stopped = false;
         state.silent = false;
+        self.living.store(state.generation, Ordering::Relaxed);
     }
 
     /// How many operations there were.
@@ -137,6 +146,7 @@ impl Gate {
 
     fn spring(&self, mut state: MutexGuard<'_, State>, trap: Trap) {
         state.stopped = true;
+        self.living.store(NONE, Ordering::Relaxed);
         state.silent = trap.silent;
         state.sprung = Some(trap);
         drop(state);
@@ -192,8 +202,7 @@ impl Life {
     /// True once this generation has ended: nothing it does has an effect any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        let state = self.gate.state();
-        state.stopped || state.generation != self.generation
+        self.gate.living.load(Ordering::Relaxed) != self.generation
     }
 
     /// True if the end came without a word: its sockets must not close either.

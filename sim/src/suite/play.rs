@@ -13,7 +13,6 @@ use super::{Job, Played};
 use crate::SimStage;
 use crate::fault::Operation;
 use crate::target::{self, SimRig};
-use crate::turmoil::on_fresh_thread;
 
 /// Plays one case and judges it: the checks of all requirements that its trace speaks of, those it
 /// covers in any case, and the scenario's own expectations.
@@ -27,7 +26,7 @@ pub fn play(job: &Job) -> Played {
 pub fn play_with(job: &Job, set: impl FnOnce(&mut Settings)) -> Played {
     let mut settings = settings(job);
     set(&mut settings);
-    let (trace, expects, outcome) = on_fresh_thread(|| perform(job, &settings));
+    let (trace, expects, outcome) = job.world.perform(|| perform(job, &settings));
     let findings = match outcome {
         // A check that panics is a defect of the judge, and costs this case alone.
         Ok(()) => catch_unwind(AssertUnwindSafe(|| judged(job, &trace, &expects)))
@@ -59,7 +58,7 @@ pub fn rehearse(
     recorder: &Recorder,
     set: impl FnOnce(&mut Settings, &mut player::Script) + Send,
 ) -> Result<(), String> {
-    on_fresh_thread(|| {
+    job.world.perform(|| {
         let mut settings = settings(job);
         let (mut script, _) = player::script(&job.piece.scenario, &SimRig(&settings));
         set(&mut settings, &mut script);
@@ -71,7 +70,7 @@ pub fn rehearse(
 
 /// What `host` does at its seam in a performance of `job`.
 pub(super) fn operations(job: &Job, host: &str) -> Vec<Operation> {
-    on_fresh_thread(|| {
+    job.world.perform(|| {
         let mut stage = job.world.stage(job.seed, Recorder::passing(), job.is_calm);
         let (settings, rig_settings) = (settings(job), settings(job));
         target::enter_nodes(&mut *stage, &settings, job.piece.scenario.world.nodes);
