@@ -15,6 +15,7 @@ mod scenario;
 mod service;
 mod shipped;
 mod sight;
+mod swarm;
 mod weather;
 mod words;
 
@@ -22,12 +23,13 @@ pub use codes::CODES;
 pub use expect::{Expect, Wanted};
 pub use message::{Content, Message};
 pub use problem::{Overview, Problem, Report};
-pub use read::{read, read_against};
+pub use read::{is_swarm, read, read_against, read_swarm};
 pub use scenario::{
     Actor, App, Break, Early, Head, Need, OnCall, Point, Proxy, PushFate, Scenario, Step, Sweep,
     SweepFault, Transport, Verb, World,
 };
 pub use service::Service;
-pub use shipped::shipped;
+pub use shipped::{shipped, swarms};
 pub use sight::{Sight, What};
+pub use swarm::{Between, Feature, Swarm};
 pub use weather::Weather;

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod fault;
 mod pushes;
 pub mod suite;
+pub mod swarm;
 pub mod target;
 pub mod turmoil;
 mod world;

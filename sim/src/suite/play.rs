@@ -25,6 +25,7 @@ pub fn play(job: &Job) -> Played {
 /// As [`play`], with the gateway set in another way: for planted defects and for studies.
 #[must_use]
 pub fn play_with(job: &Job, set: impl FnOnce(&mut Settings)) -> Played {
+    let job = &job.drawn();
     let mut settings = settings(job);
     set(&mut settings);
     let (trace, expects, outcome) = on_fresh_thread(|| perform(job, &settings));
