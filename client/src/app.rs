@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use reveille_host::Host;
 use reveille_trace::Scribe;
@@ -80,6 +81,11 @@ impl Events {
     /// The next event; `None` once the session is over.
     pub async fn recv(&mut self) -> Option<Event> {
         self.0.recv().await
+    }
+
+    /// As [`recv`](Self::recv), for who waits for other things as well.
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.0.poll_recv(context)
     }
 }
 

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod disk;
+pub mod express;
 pub mod fault;
 mod pushes;
 pub mod suite;
@@ -14,4 +15,4 @@ pub mod target;
 pub mod turmoil;
 mod world;
 
-pub use world::{SimStage, World};
+pub use world::{EPOCH, SimStage, World};

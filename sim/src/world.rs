@@ -1,11 +1,16 @@
 use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
 
 use reveille_conformance::stage::Stage;
 use reveille_trace::Recorder;
 
 use crate::disk::Platter;
+use crate::express::ExpressStage;
 use crate::fault::{Operation, Trap};
 use crate::turmoil::{Options, TurmoilStage};
+
+/// 2030-01-01T00:00:00Z, since 1970: when every run starts.
+pub const EPOCH: Duration = Duration::from_secs(1_893_456_000);
 
 /// A simulated world. The same play comes to the same verdict in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -13,17 +18,20 @@ pub enum World {
     /// Hosts on turmoil's network, which moves in ticks of 10 ms.
     #[default]
     Turmoil,
+    /// Hosts on one thread and a network in memory, whose time goes from event to event.
+    Express,
 }
 
 impl World {
     /// Every world.
-    pub const ALL: [Self; 1] = [Self::Turmoil];
+    pub const ALL: [Self; 2] = [Self::Turmoil, Self::Express];
 
     /// Its name on the command line and in manifests.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Turmoil => "turmoil",
+            Self::Express => "express",
         }
     }
 
@@ -38,6 +46,7 @@ impl World {
     pub fn stage(self, seed: u64, recorder: Recorder) -> Box<dyn SimStage> {
         match self {
             Self::Turmoil => Box::new(TurmoilStage::new(seed, recorder, Options::default())),
+            Self::Express => Box::new(ExpressStage::new(seed, recorder)),
         }
     }
 }

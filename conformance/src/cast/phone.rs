@@ -5,10 +5,12 @@ mod calls;
 mod messages;
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use reveille_client::{App, Event, SavedState, State};
+use reveille_client::{App, Event, Events, SavedState, State};
 use reveille_host::{Host, within};
 use reveille_trace::{Draft, Kind, Scribe};
 use serde::{Deserialize, Serialize};
@@ -272,8 +274,7 @@ enum Input {
     Push(String),
     Command(Command),
     NoMoreCommands,
-    /// Of the app's process with this number.
-    App(u64, AppEvent),
+    App(AppEvent),
 }
 
 enum Process {
@@ -282,12 +283,35 @@ enum Process {
     Sdk(App),
 }
 
+/// What the app's process tells.
+enum Told {
+    Plain(mpsc::Receiver<AppEvent>),
+    Sdk(Events),
+}
+
+impl Told {
+    /// The next thing it tells; `None` when it has ended.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<AppEvent>> {
+        match self {
+            Self::Plain(events) => events.poll_recv(context),
+            Self::Sdk(events) => loop {
+                let Some(event) = ready!(events.poll_recv(context)) else {
+                    return Poll::Ready(None);
+                };
+                if let Some(event) = translate(event) {
+                    return Poll::Ready(Some(event));
+                }
+            },
+        }
+    }
+}
+
 struct Phone {
     host: Host,
     scribe: Scribe,
     settings: Settings,
-    inbox: mpsc::Sender<Input>,
     process: Process,
+    told: Option<Told>,
     launches: u64,
     connected: bool,
     ignores: bool,
@@ -316,14 +340,14 @@ pub async fn run(
     let (send, mut inbox) = mpsc::channel(super::INBOX);
     let channel = push_channel(host.clone(), settings.clone(), send.clone());
     host.tasks.spawn("phone-push", Box::pin(channel));
-    let forward = super::forward(commands, send.clone(), Input::Command, Input::NoMoreCommands);
+    let forward = super::forward(commands, send, Input::Command, Input::NoMoreCommands);
     host.tasks.spawn("phone-commands", Box::pin(forward));
     let mut phone = Phone {
         host,
         scribe,
         settings,
-        inbox: send,
         process: Process::None,
+        told: None,
         launches: 0,
         connected: false,
         ignores: false,
@@ -339,11 +363,11 @@ pub async fn run(
     loop {
         let dues = phone.answers.iter().chain(&phone.hang_ups).map(|(at, _)| *at);
         let until = dues.chain(phone.sleepy_at).min();
-        match super::next(&phone.host, &mut inbox, until).await {
+        match phone.next(&mut inbox, until).await {
             Some(Input::Push(payload)) => phone.pushed(&payload),
             Some(Input::Command(command)) => phone.told(command).await,
-            Some(Input::App(of, event)) if of == phone.launches => phone.heard(event).await,
-            Some(Input::App(..) | Input::NoMoreCommands) => {}
+            Some(Input::App(event)) => phone.heard(event).await,
+            Some(Input::NoMoreCommands) => {}
             None => {
                 phone.answer_due().await;
                 phone.hang_up_due().await;
@@ -384,26 +408,46 @@ impl Phone {
         self.scribe.note(now_us(&self.host), draft);
     }
 
+    /// The next input, or `None` at `until`. What the app told before anything else: who is told to
+    /// open an app that has just gone to sleep must know that it has.
+    async fn next(
+        &mut self,
+        inbox: &mut mpsc::Receiver<Input>,
+        until: Option<Duration>,
+    ) -> Option<Input> {
+        let (clock, told) = (Arc::clone(&self.host.clock), &mut self.told);
+        let input = poll_fn(|context| {
+            if let Some(of) = told {
+                match of.poll(context) {
+                    Poll::Ready(Some(event)) => return Poll::Ready(Some(Input::App(event))),
+                    Poll::Ready(None) => *told = None,
+                    Poll::Pending => {}
+                }
+            }
+            inbox.poll_recv(context)
+        });
+        match until {
+            // The push channel holds a sender, so that the inbox cannot run dry.
+            None => input.await,
+            Some(at) => {
+                let left = at.saturating_sub(clock.now().mono);
+                within(&*clock, left, input).await.flatten()
+            }
+        }
+    }
+
     fn launch(&mut self) {
         self.launches += 1;
         self.connected = false;
-        let (of, inbox) = (self.launches, self.inbox.clone());
         let (host, scribe) = (self.host.clone(), self.scribe.clone());
         match self.settings.app {
             AppKind::Plain => {
                 let (send, commands) = mpsc::channel(super::INBOX);
-                let (events, mut told) = mpsc::channel(super::INBOX);
+                let (events, told) = mpsc::channel(super::INBOX);
                 let saved = Arc::clone(&self.plain);
                 let app = plain::run(host, scribe, self.settings.clone(), saved, commands, events);
                 self.host.tasks.spawn("app", Box::pin(app));
-                let pass = async move {
-                    while let Some(event) = told.recv().await {
-                        if inbox.send(Input::App(of, event)).await.is_err() {
-                            return;
-                        }
-                    }
-                };
-                self.host.tasks.spawn("app-events", Box::pin(pass));
+                self.told = Some(Told::Plain(told));
                 self.process = Process::Plain(send);
             }
             AppKind::Sdk => {
@@ -414,16 +458,8 @@ impl Phone {
                         .with_token(&own.token, &own.provider, &own.app_id);
                 settings.path.clone_from(&own.path);
                 settings.ttl_s = Some(own.ttl_s);
-                let (app, mut told) = App::start(host, scribe, settings, self.sdk.clone());
-                let pass = async move {
-                    while let Some(event) = told.recv().await {
-                        let Some(event) = translate(event) else { continue };
-                        if inbox.send(Input::App(of, event)).await.is_err() {
-                            return;
-                        }
-                    }
-                };
-                self.host.tasks.spawn("app-events", Box::pin(pass));
+                let (app, told) = App::start(host, scribe, settings, self.sdk.clone());
+                self.told = Some(Told::Sdk(told));
                 self.process = Process::Sdk(app);
             }
         }
@@ -435,7 +471,7 @@ impl Phone {
             self.sdk = Some(app.saved_state());
         }
         self.process = Process::None;
-        self.launches += 1;
+        self.told = None;
         self.connected = false;
         self.calls.clear();
         self.answers.clear();

@@ -215,7 +215,9 @@ pub(super) fn accepted_ends(view: &View<'_>, is_its: impl Fn(&Push<'_>) -> bool)
         };
         let accepted = |push: &Push<'_>| push.is_accepted() && is_its(push);
         let waits = accepted(push) && pushes.all(accepted) && call.cancel().is_none();
-        if !waits || view.opened_after(call.callee(), held.seq).is_some() {
+        // A 100 that one node hands to another may come after the app.
+        let since = call.invite().map_or(held.seq, |invite| invite.seq);
+        if !waits || view.opened_after(call.callee(), since).is_some() {
             return Outcome::Silent;
         }
         let ended = call.finals().next().filter(|(_, status)| *status >= 300);

@@ -39,9 +39,16 @@ pub(super) fn durable_then_close(view: &View<'_>) -> Outcome {
     for (index, request) in own.iter().enumerate() {
         let Some(asked) = hibernate(request, Kind::RtcReceived) else { continue };
         let session = asked.text("control", "session_id");
+        let of = (session, asked.text("control", "correlation_id"));
+        let is_it = |frame: &Framed| {
+            (frame.text("control", "session_id"), frame.text("control", "correlation_id")) == of
+        };
+        if own[..index].iter().any(|e| hibernate(e, Kind::RtcReceived).is_some_and(|f| is_it(&f))) {
+            // Repeated by an app that is not sure: the grant is of the first.
+            continue;
+        }
         let granted = |event: &&Event| {
-            hibernate(event, Kind::RtcSent)
-                .is_some_and(|f| f.code() == 200 && f.text("control", "session_id") == session)
+            hibernate(event, Kind::RtcSent).is_some_and(|f| f.code() == 200 && is_it(&f))
         };
         let later = &own[index + 1..];
         let Some(grant) = later.iter().position(granted) else { continue };

@@ -11,9 +11,10 @@ mod troupe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reveille_host::{BoxFuture, Host};
+use reveille_host::{BoxFuture, Host, within};
 use reveille_scenarios::{Sight, What};
 use reveille_trace::{Draft, Event, Kind, Scribe};
+use tokio::sync::Notify;
 
 pub use expect::{judge, unplayed};
 pub use facts::{Fact, Facts};
@@ -25,8 +26,6 @@ use crate::cast::{caller, phone, push, registrar};
 use crate::stage::{Fault, Faults, Part, Stage};
 use troupe::Troupe;
 
-/// How often the director looks.
-const LOOK: Duration = Duration::from_millis(2);
 /// How long phones have to register before the first step.
 const SET_UP: Duration = Duration::from_secs(60);
 /// How long nothing must happen for the play to be over.
@@ -94,15 +93,29 @@ pub struct Script {
 
 /// What the director knows; the recorder's listener writes it.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<Fact>>>);
+struct Seen {
+    facts: Arc<Mutex<Vec<Fact>>>,
+    /// Told of each new fact, so that nobody has to look when there is nothing new.
+    news: Arc<Notify>,
+}
 
 impl Seen {
-    fn any(&self, sight: &Sight) -> bool {
-        self.facts(|facts| facts.iter().any(|fact| fact.is(sight)))
+    fn add(&self, fact: Fact) {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).push(fact);
+        self.news.notify_one();
     }
 
     fn facts<T>(&self, ask: impl FnOnce(&Vec<Fact>) -> T) -> T {
-        ask(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        ask(&self.facts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// True once `sight` is among the facts; `looked` of them were looked at before.
+    fn shows(&self, sight: &Sight, looked: &mut usize) -> bool {
+        self.facts(|facts| {
+            let found = facts[*looked..].iter().any(|fact| fact.is(sight));
+            *looked = facts.len();
+            found
+        })
     }
 }
 
@@ -129,7 +142,7 @@ pub fn perform(script: &Script, stage: &mut dyn Stage) -> Result<Vec<Event>, Str
     recorder.listen(move |event| {
         let fact = reader.lock().unwrap_or_else(PoisonError::into_inner).read(event);
         if let Some(fact) = fact {
-            own.0.lock().unwrap_or_else(PoisonError::into_inner).push(fact);
+            own.add(fact);
         }
     });
     let scribe = Scribe::new(recorder.clone(), "world");
@@ -203,7 +216,7 @@ impl Director {
                 When::At(at) => self.host.clock.sleep_until(start + *at).await,
                 When::Wait(time) => self.host.sleep(*time).await,
                 When::Seen(sight) => {
-                    if !self.wait_for(self.script.patience, || self.seen.any(sight)).await {
+                    if !self.sees(sight, self.script.patience).await {
                         self.say(format!(
                             "step {} never became due: {sight} was not seen",
                             index + 1
@@ -222,13 +235,21 @@ impl Director {
         self.scribe.note(now_us(&self.host), Draft::new(Kind::Note).with("text", text));
     }
 
-    async fn wait_for(&self, limit: Duration, done: impl Fn() -> bool) -> bool {
+    async fn sees(&self, sight: &Sight, limit: Duration) -> bool {
+        let mut looked = 0;
+        self.wait_for(limit, || self.seen.shows(sight, &mut looked)).await
+    }
+
+    /// Asks at each new fact whether it is done.
+    async fn wait_for(&self, limit: Duration, mut done: impl FnMut() -> bool) -> bool {
         let until = self.now() + limit;
         while !done() {
-            if self.now() >= until {
-                return false;
+            let left = until.saturating_sub(self.now());
+            if left.is_zero()
+                || within(&*self.host.clock, left, self.seen.news.notified()).await.is_none()
+            {
+                return done();
             }
-            self.host.sleep(LOOK).await;
         }
         true
     }
@@ -242,7 +263,7 @@ impl Director {
                 numbers: None,
                 text: Some("connected".to_owned()),
             };
-            if !self.wait_for(SET_UP, || self.seen.any(&connected)).await {
+            if !self.sees(&connected, SET_UP).await {
                 return Err(format!("{name} did not connect and register within 60 s"));
             }
         }
@@ -296,18 +317,18 @@ impl Director {
 
     /// Waits until every call has its final response and nothing has happened for a while.
     async fn drain(&self) {
-        let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut open = self.placed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut looked = 0;
         let done = || {
             self.seen.facts(|facts| {
-                placed.iter().all(|(actor, mark)| {
-                    facts.iter().any(|fact| {
-                        fact.what == What::Received
-                            && fact.actor == *actor
-                            && fact.about == *mark
-                            && fact.number >= 200
-                    })
-                })
-            })
+                for fact in &facts[looked..] {
+                    if fact.what == What::Received && fact.number >= 200 {
+                        open.retain(|(by, mark)| fact.actor != *by || fact.about != *mark);
+                    }
+                }
+                looked = facts.len();
+            });
+            open.is_empty()
         };
         if !self.wait_for(self.script.patience, done).await {
             self.say("the play ended with a call that has no final response".to_owned());

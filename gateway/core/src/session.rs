@@ -34,11 +34,25 @@ pub(crate) struct Session {
     pub(crate) link: Link,
     /// Frames taken from the app since we last told it so.
     pub(crate) untold: u32,
+    /// The number of the frame that granted the sleep under way.
+    granted: u64,
 }
 
 impl Session {
     pub(crate) const fn new(record: SessionRecord, link: Link) -> Self {
-        Self { record, link, untold: 0 }
+        Self { record, link, untold: 0, granted: 0 }
+    }
+
+    /// Sleep is granted by the frame that was numbered last; the app is about to close `socket`.
+    pub(crate) const fn let_close(&mut self, socket: SocketId) {
+        self.link = Link::Closing(socket);
+        self.granted = self.record.last_out;
+    }
+
+    /// The app closed as one that has the grant, and with it all before (D-43). What was numbered
+    /// since may have missed it.
+    pub(crate) fn acknowledge_grant(&mut self) {
+        self.acknowledge(self.granted);
     }
 
     pub(crate) const fn socket(&self) -> Option<SocketId> {

@@ -23,5 +23,5 @@ mod draws;
 mod gate;
 
 pub use draws::Draws;
-pub(crate) use gate::micros;
 pub use gate::{Gate, Life, Operation, Ticket, Trap};
+pub(crate) use gate::{micros, said};

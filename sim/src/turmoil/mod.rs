@@ -18,12 +18,10 @@ use reveille_host::Host;
 use reveille_trace::{Draft, Kind, Recorder};
 
 use self::world::World;
+use crate::EPOCH;
 use crate::disk::Platter;
 use crate::fault::{Draws, Gate, Life, Operation, Trap};
 use crate::world::SimStage;
-
-/// 2030-01-01T00:00:00Z, since 1970: when every run starts.
-pub const EPOCH: Duration = Duration::from_secs(1_893_456_000);
 
 /// How the world is set.
 #[derive(Debug, Clone)]

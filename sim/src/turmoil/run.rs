@@ -8,7 +8,8 @@ use reveille_conformance::stage::Fault;
 use reveille_trace::{Draft, Kind};
 
 use super::world::Cut;
-use super::{Actor, Boot, EPOCH, TurmoilStage};
+use super::{Actor, Boot, TurmoilStage};
+use crate::EPOCH;
 use crate::fault::{Draws, Trap, micros};
 
 /// The name of the host that cannot fail.

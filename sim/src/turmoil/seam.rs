@@ -1,4 +1,3 @@
-use std::any::Any;
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,16 +106,10 @@ pub(super) fn watch(
         catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))).unwrap_or_else(|panic| {
             // What a ghost says of the world it no longer sees is no finding.
             if !life.is_over() {
-                let said = said(panic.as_ref());
+                let said = crate::fault::said(panic.as_ref());
                 world.trouble(format!("{}: task {name} panicked: {said}", life.gate().name()));
             }
             Poll::Ready(())
         })
     })
-}
-
-fn said(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a text")
 }

@@ -95,7 +95,7 @@ impl Entry {
 
     fn fold(self, node: &str) -> Box<[u8]> {
         let Self { session, woken_us, registration, gate, born, .. } = self;
-        let Session { record, untold, link: _ } = session;
+        let Session { record, untold, .. } = session;
         let SessionRecord {
             owner,
             epoch,

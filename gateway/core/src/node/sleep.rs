@@ -37,7 +37,7 @@ impl Node {
         self.fall_asleep(session, SleepCause::Request, ttl_s);
         let Some(entry) = self.entries.get_mut(session) else { return };
         if let Some(socket) = entry.session.socket() {
-            entry.session.link = Link::Closing(socket);
+            entry.session.let_close(socket);
             self.arm(Name::CloseWait, Owner::Session(session.clone()), self.config.close_wait_ms);
         }
     }
@@ -97,7 +97,7 @@ impl Node {
         self.fall_asleep(session, SleepCause::Request, ttl_s);
         let Some(entry) = self.entries.get_mut(session) else { return };
         if let Some(socket) = entry.session.socket() {
-            entry.session.link = Link::Closing(socket);
+            entry.session.let_close(socket);
             let code = close::HIBERNATE;
             self.promise(session, Promise::Close { socket, code, reason: "hibernate" });
             self.arm(Name::CloseWait, Owner::Session(session.clone()), self.config.close_wait_ms);
@@ -191,8 +191,7 @@ impl Node {
         self.stirred.insert(session.clone());
         let was_closing = matches!(entry.session.link, Link::Closing(_));
         if was_closing && code == Some(close::HIBERNATE) {
-            // Closing so, the app says that it has the grant, and with it all before (D-43).
-            entry.session.acknowledge(entry.session.record.last_out);
+            entry.session.acknowledge_grant();
         }
         entry.session.link = Link::None;
         entry.asked_sleep = None;

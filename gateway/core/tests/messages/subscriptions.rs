@@ -161,6 +161,24 @@ fn a_sleeper_is_told_the_last_of_a_hundred_states_once_and_is_not_woken() {
 }
 
 #[test]
+fn what_was_numbered_after_the_grant_of_sleep_is_not_taken_for_seen() {
+    let mut rig = Rig::new(with_registrar());
+    let session = rig.connect(1);
+    rig.say(1, &frame("request", "start", 2, &json!({})));
+    let hibernate = json!({"control": {"type": "request", "sequence": 3, "session_id": session},
+        "header": {"action": "hibernate", "ttl": 86_400}});
+    rig.say(1, &hibernate);
+    let granted = rig.frames(1, "hibernate")[0]["control"]["sequence"].as_u64().expect("a number");
+    // The answer crosses the app's close.
+    rig.network("SUBSCRIBE", 200, &[("Expires", "1800")]);
+    rig.close(1, Some(4001));
+    rig.resume(2, &session, granted);
+    let started = rig.frames(2, "start");
+    assert_eq!(started.len(), 1, "the app never had it: {started:?}");
+    assert_eq!(started[0]["control"]["sequence"], granted + 1);
+}
+
+#[test]
 fn news_wakes_a_sleeper_where_the_operator_wants_that_and_what_is_known_does_not() {
     let mut config = with_registrar();
     config.notify_wakes = true;

@@ -1,0 +1,694 @@
+//! The network: machines, links, connections, and what becomes of each packet.
+//!
+//! A stream's segments are numbered. One that is lost, or meets a cut, a machine without power or a
+//! storm, is sent again after 200 ms and then after twice the time before, as kernels do; what came
+//! early waits for it. Nothing here is told to the two ends but by packets.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::task::Waker;
+
+use super::agenda::{Agenda, Event};
+use super::chance::Chance;
+use super::links::{Fate, Links};
+
+/// Bytes that are on their way or unread before a writer has to wait.
+pub(super) const WINDOW: usize = 256 * 1024;
+/// The first time after which a segment is sent again; of a SYN 1 s (RFC 6298 2.1 and 5.5; Linux).
+const AGAIN_US: u64 = 200_000;
+const SYN_AGAIN_US: u64 = 1_000_000;
+/// The longest time between two repetitions.
+const AGAIN_MOST_US: u64 = 120_000_000;
+/// How often a segment is sent again (`tcp_retries2`), and a SYN (`tcp_syn_retries`).
+const TRIES: u32 = 15;
+const SYN_TRIES: u32 = 6;
+/// Connections that wait to be accepted, and datagrams that wait to be read.
+const BACKLOG: usize = 4096;
+const FIRST_PORT: u16 = 49_152;
+
+/// Which end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Dialler,
+    Listener,
+}
+
+impl Side {
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Dialler => Self::Listener,
+            Self::Listener => Self::Dialler,
+        }
+    }
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Dialler => 0,
+            Self::Listener => 1,
+        }
+    }
+}
+
+/// What a segment says.
+pub(super) enum Segment {
+    Syn,
+    SynAck,
+    Data(Vec<u8>),
+    Fin,
+    Reset,
+}
+
+/// Something on its way.
+pub(super) enum Packet {
+    /// To an end of a connection.
+    Segment { conn: u64, to: Side, number: u64, what: Segment, sent: u64, tries: u32 },
+    /// To a port.
+    Datagram { from: SocketAddr, by: usize, to: SocketAddr, bytes: Vec<u8>, sent: u64 },
+}
+
+/// How an end stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    /// A program holds it.
+    Open,
+    /// Its program let go of it: what still comes for it is answered by a reset.
+    Closed,
+    /// Nothing that is sent to it ever arrives, and nothing of it leaves: its machine lost power, or
+    /// its address is another's now.
+    Silent,
+}
+
+struct End {
+    machine: usize,
+    address: SocketAddr,
+    stand: Stand,
+    established: bool,
+    /// What came, in order, and is not read yet; of the first piece so much is read.
+    came: VecDeque<Vec<u8>>,
+    read: usize,
+    ended: bool,
+    error: Option<io::ErrorKind>,
+    /// What came before its turn.
+    early: BTreeMap<u64, Segment>,
+    expected: u64,
+    /// The number of the next segment it sends.
+    next: u64,
+    /// Bytes it sent that the other end has not read.
+    outstanding: usize,
+    finished: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl End {
+    fn new(machine: usize, address: SocketAddr) -> Self {
+        Self {
+            machine,
+            address,
+            stand: Stand::Open,
+            established: false,
+            came: VecDeque::new(),
+            read: 0,
+            ended: false,
+            error: None,
+            early: BTreeMap::new(),
+            expected: 0,
+            next: 0,
+            outstanding: 0,
+            finished: false,
+            reader: None,
+            writer: None,
+        }
+    }
+
+    fn wake(&mut self) {
+        self.reader.take().into_iter().chain(self.writer.take()).for_each(Waker::wake);
+    }
+
+    fn fail(&mut self, error: io::ErrorKind) {
+        self.error.get_or_insert(error);
+        self.wake();
+    }
+}
+
+struct Conn {
+    ends: [End; 2],
+    /// When a packet last passed, for whoever translates addresses.
+    passed: u64,
+    /// The address translation forgot it: what comes from outside is lost, what leaves meets a reset.
+    forgotten: bool,
+}
+
+#[derive(Default)]
+struct Port {
+    arrived: VecDeque<u64>,
+    waker: Option<Waker>,
+}
+
+#[derive(Default)]
+struct Mailbox {
+    arrived: VecDeque<(Vec<u8>, SocketAddr)>,
+    wakers: Vec<Waker>,
+}
+
+struct Machine {
+    name: String,
+    address: IpAddr,
+    has_power: bool,
+    /// It stands behind an address translation that forgets after this silence, in microseconds.
+    nat_us: Option<u64>,
+    ports: BTreeMap<u16, Port>,
+    mailboxes: BTreeMap<u16, Mailbox>,
+    next_port: u16,
+    moves: u32,
+}
+
+/// Everything that is on the way or at an end of it.
+pub(super) struct Net {
+    machines: Vec<Machine>,
+    names: BTreeMap<String, usize>,
+    addresses: BTreeMap<IpAddr, usize>,
+    conns: BTreeMap<u64, Conn>,
+    next_conn: u64,
+    pub(super) links: Links,
+    pub(super) agenda: Agenda,
+}
+
+/// The `nth` address of the network of this number, from 1.
+fn address(network: [u8; 2], nth: usize) -> IpAddr {
+    let first = u32::from(Ipv4Addr::new(network[0], network[1], 0, 0));
+    IpAddr::V4(Ipv4Addr::from(first + u32::try_from(nth).unwrap_or(u32::MAX >> 1)))
+}
+
+fn refused(why: &str, name: &str) -> io::Error {
+    let what = format!("{name}: {why}; write host:port, with a host that entered the play");
+    io::Error::new(io::ErrorKind::NotFound, what)
+}
+
+impl Net {
+    pub(super) fn new(latency_us: (u64, u64), chance: Chance) -> Self {
+        Self {
+            machines: Vec::new(),
+            names: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            conns: BTreeMap::new(),
+            next_conn: 0,
+            links: Links::new(latency_us, chance),
+            agenda: Agenda::default(),
+        }
+    }
+
+    /// A machine of this name; its number.
+    pub(super) fn add(&mut self, name: &str, nat_us: Option<u64>) -> usize {
+        let number = self.machines.len();
+        let address = address([192, 168], number + 1);
+        self.machines.push(Machine {
+            name: name.to_owned(),
+            address,
+            has_power: true,
+            nat_us,
+            ports: BTreeMap::new(),
+            mailboxes: BTreeMap::new(),
+            next_port: FIRST_PORT,
+            moves: 0,
+        });
+        self.names.insert(name.to_owned(), number);
+        self.addresses.insert(address, number);
+        number
+    }
+
+    pub(super) fn machine(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
+    }
+
+    pub(super) fn name(&self, machine: usize) -> &str {
+        &self.machines[machine].name
+    }
+
+    /// Where `host:port` is, as `machine` sees it.
+    pub(super) fn find(&self, machine: usize, name: &str) -> io::Result<SocketAddr> {
+        let (host, port) = name.rsplit_once(':').ok_or_else(|| refused("it has no port", name))?;
+        let port = port.parse().map_err(|_| refused("its port is no number up to 65535", name))?;
+        let own = self.machines[machine].address;
+        let host = host.trim_matches(['[', ']']);
+        let ip = match host {
+            "localhost" => own,
+            _ => match (host.parse::<IpAddr>(), self.names.get(host)) {
+                (Ok(ip), _) if ip.is_loopback() || ip.is_unspecified() => own,
+                (Ok(ip), _) => ip,
+                (Err(_), Some(known)) => self.machines[*known].address,
+                (Err(_), None) => return Err(refused("no host has this name", name)),
+            },
+        };
+        Ok(SocketAddr::new(ip, port))
+    }
+
+    fn free_port(&mut self, machine: usize) -> io::Result<u16> {
+        let of = &mut self.machines[machine];
+        for _ in FIRST_PORT..=u16::MAX {
+            let port = of.next_port;
+            of.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
+            if !of.ports.contains_key(&port) && !of.mailboxes.contains_key(&port) {
+                return Ok(port);
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AddrInUse, "the machine has no free port"))
+    }
+
+    fn local(&mut self, machine: usize, on: &str, of_streams: bool) -> io::Result<SocketAddr> {
+        let mut local = self.find(machine, on)?;
+        if local.ip() != self.machines[machine].address {
+            let what = format!("{on} is no address of {}", self.name(machine));
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, what));
+        }
+        if local.port() == 0 {
+            local.set_port(self.free_port(machine)?);
+        }
+        let of = &self.machines[machine];
+        let taken = match of_streams {
+            true => of.ports.contains_key(&local.port()),
+            false => of.mailboxes.contains_key(&local.port()),
+        };
+        if taken {
+            let what = format!("port {} is in use", local.port());
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
+        }
+        Ok(local)
+    }
+
+    // --- streams ---------------------------------------------------------------------------
+
+    pub(super) fn listen(&mut self, machine: usize, on: &str) -> io::Result<SocketAddr> {
+        let local = self.local(machine, on, true)?;
+        self.machines[machine].ports.insert(local.port(), Port::default());
+        Ok(local)
+    }
+
+    /// The next connection of a port, or who waits for it.
+    pub(super) fn accept(
+        &mut self,
+        machine: usize,
+        port: u16,
+        waker: &Waker,
+    ) -> Option<(u64, SocketAddr)> {
+        let of = self.machines[machine].ports.get_mut(&port)?;
+        let Some(conn) = of.arrived.pop_front() else {
+            of.waker = Some(waker.clone());
+            return None;
+        };
+        let peer = self.conns.get(&conn)?.ends[Side::Dialler.index()].address;
+        Some((conn, peer))
+    }
+
+    /// Nobody listens there any more; who was not accepted meets a reset.
+    pub(super) fn unlisten(&mut self, machine: usize, port: u16, now: u64, speaks: bool) {
+        let Some(of) = self.machines[machine].ports.remove(&port) else { return };
+        for conn in of.arrived {
+            self.close(conn, Side::Listener, now, speaks);
+        }
+    }
+
+    pub(super) fn dial(&mut self, machine: usize, to: &str, now: u64) -> io::Result<u64> {
+        let to = self.find(machine, to)?;
+        let own = SocketAddr::new(self.machines[machine].address, self.free_port(machine)?);
+        let conn = self.next_conn;
+        self.next_conn += 1;
+        // Until the SYN arrives nobody knows whose the other end is; packets go by the address.
+        let peer = self.addresses.get(&to.ip()).copied().unwrap_or(usize::MAX);
+        let ends = [End::new(machine, own), End::new(peer, to)];
+        self.conns.insert(conn, Conn { ends, passed: now, forgotten: false });
+        self.send(conn, Side::Dialler, Segment::Syn, now);
+        Ok(conn)
+    }
+
+    /// `None`: not yet.
+    pub(super) fn established(&mut self, conn: u64, waker: &Waker) -> Option<io::Result<()>> {
+        let end = &mut self.conns.get_mut(&conn)?.ends[0];
+        if let Some(error) = end.error {
+            return Some(Err(error.into()));
+        }
+        if end.established {
+            return Some(Ok(()));
+        }
+        end.writer = Some(waker.clone());
+        None
+    }
+
+    /// Reads into `into`; `None`: nothing is there yet.
+    pub(super) fn read(
+        &mut self,
+        conn: u64,
+        side: Side,
+        into: &mut tokio::io::ReadBuf<'_>,
+        now: u64,
+        waker: &Waker,
+    ) -> Option<io::Result<()>> {
+        let Some(of) = self.conns.get_mut(&conn) else { return Some(Ok(())) };
+        let end = &mut of.ends[side.index()];
+        let before = into.filled().len();
+        while into.remaining() > 0
+            && let Some(piece) = end.came.front()
+        {
+            let rest = &piece[end.read..];
+            let taken = rest.len().min(into.remaining());
+            into.put_slice(&rest[..taken]);
+            end.read += taken;
+            if end.read == piece.len() {
+                end.came.pop_front();
+                end.read = 0;
+            }
+        }
+        let taken = into.filled().len() - before;
+        if taken == 0 && into.remaining() > 0 {
+            if let Some(error) = end.error {
+                return Some(Err(error.into()));
+            }
+            if !end.ended {
+                end.reader = Some(waker.clone());
+                return None;
+            }
+            return Some(Ok(()));
+        }
+        self.credit(conn, side, taken, now);
+        Some(Ok(()))
+    }
+
+    /// The other end may write so much more, once it learns of it.
+    fn credit(&mut self, conn: u64, side: Side, taken: usize, now: u64) {
+        let Some(of) = self.conns.get_mut(&conn) else { return };
+        let machines = (of.ends[side.index()].machine, of.ends[side.other().index()].machine);
+        let other = &mut of.ends[side.other().index()];
+        other.outstanding = other.outstanding.saturating_sub(taken);
+        if let Some(writer) = other.writer.take() {
+            let at = now + self.links.latency_us(machines.0, machines.1);
+            self.agenda.plan(at, Event::Wake(writer));
+        }
+    }
+
+    /// Writes at most `most` of `bytes`; `None`: the window is full.
+    pub(super) fn write(
+        &mut self,
+        conn: u64,
+        side: Side,
+        bytes: &[u8],
+        now: u64,
+        waker: &Waker,
+    ) -> Option<io::Result<usize>> {
+        let gone = || Some(Err(io::ErrorKind::BrokenPipe.into()));
+        let Some(of) = self.conns.get_mut(&conn) else { return gone() };
+        let end = &mut of.ends[side.index()];
+        if let Some(error) = end.error {
+            return Some(Err(error.into()));
+        }
+        if end.finished {
+            return gone();
+        }
+        let room = WINDOW.saturating_sub(end.outstanding);
+        if room == 0 && !bytes.is_empty() {
+            end.writer = Some(waker.clone());
+            return None;
+        }
+        let taken = bytes.len().min(room);
+        if taken > 0 {
+            end.outstanding += taken;
+            self.send(conn, side, Segment::Data(bytes[..taken].to_vec()), now);
+        }
+        Some(Ok(taken))
+    }
+
+    /// No more will be written there.
+    pub(super) fn finish(&mut self, conn: u64, side: Side, now: u64) {
+        let Some(of) = self.conns.get_mut(&conn) else { return };
+        let end = &mut of.ends[side.index()];
+        if end.established && !std::mem::replace(&mut end.finished, true) && end.error.is_none() {
+            self.send(conn, side, Segment::Fin, now);
+        }
+    }
+
+    /// The program lets go of an end. `speaks`: its kernel tells the other one.
+    pub(super) fn close(&mut self, conn: u64, side: Side, now: u64, speaks: bool) {
+        let Some(of) = self.conns.get_mut(&conn) else { return };
+        let end = &mut of.ends[side.index()];
+        if end.stand == Stand::Silent || !speaks {
+            end.stand = Stand::Silent;
+        } else {
+            end.stand = Stand::Closed;
+            let unread = !end.came.is_empty();
+            let finished = std::mem::replace(&mut end.finished, true);
+            let broken = end.error.is_some() || !end.established;
+            if !broken && unread {
+                self.send(conn, side, Segment::Reset, now);
+            } else if !broken && !finished {
+                self.send(conn, side, Segment::Fin, now);
+            }
+        }
+        self.forget_if_over(conn);
+    }
+
+    fn forget_if_over(&mut self, conn: u64) {
+        let over = |conn: &Conn| conn.ends.iter().all(|end| end.stand != Stand::Open);
+        if self.conns.get(&conn).is_some_and(over) {
+            self.conns.remove(&conn);
+        }
+    }
+
+    fn send(&mut self, conn: u64, by: Side, what: Segment, now: u64) {
+        let Some(of) = self.conns.get_mut(&conn) else { return };
+        let end = &mut of.ends[by.index()];
+        let number = end.next;
+        end.next += 1;
+        let to = by.other();
+        self.launch(conn, to, number, what, now, 0);
+    }
+
+    /// Sends a segment, for the first time or again.
+    fn launch(&mut self, conn: u64, to: Side, number: u64, what: Segment, sent: u64, tries: u32) {
+        let Some(of) = self.conns.get_mut(&conn) else { return };
+        let from = of.ends[to.other().index()].machine;
+        let target = of.ends[to.index()].machine;
+        let size = match &what {
+            Segment::Data(bytes) => bytes.len() + 40,
+            _ => 40,
+        };
+        let takes = self.links.takes_us(from, target, size, sent);
+        let packet = Packet::Segment { conn, to, number, what, sent, tries };
+        self.agenda.plan(sent + takes, Event::Packet(packet));
+    }
+
+    /// A segment is where it was sent to, or was lost on the way.
+    fn arrive(&mut self, packet: Packet, now: u64) {
+        let Packet::Segment { conn, to, number, what, sent, tries } = packet else { return };
+        let Some(of) = self.conns.get_mut(&conn) else { return };
+        let (from, target) = (of.ends[to.other().index()].machine, of.ends[to.index()].machine);
+        let by_silent = of.ends[to.other().index()].stand == Stand::Silent;
+        let powerless = self.machines.get(target).is_none_or(|machine| !machine.has_power);
+        let lost = self.links.loses(from, target, sent, now)
+            || powerless
+            || self.strays(conn, to, now, matches!(what, Segment::Reset));
+        if !lost {
+            return self.deliver(conn, to, number, what, now);
+        }
+        if by_silent || matches!(what, Segment::Reset) {
+            return;
+        }
+        let (first, most) = match what {
+            Segment::Syn | Segment::SynAck => (SYN_AGAIN_US, SYN_TRIES),
+            _ => (AGAIN_US, TRIES),
+        };
+        if tries >= most {
+            return self.give_up(conn, to.other());
+        }
+        let again = sent + (first << tries).min(AGAIN_MOST_US);
+        // What was found to be lost late is sent again at once.
+        self.launch(conn, to, number, what, again.max(now), tries + 1);
+    }
+
+    fn give_up(&mut self, conn: u64, side: Side) {
+        let Some(of) = self.conns.get_mut(&conn) else { return };
+        of.ends[side.index()].fail(io::ErrorKind::TimedOut);
+    }
+
+    /// Whether a packet to this end is lost at an address translation, or at an address that is
+    /// nobody's any more.
+    fn strays(&mut self, conn: u64, to: Side, now: u64, is_reset: bool) -> bool {
+        let Some(of) = self.conns.get_mut(&conn) else { return true };
+        let behind = |side: Side| self.machines.get(of.ends[side.index()].machine)?.nat_us;
+        if let Some(patience) = behind(to).or_else(|| behind(to.other())) {
+            of.forgotten |= now.saturating_sub(of.passed) > patience;
+        }
+        of.passed = now;
+        of.ends[to.index()].stand == Stand::Silent
+            || (of.forgotten && !is_reset && behind(to).is_some())
+    }
+
+    fn deliver(&mut self, conn: u64, to: Side, number: u64, what: Segment, now: u64) {
+        let Some(of) = self.conns.get_mut(&conn) else { return };
+        if of.forgotten && !matches!(what, Segment::Reset) {
+            // A stranger's segment: the other side knows no such connection.
+            return self.reset(conn, to, now);
+        }
+        if matches!(what, Segment::Syn) {
+            return self.meet(conn, now);
+        }
+        let end = &mut of.ends[to.index()];
+        if end.stand == Stand::Closed && !matches!(what, Segment::Reset | Segment::Fin) {
+            return self.reset(conn, to, now);
+        }
+        if matches!(what, Segment::Reset) {
+            // A refusal is no reset of what stood.
+            let kind = match end.established {
+                true => io::ErrorKind::ConnectionReset,
+                false => io::ErrorKind::ConnectionRefused,
+            };
+            return end.fail(kind);
+        }
+        end.early.insert(number, what);
+        while let Some(what) = end.early.remove(&end.expected) {
+            end.expected += 1;
+            match what {
+                Segment::SynAck => end.established = true,
+                Segment::Data(bytes) => end.came.push_back(bytes),
+                Segment::Fin => end.ended = true,
+                Segment::Syn | Segment::Reset => {}
+            }
+        }
+        end.wake();
+    }
+
+    /// A SYN meets a port, or none.
+    fn meet(&mut self, conn: u64, now: u64) {
+        let Some(of) = self.conns.get_mut(&conn) else { return };
+        let end = &mut of.ends[Side::Listener.index()];
+        let Some(machine) = self.machines.get_mut(end.machine) else { return };
+        let port = machine.ports.get_mut(&end.address.port());
+        match port.filter(|port| port.arrived.len() < BACKLOG) {
+            Some(port) => {
+                port.arrived.push_back(conn);
+                port.waker.take().into_iter().for_each(Waker::wake);
+                end.established = true;
+                end.expected = 1;
+                self.send(conn, Side::Listener, Segment::SynAck, now);
+            }
+            None => {
+                end.stand = Stand::Closed;
+                self.reset(conn, Side::Listener, now);
+            }
+        }
+    }
+
+    /// The machine of `by` answers with a reset.
+    fn reset(&mut self, conn: u64, by: Side, now: u64) {
+        self.launch(conn, by.other(), 0, Segment::Reset, now, 0);
+    }
+
+    // --- datagrams -------------------------------------------------------------------------
+
+    pub(super) fn bind(&mut self, machine: usize, on: &str) -> io::Result<SocketAddr> {
+        let local = self.local(machine, on, false)?;
+        self.machines[machine].mailboxes.insert(local.port(), Mailbox::default());
+        Ok(local)
+    }
+
+    pub(super) fn unbind(&mut self, machine: usize, port: u16) {
+        self.machines[machine].mailboxes.remove(&port);
+    }
+
+    pub(super) fn post(
+        &mut self,
+        machine: usize,
+        port: u16,
+        bytes: &[u8],
+        to: SocketAddr,
+        now: u64,
+    ) {
+        let own = self.machines[machine].address;
+        let to = if to.ip().is_loopback() { SocketAddr::new(own, to.port()) } else { to };
+        let Some(target) = self.addresses.get(&to.ip()).copied() else { return };
+        let from = SocketAddr::new(own, port);
+        let Fate { copies } = self.links.fate(machine, target, bytes.len() + 28, now);
+        for takes in copies {
+            let packet =
+                Packet::Datagram { from, by: machine, to, bytes: bytes.to_vec(), sent: now };
+            self.agenda.plan(now + takes, Event::Packet(packet));
+        }
+    }
+
+    pub(super) fn take(
+        &mut self,
+        machine: usize,
+        port: u16,
+        waker: &Waker,
+    ) -> Option<(Vec<u8>, SocketAddr)> {
+        let mailbox = self.machines[machine].mailboxes.get_mut(&port)?;
+        let arrived = mailbox.arrived.pop_front();
+        if arrived.is_none() && !mailbox.wakers.iter().any(|known| known.will_wake(waker)) {
+            mailbox.wakers.push(waker.clone());
+        }
+        arrived
+    }
+
+    /// A packet's time has come.
+    pub(super) fn pass(&mut self, packet: Packet, now: u64) {
+        let Packet::Datagram { from, by, to, bytes, sent } = packet else {
+            return self.arrive(packet, now);
+        };
+        let Some(target) = self.addresses.get(&to.ip()).copied() else { return };
+        if self.links.cuts(by, target, sent, now) || !self.machines[target].has_power {
+            return;
+        }
+        let Some(mailbox) = self.machines[target].mailboxes.get_mut(&to.port()) else { return };
+        if mailbox.arrived.len() < BACKLOG {
+            mailbox.arrived.push_back((bytes, from));
+        }
+        mailbox.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    // --- what befalls machines -------------------------------------------------------------
+
+    /// A machine loses its power, or has it again.
+    pub(super) fn power(&mut self, machine: usize, has_power: bool) {
+        self.machines[machine].has_power = has_power;
+        if has_power {
+            // It knows nothing of its connections: whoever still speaks to them meets a reset.
+            for of in self.conns.values_mut() {
+                for end in of.ends.iter_mut().filter(|end| end.machine == machine) {
+                    end.stand = Stand::Closed;
+                }
+            }
+        } else {
+            self.machines[machine].ports.clear();
+            self.machines[machine].mailboxes.clear();
+        }
+        let over = |conn: &Conn| conn.ends.iter().all(|end| end.stand != Stand::Open);
+        self.conns.retain(|_, conn| !over(conn));
+    }
+
+    /// The machine has another address; how many connections that cost.
+    pub(super) fn move_on(&mut self, machine: usize) -> usize {
+        let of = &mut self.machines[machine];
+        of.moves += 1;
+        let nth = machine + 1 + 0x400 * usize::try_from(of.moves).unwrap_or(usize::MAX >> 12);
+        self.addresses.remove(&of.address);
+        of.address = address([10, 64], nth);
+        self.addresses.insert(of.address, machine);
+        let mut lost = 0;
+        for conn in self.conns.values_mut() {
+            for end in conn.ends.iter_mut().filter(|end| end.machine == machine) {
+                if end.stand == Stand::Open {
+                    lost += 1;
+                }
+                end.fail(io::ErrorKind::ConnectionAborted);
+                end.stand = Stand::Silent;
+            }
+        }
+        lost
+    }
+
+    /// The address translation before the machine forgets; how many connections that concerns.
+    pub(super) fn rebind(&mut self, machine: usize) -> usize {
+        self.machines[machine].nat_us.get_or_insert(u64::MAX);
+        let of = |conn: &&mut Conn| conn.ends.iter().any(|end| end.machine == machine);
+        self.conns.values_mut().filter(of).map(|conn| conn.forgotten = true).count()
+    }
+}
