@@ -16,6 +16,6 @@ mod verdict;
 pub use event::{Event, Kind, Raw, Value};
 pub use file::{Manifest, ReadError, SCHEMA, Trace};
 pub use record::{Draft, Recorder, Scribe};
-pub use run::{Case, PlannedFault, RUN_SCHEMA, Run, Summary};
+pub use run::{Case, PlannedFault, RUN_SCHEMA, Run, Seeds, Summary};
 pub use time::Timestamp;
 pub use verdict::{Finding, Observed, Span, Verdict};

@@ -48,7 +48,9 @@ pub(super) fn connections(view: &View<'_>) -> Outcome {
             // A sender that died while its push was under way comes back by another connection.
             let died = view.is_struck_between(0, next.seq);
             let broke = one.status.is_none() || view.events.iter().any(|event| struck(&event));
-            let excused = closed || died || broke;
+            let kept = to(view, APNS)
+                .any(|before| before.seq < one.seq && before.connection() == next.connection());
+            let excused = closed || died || broke || kept;
             if one.connection() == next.connection() || excused {
                 return Outcome::Met;
             }
@@ -172,6 +174,10 @@ pub(super) fn goaway(view: &View<'_>) -> Outcome {
 pub(super) fn voip_rings(view: &View<'_>) -> Outcome {
     let voip = to(view, APNS).filter(|push| push.shows("push-type") == Some("voip"));
     each(voip, |push| {
+        // An app that sleeps in the midst of its own call is woken for what becomes of it.
+        if view.called.iter().any(|call| call.id() == push.says("call_id")) {
+            return Outcome::Silent;
+        }
         let waits = call(view, push).is_some_and(|call| {
             let begun = call.invite().is_some_and(|invite| invite.seq < push.seq);
             begun && !call.finals().any(|(said, _)| said.seq < push.seq)

@@ -15,6 +15,8 @@ const MOST_ATTEMPTS: usize = 10;
 /// How long after the last failed request the call must have its end: a request that hangs times
 /// out within it.
 const GIVE_UP_US: u64 = 20_000_000;
+/// How long a service that failed may be left alone.
+const LEFT_ALONE_US: u64 = 60_000_000;
 /// The delay from INVITE to push if the target declares none.
 const DELAY_MS: u64 = 100;
 
@@ -42,6 +44,12 @@ pub(super) fn second_push<'a>(view: &'a View<'_>, call: &Call) -> Option<&'a Pus
         let asked = call.invite().map_or(before.seq, |invite| invite.seq);
         let struck = view.is_struck_between(asked, push.seq);
         let came = view.opened_after(call.callee(), before.seq).is_some_and(|e| e.seq < push.seq);
+        let apps = view.apps(call.callee());
+        let went = view.events.iter().any(|event| {
+            event.kind == Kind::WsClosed
+                && apps.contains(&event.actor.as_str())
+                && (before.seq..push.seq).contains(&event.seq)
+        });
         let failed = match before.status {
             Some(_) => !before.is_accepted(),
             None => push.t_us.saturating_sub(before.t_us) >= UNANSWERED_US,
@@ -52,7 +60,7 @@ pub(super) fn second_push<'a>(view: &'a View<'_>, call: &Call) -> Option<&'a Pus
                 && event.text("fault") == Some("refuse-stream")
                 && (before.seq..push.seq).contains(&event.seq)
         });
-        (!struck && !came && !failed && !refused).then_some(*push)
+        (!struck && !came && !went && !failed && !refused).then_some(*push)
     })
 }
 
@@ -189,6 +197,14 @@ pub(super) fn leaves_in_time(view: &View<'_>) -> Outcome {
             no_bearer && (invite.seq..push.seq).contains(&event.seq)
         });
         if !view.sleeps_at(call.callee(), invite.seq) || view.is_disturbed() || broke {
+            return Outcome::Silent;
+        }
+        // A service that failed a moment ago is left alone for as long as it wants.
+        let failed = view.pushes.iter().any(|before| {
+            (before.service == push.service && before.seq < push.seq && !before.is_accepted())
+                && invite.t_us.saturating_sub(before.t_us) <= LEFT_ALONE_US
+        });
+        if failed {
             return Outcome::Silent;
         }
         let ms = push.t_us.saturating_sub(invite.t_us) / 1_000;

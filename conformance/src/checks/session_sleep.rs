@@ -160,6 +160,8 @@ fn sockets<'a>(view: &'a View<'_>, at_us: u64) -> (BTreeSet<i64>, usize) {
     for event in view.events.iter().take_while(|event| event.t_us <= at_us) {
         let socket = event.int("socket").unwrap_or_default();
         match (event.actor.as_str(), event.kind) {
+            // An app that comes back is still on its way.
+            ("gateway", Kind::WsOpened) if at_us.saturating_sub(event.t_us) < CLOSE_US => {}
             ("gateway", Kind::WsOpened) => {
                 held.insert(socket);
             }

@@ -123,6 +123,11 @@ pub(super) fn cancel_is_answered(view: &View<'_>) -> Outcome {
             // The stream that broke took the CANCEL with it.
             return Outcome::Silent;
         }
+        let crossed = ended.as_ref().filter(|(_, status)| *status < 300).map(|(said, _)| said.seq);
+        if answered.is_none() && crossed.is_some_and(|seq| view.is_struck_between(0, seq)) {
+            // It met nobody, and after the answer that crossed it BYE is said instead.
+            return Outcome::Silent;
+        }
         let (Some(answered), Some((ended, _))) = (answered, ended) else {
             return broken(
                 format!("the CANCEL of {mark} was not answered 200 and 487"),
@@ -163,7 +168,9 @@ fn held_by(view: &View<'_>, connect: &Framed) -> u64 {
             && event.kind == Kind::AppState
             && event.text("state") == Some("killed")
     });
-    let since = killed.map_or(0, |event| event.seq);
+    // By D-36 what an app had is not told again, unless it says that it lost it (D-48).
+    let says = connect.json["header"]["subsessions"].is_array();
+    let since = killed.filter(|_| says).map_or(0, |event| event.seq);
     let ended = |call: &Call| call.finals().any(|(said, _)| said.seq < connect.seq);
     let open = view.calls.iter().filter(|call| !ended(call));
     let held = open.filter(|call| {

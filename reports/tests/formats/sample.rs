@@ -135,6 +135,7 @@ pub(crate) fn case(scenario: &str, cell: &[(&str, &str)], findings: Vec<Finding>
         verdict: Verdict::of(&name, 1, findings, "d1".to_owned(), 11_710_000),
         faults: Vec::new(),
         events: None,
+        seeds: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Scenarios as cases: each seed and each point of a sweep is one, played in turmoil and judged.
 
+mod fold;
 mod play;
 mod pool;
 

@@ -44,6 +44,7 @@ pub fn play_with(job: &Job, set: impl FnOnce(&mut Settings)) -> Played {
         faults: checks::planned_faults(&trace),
         replay: trace.manifest.replay.clone(),
         events: None,
+        seeds: None,
         verdict,
     };
     Played { case, trace: Some(trace) }

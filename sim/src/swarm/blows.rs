@@ -32,7 +32,7 @@ impl Play {
         let (mut quiet, mut left) = (Quiet::new(), self.lot.count(swarm.faults));
         let mut over_ms = at_ms;
         while left > 0 && (at_ms < span_ms || over_ms == at_ms) {
-            let scene = self.scene(at_ms);
+            let scene = self.scene(at_ms, left == 1);
             over_ms = scene.until_ms;
             if let Some(name) = scene.quiet {
                 quiet.push((name, at_ms.saturating_sub(PEACE_MS), over_ms));
@@ -46,9 +46,12 @@ impl Play {
         self.around(wanted, over_ms, &quiet)
     }
 
-    fn scene(&mut self, at_ms: u64) -> Scene {
-        let faults: Vec<_> = self.features.iter().copied().filter(|f| f.is_fault()).collect();
-        let fault = self.lot.one(&faults).expect("a mask keeps a fault");
+    fn scene(&mut self, at_ms: u64, is_last: bool) -> Scene {
+        let faults = self.features.iter().copied().filter(|feature| feature.is_fault());
+        // A token that is called dead is not pushed to again, so that no later fate would bite.
+        let faults: Vec<_> =
+            faults.filter(|fault| is_last || *fault != Feature::PushRefused).collect();
+        let fault = self.lot.one(&faults).unwrap_or(Feature::Restart);
         let (phone, caller) = (self.phone(), self.caller());
         match fault {
             Feature::AppKilled => self.killed(at_ms, &phone, &caller),
@@ -167,6 +170,7 @@ impl Play {
     fn pushed(&mut self, at_ms: u64, kind: Feature, phone: &Phone, caller: &Caller) -> Scene {
         self.sleep(at_ms, phone);
         let fate = pushes::fate(kind, phone.push, &mut self.lot);
+        self.fated.insert(phone.push);
         let call_ms = at_ms + self.lot.number(2_000, 4_000);
         self.score.at(call_ms, Verb::Push { service: phone.push, fate, times: 1 });
         let (_, over_ms) = self.call(call_ms + 20, caller, phone);
@@ -177,7 +181,7 @@ impl Play {
         }
         let held_ms = call_ms + self.wake_budget_ms;
         if kind == Feature::PushRefused {
-            // A token that is dead is given again by an app that is opened.
+            self.refused = Some(phone.push);
             self.open(held_ms + 500, phone);
         }
         Scene { until_ms: over_ms.max(held_ms) + 2_000, quiet: Some(phone.name.clone()) }

@@ -13,7 +13,7 @@ mod lot;
 mod pushes;
 mod score;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use reveille_scenarios::{
@@ -49,6 +49,10 @@ struct Play {
     callers: Vec<Caller>,
     wake_budget_ms: u64,
     ring_deadline_ms: u64,
+    /// Services that were told what becomes of a push.
+    fated: BTreeSet<Service>,
+    /// The one that may have called a token dead.
+    refused: Option<Service>,
 }
 
 /// What all scenarios of a swarm have in common: what they are, and neither who plays nor what happens.
@@ -79,7 +83,17 @@ pub fn scenario(swarm: &Swarm, seed: u64) -> Scenario {
     let wake_budget_ms = lot.time(swarm.wake_budget);
     let ring_deadline_ms = lot.time(swarm.ring_deadline);
     let score = Score::default();
-    let mut play = Play { lot, score, features, phones, callers, wake_budget_ms, ring_deadline_ms };
+    let mut play = Play {
+        lot,
+        score,
+        features,
+        phones,
+        callers,
+        wake_budget_ms,
+        ring_deadline_ms,
+        fated: BTreeSet::new(),
+        refused: None,
+    };
     let over_ms = play.safety(swarm);
     let expects = play.liveness(over_ms);
     Scenario {
