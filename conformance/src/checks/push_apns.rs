@@ -37,6 +37,9 @@ const CONFIGURATION: &[&str] = &[
     "MethodNotAllowed",
 ];
 
+/// How long a push may be on its way to its service.
+const ON_ITS_WAY_US: u64 = 1_000_000;
+
 /// Requests are well addressed, and one connection carries many.
 pub(super) fn connections(view: &View<'_>) -> Outcome {
     both(rules(view, APNS, "push.apns.http2-long-lived-connections"), || {
@@ -180,7 +183,9 @@ pub(super) fn voip_rings(view: &View<'_>) -> Outcome {
         }
         let waits = call(view, push).is_some_and(|call| {
             let begun = call.invite().is_some_and(|invite| invite.seq < push.seq);
-            begun && !call.finals().any(|(said, _)| said.seq < push.seq)
+            // What had left when the call ended is still on its way.
+            let over_us = call.finals().next().map_or(u64::MAX, |(said, _)| said.t_us);
+            begun && push.t_us.saturating_sub(over_us) <= ON_ITS_WAY_US
         });
         if push.says("event") == "call" && waits {
             return Outcome::Met;

@@ -152,14 +152,14 @@ pub(super) fn lives_as_long_as_the_call(view: &View<'_>, push: &Push<'_>) -> Out
     let Some(call) = call(view, push) else { return Outcome::Silent };
     let heard = |said: &&super::view::Said| said.answer_to("INVITE").is_some();
     // A push wakes for all that waits by then.
-    let theirs = view.calls.iter().filter(|other| other.callee() == call.callee());
-    let heard = theirs.filter_map(|other| other.said.iter().find(heard));
-    let Some(accepted) = heard.filter(|said| said.seq < push.seq).max_by_key(|said| said.seq)
-    else {
-        return Outcome::Silent;
-    };
+    let by_then = view.calls.iter().filter(|other| {
+        other.callee() == call.callee() && other.invite().is_some_and(|asked| asked.seq < push.seq)
+    });
+    let accepted = by_then.filter_map(|other| other.said.iter().find(heard));
+    let Some(accepted) = accepted.max_by_key(|said| said.seq) else { return Outcome::Silent };
     let given = view.starts(&call.mark).next().map_or(u64::MAX, |start| start.seq);
-    if push.seq > given || view.is_struck_between(accepted.seq, push.seq) {
+    let late = view.is_struck_between(accepted.seq, push.seq) || view.is_cut_before(push.t_us);
+    if push.seq > given || late {
         return Outcome::Silent;
     }
     let Some(life_ms) = push.life_ms() else {

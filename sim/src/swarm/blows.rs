@@ -134,7 +134,7 @@ impl Play {
         let cut_ms = at_ms + self.lot.number(3_000, 5_000);
         let then_ms = cut_ms + self.lot.number(10, 300);
         let name = phone.name.as_str();
-        let places = self.has(Feature::Placed) && self.lot.is(1, 3);
+        let places = self.does(Feature::Placed, 3) && self.may_begin();
         let (link, quiet) = if places {
             self.open(at_ms, phone);
             let links = [(name, "gateway"), ("gateway", "registrar")];
@@ -209,7 +209,7 @@ impl Play {
                 continue;
             }
             if self.score.calls() < wanted as u64 {
-                let places = self.does(Feature::Placed, 3);
+                let places = self.does(Feature::Placed, 3) && self.may_begin();
                 let ends_ms = match places {
                     true => self.placed(at_ms, &phone, &caller),
                     false => self.call(at_ms, &caller, &phone).1,

@@ -137,7 +137,9 @@ impl Play {
     /// A message, by whichever side may.
     pub(super) fn message(&mut self, at_ms: u64, caller: &Caller, phone: &Phone) {
         let both = [(Feature::Message, true), (Feature::Sent, false)];
-        let on: Vec<_> = both.into_iter().filter(|(feature, _)| self.has(*feature)).collect();
+        let may = |to_phone: bool| to_phone || self.may_begin();
+        let on = both.into_iter().filter(|(feature, to)| self.has(*feature) && may(*to));
+        let on: Vec<_> = on.collect();
         let Some((_, to_phone)) = self.lot.one(&on) else { return };
         let ends = (caller.name.clone(), phone.name.clone());
         let (from, to) = if to_phone { ends } else { (ends.1, ends.0) };

@@ -156,6 +156,12 @@ impl Play {
         self.has(feature) && self.lot.is(1, of)
     }
 
+    /// True if apps may speak first. One that was killed has lost what it counted last, and would begin
+    /// with a number that was used, which the gateway takes for a repetition.
+    fn may_begin(&self) -> bool {
+        !self.has(Feature::AppKilled)
+    }
+
     fn phone(&mut self) -> Phone {
         self.lot.one(&self.phones).expect("a swarm has a phone")
     }
