@@ -69,7 +69,10 @@ fn each_mistake_says_where_it_is_and_what_to_write_instead() {
         ("phones = [1, 9]", "5:14: scenario.out-of-range: `phones` lies outside of 1 to 4"),
         ("phones = [1]", "5:10: scenario.out-of-range: `phones` is not a lower and an upper"),
         ("phones = 2", "5:10: scenario.wrong-type: `phones` is not a list"),
-        ("span = [60, 90]", "5:9: scenario.not-a-duration: `span` has a number without a unit"),
+        (
+            "span = [60, \"90s\"]",
+            "5:9: scenario.not-a-duration: `span` has a number without a unit",
+        ),
         ("features = [\"cancel\"]", "5:12: scenario.out-of-range: `features` names no fault"),
         ("features = [\"crahs\"]", "5:13: scenario.unknown-word: `features` does not know"),
         ("apps = []", "5:8: scenario.out-of-range: `apps` names nothing"),

@@ -219,7 +219,7 @@ impl Play {
             match self.lot.number(0, 3) {
                 0 => {
                     let sleep_ms = at_ms + self.lot.number(0, 12_000);
-                    self.sleep(sleep_ms, &phone);
+                    self.sleep_alone(sleep_ms, &phone);
                 }
                 1 if self.has(Feature::Open) => self.open(at_ms, &phone),
                 2 => self.message(at_ms, &caller, &phone),
@@ -227,6 +227,16 @@ impl Play {
             }
         }
         self.at_least_three(until_ms)
+    }
+
+    /// A sleep that no other one is near: who asks twice at once leaves before the second answer comes.
+    fn sleep_alone(&mut self, at_ms: u64, phone: &Phone) {
+        let near = |(name, other_ms): &(String, u64)| {
+            *name == phone.name && other_ms.abs_diff(at_ms) < PEACE_MS
+        };
+        if !self.sleeps.iter().any(near) {
+            self.sleep(at_ms, phone);
+        }
     }
 
     /// Calls that find their phones as they are, until there are three.

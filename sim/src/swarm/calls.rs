@@ -154,6 +154,7 @@ impl Play {
     }
 
     pub(super) fn sleep(&mut self, at_ms: u64, phone: &Phone) {
+        self.sleeps.push((phone.name.clone(), at_ms));
         let by_close = self.does(Feature::SleepByClose, 2);
         self.score.at(at_ms, Verb::Sleep { phone: phone.name.clone(), by_close });
     }

@@ -49,6 +49,8 @@ struct Play {
     callers: Vec<Caller>,
     wake_budget_ms: u64,
     ring_deadline_ms: u64,
+    /// Who is sent to sleep, and when.
+    sleeps: Vec<(String, u64)>,
     /// Services that were told what becomes of a push.
     fated: BTreeSet<Service>,
     /// The one that may have called a token dead.
@@ -91,6 +93,7 @@ pub fn scenario(swarm: &Swarm, seed: u64) -> Scenario {
         callers,
         wake_budget_ms,
         ring_deadline_ms,
+        sleeps: Vec::new(),
         fated: BTreeSet::new(),
         refused: None,
     };
