@@ -11,6 +11,7 @@ pub(crate) const TABLE: &[(u8, &str)] = &[
     (3, "no failure, but a case showed nothing either way"),
     (4, "nothing was selected"),
     (6, "the target or a member of the cast could not be used, or a result not be written"),
+    (7, "shards are missing or of different runs, or a case is not what its token or record says"),
     (70, "a defect in Reveille itself"),
     (130, "interrupted by a signal, as a shell tells it; nothing is written"),
 ];
@@ -21,6 +22,8 @@ pub(crate) const BAD_FILE: u8 = 2;
 pub(crate) const NOTHING: u8 = 4;
 /// A server could not begin, or broke.
 pub(crate) const BROKE: u8 = 6;
+/// Digests of what belongs together differ.
+pub(crate) const DIFFERS: u8 = 7;
 /// Ours.
 pub(crate) const DEFECT: u8 = 70;
 

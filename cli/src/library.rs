@@ -10,9 +10,10 @@ use reveille_conformance::requirement;
 use reveille_scenarios::{
     Report, Scenario, Swarm, is_swarm, read, read_against, read_swarm, shipped, swarms,
 };
+use reveille_sim::World;
 use reveille_sim::suite::{Job, Piece, Seeds, jobs};
 
-use crate::exit::{DEFECT, NOTHING, Stop};
+use crate::exit::{DEFECT, DIFFERS, NOTHING, Stop};
 
 /// Every shipped scenario, in the order of their names.
 pub(crate) fn all() -> Result<Vec<Arc<Piece>>, Stop> {
@@ -110,6 +111,38 @@ pub(crate) fn select(selectors: &[String], seeds: Seeds) -> Result<Vec<Job>, Sto
     }
     chosen.dedup_by_key(|job| (job.name(), job.seed));
     Ok(chosen)
+}
+
+/// The one case of this name: a scenario's id or the path of a file, with the axes of its cell.
+pub(crate) fn one(case: &str, seed: u64, world: World) -> Result<Job, Stop> {
+    let (piece, cell) = match case.split_once(".toml") {
+        Some((path, cell)) => (file(&format!("{path}.toml"))?, cell),
+        None => of_id(case)?,
+    };
+    let name = format!("{}{cell}", piece.scenario.id);
+    let seeds = Seeds { first: seed, count: Some(1), world };
+    let mut jobs = jobs(&piece, seeds).into_iter();
+    jobs.find(|job| job.name() == name).ok_or_else(|| {
+        Stop::new(
+            DIFFERS,
+            format!(
+                "{} has no case {cell} with seed {seed}: its sweep goes over other operations now. \
+                 `reveille run {} --seed {seed}` plays those there are",
+                piece.called, piece.called
+            ),
+        )
+    })
+}
+
+/// The shipped scenario that a case's name begins with, and the rest of the name.
+fn of_id(case: &str) -> Result<(Arc<Piece>, &str), Stop> {
+    let shipped = all()?;
+    let id = case
+        .split_once('=')
+        .map_or(case, |(before, _)| before.rsplit_once('/').map_or(before, |(id, _axis)| id));
+    let piece = shipped.iter().find(|piece| piece.scenario.id == id);
+    let piece = piece.ok_or_else(|| Stop::new(NOTHING, nothing(id, &shipped)))?;
+    Ok((Arc::clone(piece), &case[id.len()..]))
 }
 
 /// Two different scenarios of one name: the results of one would hide those of the other.

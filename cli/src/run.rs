@@ -1,7 +1,5 @@
 //! `reveille run`: cases are chosen, played in turmoil, judged, reported.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -10,17 +8,16 @@ use std::time::{Duration, UNIX_EPOCH};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
-use reveille_reports::format::terminal::{self, Look};
-use reveille_reports::format::{junit, ladder};
+use reveille_reports::format::junit;
 use reveille_reports::{Traces, store};
 use reveille_sim::World;
 use reveille_sim::suite::{Job, Played, Seeds, play_all};
-use reveille_trace::{Case, RUN_SCHEMA, Run as Record, Trace};
+use reveille_trace::{Case, RUN_SCHEMA, Run as Record, Shard, Shards};
 use sha2::{Digest as _, Sha256};
 
 use crate::exit::{BROKE, DEFECT, Stop};
 use crate::library;
-use crate::screen::{Screen, print};
+use crate::record::{Kept, Show, key, show};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   reveille run                            everything that is shipped
@@ -29,6 +26,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
   reveille run push.common.refused-push-ends-hold
                                           whatever covers this requirement
   reveille run mine.toml --ladder         a file of your own, with a picture of what happened
+  reveille run --shard 3/8                an eighth of all; `reveille merge` joins the eighths
 
 The exit code is 0 if all is well, 1 for a failure; `reveille explain exit` has the table.";
 
@@ -52,6 +50,12 @@ pub(crate) struct Run {
     /// Show the ladder of every case whose trace is kept, not only of what failed
     #[arg(long)]
     ladder: bool,
+    /// Show which faults met which phases of the wake, and what was never met
+    #[arg(long)]
+    coverage: bool,
+    /// Play only this part of the cases, as 3/8; `reveille merge` joins the parts
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     /// Write a JUnit report to this file too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -74,25 +78,28 @@ impl Run {
 
 pub(crate) fn run(run: &Run) -> Result<u8, Stop> {
     let began = reveille_host::real::host().clock.now().wall;
-    let jobs = library::select(&run.selectors, run.seeds())?;
+    let (jobs, shards) = share(run, library::select(&run.selectors, run.seeds())?);
     prepare(run)?;
     let (record, traces) = sorted(run, began, play(run, &jobs));
-    let of = |case: &Case| traces.get(&key(case)).map(Cow::Borrowed);
-    let record = store::with_paths(&record, &of);
+    let of = |case: &Case| traces.of(case);
+    let record = store::with_paths(&Record { shards, ..record }, &of);
     let folder = keep(run, began, &record, &of)?;
-    let screen = Screen::new();
-    if run.ladder {
-        for (case, trace) in record.cases.iter().filter_map(|case| Some((case, of(case)?))) {
-            let (name, seed) = (&case.verdict.case, case.verdict.seed);
-            let drawn = ladder::draw(&trace, screen.width);
-            print(&format!("{name}, seed {seed}\n\n{drawn}\n"))?;
-        }
-    }
-    let dir = format!("{}/", folder.display());
-    let look = Look { dir: &dir, ..Look::of_a_screen(screen.width, screen.colour, &of) };
-    print(&terminal::full(&record, &look))?;
-    print(&format!("Traces, ladders and reports: {dir}\n"))?;
+    let what = Show { ladder: run.ladder, coverage: run.coverage };
+    show(&record, &traces, &format!("{}/", folder.display()), &what)?;
     Ok(record.summary().exit_code())
+}
+
+/// The cases of the shard that was asked for, and what its record says of the others. Each shard
+/// counts the points of a sweep anew, which costs one play where the sweep has a hundred; whoever
+/// counted for all would have to tell the others.
+fn share(run: &Run, jobs: Vec<Job>) -> (Vec<Job>, Option<Shards>) {
+    let Some(shard) = run.shard else { return (jobs, None) };
+    let replays: Vec<_> = jobs.iter().map(Job::replay).collect();
+    let (cases, selected) = (jobs.len(), Shards::digest(replays.iter().map(String::as_str)));
+    let here = jobs.into_iter().enumerate().filter(|(_, job)| shard.has(&job.name(), job.seed));
+    let (places, jobs) = here.unzip();
+    let numbers = [shard.number].into();
+    (jobs, Some(Shards { of: shard.of, numbers, cases, selected, places }))
 }
 
 fn play(run: &Run, jobs: &[Job]) -> Vec<Played> {
@@ -117,17 +124,11 @@ fn bar(cases: usize) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-type Key = (String, u64);
-
-fn key(case: &Case) -> Key {
-    (case.verdict.case.clone(), case.verdict.seed)
-}
-
-fn sorted(run: &Run, began: Duration, played: Vec<Played>) -> (Record, BTreeMap<Key, Trace>) {
-    let (mut cases, mut traces) = (Vec::new(), BTreeMap::new());
+fn sorted(run: &Run, began: Duration, played: Vec<Played>) -> (Record, Kept) {
+    let (mut cases, mut traces) = (Vec::new(), Kept::default());
     for Played { case, trace } in played {
         if let Some(trace) = trace {
-            traces.insert(key(&case), trace);
+            traces.0.insert(key(&case), trace);
         }
         cases.push(case);
     }
@@ -138,6 +139,7 @@ fn sorted(run: &Run, began: Duration, played: Vec<Played>) -> (Record, BTreeMap<
         seed: run.seed,
         selection: run.selectors.clone(),
         started: humantime::format_rfc3339_seconds(UNIX_EPOCH + began).to_string(),
+        shards: None,
         cases,
     };
     (record, traces)

@@ -31,6 +31,9 @@ pub struct Settings {
     pub app_id: String,
     /// Sleep asked for where none is named, in seconds.
     pub ttl_s: Option<u64>,
+    /// Seconds of silence after which it pings, without a call and with one. The gateway must allow
+    /// more.
+    pub ping_s: (u64, u64),
 }
 
 impl std::fmt::Debug for Settings {
@@ -53,6 +56,7 @@ impl Settings {
             push_provider: "webhook".to_owned(),
             app_id: app.to_owned(),
             ttl_s: None,
+            ping_s: (10, 3),
         }
     }
 

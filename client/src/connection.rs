@@ -47,8 +47,6 @@ pub(crate) enum Command {
     Drop,
 }
 
-/// Keep-alive while no call is open, and while one is.
-const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(3));
 /// Missed answers after which the link counts as dead.
 const MISSES: u32 = 2;
 /// How often, and for how long, a lost connection is tried again.
@@ -211,7 +209,9 @@ impl Connection {
         let mut end = self.say(&mut socket, first).await;
         let (mut active, mut misses, mut probe) = (self.host.clock.now().mono, 0, None);
         while end.is_none() {
-            let interval = if self.session.is_busy() { PING.1 } else { PING.0 };
+            let (quiet_s, busy_s) = self.settings.ping_s;
+            let interval_s = if self.session.is_busy() { busy_s } else { quiet_s };
+            let interval = Duration::from_secs(interval_s);
             let due = probe.unwrap_or(self.host.clock.now().mono + interval);
             let alarm = self.host.clock.sleep_until(due);
             let heard = {

@@ -32,6 +32,8 @@ pub enum Fault {
     Cut { from: String, to: String, lasts: Duration },
     /// The link between the two is as bad as `weather` says, both ways.
     Storm { a: String, b: String, weather: Weather, lasts: Duration },
+    /// No link of the host carries anything: an elevator, a tunnel. As a partition from each other host.
+    Outage { host: String, lasts: Duration },
     /// The host gets another address: its connections end, and their peers hear nothing of it.
     Move { host: String },
     /// What translates the host's addresses forgets its bindings: its connections are dead both ways
@@ -63,6 +65,7 @@ impl Fault {
             Self::CrashAt { .. } => "crash-at",
             Self::Cut { .. } => "cut",
             Self::Storm { .. } => "storm",
+            Self::Outage { .. } => "outage",
             Self::Move { .. } => "move",
             Self::Rebind { .. } => "rebind",
             Self::ClockStep { .. } => "clock-step",
@@ -77,6 +80,7 @@ impl Fault {
             | Self::PowerLoss { host, .. }
             | Self::Restart { host, .. }
             | Self::CrashAt { host, .. }
+            | Self::Outage { host, .. }
             | Self::Move { host }
             | Self::Rebind { host }
             | Self::ClockStep { host, .. } => host.clone(),

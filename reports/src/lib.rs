@@ -5,7 +5,9 @@
 //! reports of one run are the same bytes.
 #![warn(missing_docs)]
 
+pub mod folder;
 pub mod format;
+pub mod merge;
 mod names;
 pub mod store;
 mod text;

@@ -1,4 +1,5 @@
-//! The directory of one run: every format, the traces that were kept, and their ladders.
+//! The directory of one run: every format, the traces that were kept, and their ladders, and when it
+//! began.
 //!
 //! It is written under another name and renamed, so that a directory with the right name is whole.
 
@@ -15,7 +16,10 @@ use crate::text::ascii;
 use crate::{Traces, names};
 
 /// The file that holds the name of the newest result directory.
-const LATEST: &str = "latest";
+pub(crate) const LATEST: &str = "latest";
+/// The file that says when the run began. It is the only one that two runs of one seed differ in, and
+/// so the table of contents does not name it.
+pub const STARTED: &str = "started";
 /// As wide as the ladders on file.
 const WIDTH: usize = 100;
 
@@ -112,6 +116,11 @@ fn fill(dir: &Path, run: &Run, traces: &Traces<'_>) -> io::Result<()> {
         put(ladder_of(path), drawn.as_bytes(), "text/plain")?;
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
+    if !run.started.is_empty() {
+        let started = dir.join(STARTED);
+        fs::write(&started, format!("{}\n", ascii(&run.started)))
+            .map_err(|error| at(&started, &error))?;
+    }
     let text = serde_json::to_string_pretty(&Contents { schema: 1, files })? + "\n";
     let toc = dir.join("toc.json");
     fs::write(&toc, text).map_err(|error| at(&toc, &error))

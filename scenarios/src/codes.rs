@@ -48,6 +48,9 @@ codes! {
         one of the words listed, as in `kind = \"phone\"`.",
     NotADuration = "scenario.not-a-duration": "A time is text that ends in its unit, one of `ms`, \
         `s`, `m` and `h`. Write `\"500ms\"`, `\"1.5s\"` or `\"2m\"`.",
+    NotAFigure = "scenario.not-a-figure": "A share of packets is text that ends in `%`, with at most \
+        one digit after the point; a bandwidth is text that ends in `bit/s`, `kbit/s` or `Mbit/s`. \
+        Write `loss = \"10%\"` or `bandwidth = \"32kbit/s\"`.",
     OutOfRange = "scenario.out-of-range": "A number or a time lies outside what its place allows. \
         Write one between the bounds given, as in `wake-budget = \"30s\"`.",
     BadName = "scenario.bad-name": "Actors and calls have names of at most 32 lower-case letters, \
@@ -65,6 +68,10 @@ codes! {
     IdleService = "scenario.idle-service": "A fault is planned at a push service that wakes no phone \
         of the file, so that it would never strike. Give a phone the service, as in \
         `bob = { kind = \"phone\", push = \"apns\" }`, or name the one that a phone has.",
+    WrongOs = "scenario.wrong-os": "Each operating system has its own ways: App Standby and Doze are \
+        Android's, permissions to show notifications those of iOS and browsers, and a phone without \
+        `os` has none of them. Write what the phone's system knows, as in `{ doze = \"bob\", depth = \
+        \"deep\", lasts = \"2h\" }` with `bob = { kind = \"phone\", os = \"android\" }`.",
     OneVerb = "scenario.one-verb": "A step does exactly one thing. Write one verb with its \
         arguments, as in `{ crash = \"gateway\", down = \"1s\" }`, and a step of its own for each \
         further one.",

@@ -51,6 +51,37 @@ fn fraction(digits: &str, unit: u64) -> u64 {
     tenths.sum()
 }
 
+/// A time as a person would write it: the shortest text of those whose number is at least one, so
+/// `90s`, `1.5s`, `500ms`, `1h`.
+pub(crate) fn shown(time: Duration) -> String {
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    if nanos == 0 {
+        return "0s".to_owned();
+    }
+    let whole = UNITS.iter().rev().filter(|(_, unit)| nanos >= *unit);
+    let texts = whole.filter_map(|(name, unit)| Some(format!("{}{name}", decimal(nanos, *unit)?)));
+    let shortest = texts.min_by_key(String::len);
+    shortest.or_else(|| Some(format!("{}ms", decimal(nanos, UNITS[0].1)?))).unwrap_or_default()
+}
+
+/// How many units these are, if that can be written down.
+fn decimal(nanos: u64, unit: u64) -> Option<String> {
+    let mut text = (nanos / unit).to_string();
+    let mut rest = nanos % unit;
+    if rest > 0 {
+        text.push('.');
+    }
+    for _ in 0..12 {
+        if rest == 0 {
+            return Some(text);
+        }
+        let tenth = u128::from(rest) * 10;
+        text.push_str(&(tenth / u128::from(unit)).to_string());
+        rest = u64::try_from(tenth % u128::from(unit)).ok()?;
+    }
+    (rest == 0).then_some(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +95,16 @@ mod tests {
         assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5400)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         assert_eq!(duration("168h"), Ok(LONGEST));
+    }
+
+    #[test]
+    fn a_time_is_written_as_a_person_would() {
+        let texts = ["0s", "1s", "90s", "1.5s", "500ms", "1m", "1h", "90m", "30.2s", "168h"];
+        for text in texts.into_iter().chain(["1.25s", "0.25ms", "0.000001ms", "1.000001s", "61m"]) {
+            assert_eq!(duration(text).map(shown).as_deref(), Ok(text));
+        }
+        assert_eq!(duration("60s").map(shown).as_deref(), Ok("1m"));
+        assert_eq!(duration("604799.999999999s").map(shown).as_deref(), Ok("604799.999999999s"));
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use crate::sight::Sight;
@@ -14,6 +15,25 @@ pub enum Wanted {
     /// `alice.final(c1) in [200, 480]`, `alice.final(c1) == 200`: the first such fact has one of
     /// these statuses.
     FirstIn(Sight, Vec<u16>),
+}
+
+/// As a scenario would write it.
+impl Display for Wanted {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seen(sight) => write!(f, "{sight}"),
+            Self::Never(sight) => write!(f, "never {sight}"),
+            Self::Count(sight, least, most) if least == most => {
+                write!(f, "count({sight}) == {least}")
+            }
+            Self::Count(sight, least, usize::MAX) => write!(f, "count({sight}) >= {least}"),
+            Self::Count(sight, _, most) => write!(f, "count({sight}) <= {most}"),
+            Self::FirstIn(sight, statuses) => match statuses[..] {
+                [status] => write!(f, "{sight} == {status}"),
+                _ => write!(f, "{sight} in {statuses:?}"),
+            },
+        }
+    }
 }
 
 /// One expectation.

@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::device::{Device, DeviceAct};
 use crate::expect::Expect;
 use crate::message::Message;
 use crate::service::Service;
 use crate::sight::Sight;
+use crate::weather::Weather;
 
 /// One scenario, as its file says it. Names are resolved: every actor, call and host that a step or
 /// an expectation names is there.
@@ -22,6 +24,8 @@ pub struct Scenario {
     pub world: World,
     /// Who plays, by name.
     pub actors: BTreeMap<String, Actor>,
+    /// Where hosts stand that do not stand as usual: of actors, and of `gateway`.
+    pub places: BTreeMap<String, Place>,
     /// What happens, in order.
     pub steps: Vec<Step>,
     /// What should come of it.
@@ -80,6 +84,8 @@ pub enum Actor {
         push: Service,
         /// What it does with a call that it alerts.
         on_call: OnCall,
+        /// Its operating system; absent: one that keeps a push channel and does nothing else.
+        device: Option<Device>,
     },
     /// A SIP user agent, which calls and is called: `kind = "sip-ua"`.
     SipUa {
@@ -90,6 +96,16 @@ pub enum Actor {
         /// What it says of a call before its answer.
         early: Early,
     },
+}
+
+/// Where a host stands. The default is an open network and a clock that is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// `clock = "+5s"`, of the gateway `gateway-clock` in `[world]`: how far its clock is ahead, in
+    /// milliseconds; behind, if negative.
+    pub ahead_ms: i64,
+    /// `nat = "60s"`: it stands behind an address translation that forgets what was silent so long.
+    pub nat: Option<Duration>,
 }
 
 /// The app on a phone.
@@ -294,6 +310,13 @@ pub enum Verb {
         /// Who.
         phone: String,
     },
+    /// A verb on a phone that has an operating system.
+    Device {
+        /// Whose.
+        phone: String,
+        /// What.
+        act: DeviceAct,
+    },
     /// A verb on `push.webhook`, `push.apns`, `push.fcm`, `push.oauth` or `push.webpush`: what
     /// becomes of the next requests to it.
     Push {
@@ -333,6 +356,51 @@ pub enum Verb {
         b: String,
         /// How long.
         lasts: Duration,
+    },
+    /// `cut = "bob->gateway", lasts = "3s"`: the link carries nothing in this direction.
+    Cut {
+        /// Who is not heard.
+        from: String,
+        /// By whom.
+        to: String,
+        /// How long.
+        lasts: Duration,
+    },
+    /// `storm = "bob--gateway", lasts = "10s"` with one or more of `delay`, `jitter`, `loss`,
+    /// `duplicate`, `reorder` and `bandwidth`.
+    Storm {
+        /// One end.
+        a: String,
+        /// The other.
+        b: String,
+        /// What the link does to packets.
+        weather: Weather,
+        /// How long.
+        lasts: Duration,
+    },
+    /// `outage = "bob", lasts = "20s"`: no link of the host carries anything.
+    Outage {
+        /// The host.
+        host: String,
+        /// How long.
+        lasts: Duration,
+    },
+    /// `move = "bob"`: the actor has another address; its connections end, and nobody is told.
+    Move {
+        /// Who.
+        who: String,
+    },
+    /// `rebind = "bob"`: the address translation before the actor forgets it.
+    Rebind {
+        /// Who.
+        who: String,
+    },
+    /// `clock = "gateway", by = "-30s"`: the host's clock is set.
+    Clock {
+        /// The host.
+        host: String,
+        /// Ahead by so many milliseconds, or back.
+        by_ms: i64,
     },
     /// `note = "text"`: a remark in the trace, and a point in time.
     Note {

@@ -38,6 +38,8 @@ pub enum What {
     PushDropped,
     /// `push.arrived(bob)`: a push reached the phone.
     PushArrived,
+    /// `push.held(bob)`: the phone's operating system kept a push from the app, for a while or for good.
+    PushHeld,
     /// `registrar.registered(200)`: the registrar sent a response to REGISTER; the number is the
     /// status.
     Registered,
@@ -79,6 +81,7 @@ impl Display for Sight {
             What::PushAnswered => "answered",
             What::PushDropped => "dropped",
             What::PushArrived => "arrived",
+            What::PushHeld => "held",
             What::Registered => "registered",
         };
         let number = self.numbers.filter(|_| !is_final).map(|(low, _)| low.to_string());
@@ -86,7 +89,7 @@ impl Display for Sight {
         let arguments = arguments.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(", ");
         // The push service tells of a push that arrives, and the phone sees it.
         let actor = match self.what {
-            What::PushArrived => "push",
+            What::PushArrived | What::PushHeld => "push",
             _ => self.actor.as_deref().unwrap_or("*"),
         };
         write!(f, "{actor}.{word}({arguments})")

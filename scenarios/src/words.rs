@@ -4,7 +4,7 @@
 const WORD_MAX: usize = 64;
 
 /// So many words are listed.
-const LISTED_MAX: usize = 20;
+const LISTED_MAX: usize = 32;
 
 /// Among so many words the nearest one is sought.
 const SOUGHT_MAX: usize = 200;
@@ -99,6 +99,6 @@ mod tests {
         assert_eq!(quoted("a\nb"), "`a\\nb`");
         assert_eq!(quoted(&"x".repeat(80)), format!("`{}…`", "x".repeat(64)));
         assert_eq!(listed(["a", "b", "c"], "or"), "`a`, `b` or `c`");
-        assert!(listed(["a"; 30], "and").ends_with("`a` and 10 more"));
+        assert!(listed(["a"; 42], "and").ends_with("`a` and 10 more"));
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reveille_scenarios::{
-    Actor, App, Content, Early, Expect, Head, Message, Need, OnCall, Point, Proxy, PushFate,
-    Scenario, Service, Sight, Step, Sweep, SweepFault, Transport, Verb, Wanted, What, World, read,
-    shipped,
+    Actor, App, Content, Early, Expect, Head, Message, Need, OnCall, Place, Point, Proxy, PushFate,
+    Scenario, Service, Sight, Step, Sweep, SweepFault, Transport, Verb, Wanted, Weather, What,
+    World, read, shipped,
 };
 
 /// Three actors, the steps and expectations given.
@@ -65,6 +65,17 @@ fn every_shipped_file_reads() {
     }
 }
 
+/// Where the hosts of the file below stand.
+fn places() -> BTreeMap<String, Place> {
+    let place = |ahead_ms, nat: Option<u64>| Place { ahead_ms, nat: nat.map(seconds) };
+    let places = [
+        ("alice", place(0, Some(30))),
+        ("bob", place(3_600_000, Some(60))),
+        ("gateway", place(-5_000, None)),
+    ];
+    places.map(|(name, place)| (name.to_owned(), place)).into()
+}
+
 #[test]
 fn every_key_of_a_file_has_its_place() {
     let text = r#"schema = 1
@@ -79,9 +90,10 @@ registration = "1h"
 late-offer = "refused"
 payload = "carries"
 proxy = ["challenges", "records-route"]
+gateway-clock = "-5s"
 [actors]
-alice = { kind = "sip-ua", transport = "tcp", early = "reliable-media", decline = 486 }
-bob = { kind = "phone", app = "plain", decline = 486 }
+alice = { kind = "sip-ua", transport = "tcp", early = "reliable-media", decline = 486, nat = "30s" }
+bob = { kind = "phone", app = "plain", decline = 486, nat = "60s", clock = "+1h" }
 carol = { kind = "phone", ring = true }
 dave = { kind = "phone", app = "sdk", push = "fcm", answer-after = "2s" }
 erin = { kind = "phone" }
@@ -99,10 +111,17 @@ fault = "power-loss"
 on = "gateway"
 points = ["spawn", "store"]
 "#;
-    let phone = |app, on_call| Actor::Phone { app, push: Service::Webhook, on_call };
+    let phone = |app, on_call| {
+        let (push, device) = (Service::Webhook, None);
+        Actor::Phone { app, push, on_call, device }
+    };
     let sip_ua = |transport, on_call, early| Actor::SipUa { transport, on_call, early };
-    let dave =
-        Actor::Phone { app: App::Sdk, push: Service::Fcm, on_call: OnCall::Answer(seconds(2)) };
+    let dave = Actor::Phone {
+        app: App::Sdk,
+        push: Service::Fcm,
+        on_call: OnCall::Answer(seconds(2)),
+        device: None,
+    };
     let actors = [
         ("alice", sip_ua(Transport::Tcp, OnCall::Decline(486), Early::ReliableMedia)),
         ("bob", phone(App::Plain, OnCall::Decline(486))),
@@ -127,10 +146,11 @@ points = ["spawn", "store"]
             proxy: Proxy { challenges: true, records_route: true },
         },
         actors: actors.map(|(name, actor)| (name.to_owned(), actor)).into(),
+        places: places(),
         steps: vec![Step {
             head: Head::At(seconds(1)),
             verb: Verb::Sleep { phone: "bob".to_owned(), by_close: false },
-            line: 23,
+            line: 24,
         }],
         expects: vec![Expect {
             level: "MAY".to_owned(),
@@ -139,7 +159,7 @@ points = ["spawn", "store"]
             after: Some(hibernated),
             within: Some(seconds(20)),
             why: Some("it may".to_owned()),
-            line: 26,
+            line: 27,
         }],
         sweep: Some(Sweep {
             fault: SweepFault::PowerLoss,
@@ -270,6 +290,41 @@ fn every_verb_reads() {
 }
 
 #[test]
+fn every_fault_of_the_world_reads() {
+    let (gateway, bob) = (|| "gateway".to_owned(), || "bob".to_owned());
+    let storm = |weather| Verb::Storm { a: bob(), b: gateway(), weather, lasts: seconds(10) };
+    let rough = Weather {
+        delay: millis(200),
+        jitter: millis(50),
+        loss: 100,
+        duplicate: 50,
+        reorder: 5,
+        bandwidth: Some(32_500),
+    };
+    let lossy = Weather { loss: 900, ..Weather::default() };
+    let verbs = [
+        (
+            r#"cut = "bob->gateway", lasts = "3s""#,
+            Verb::Cut { from: bob(), to: gateway(), lasts: seconds(3) },
+        ),
+        (
+            r#"storm = "bob--gateway", lasts = "10s", delay = "200ms", jitter = "50ms", loss = "10%", duplicate = "5%", reorder = "0.5%", bandwidth = "32.5kbit/s""#,
+            storm(rough),
+        ),
+        (r#"storm = "bob--gateway", lasts = "10s", loss = "90%""#, storm(lossy)),
+        (r#"outage = "bob", lasts = "20s""#, Verb::Outage { host: bob(), lasts: seconds(20) }),
+        (r#"move = "bob""#, Verb::Move { who: bob() }),
+        (r#"rebind = "bob""#, Verb::Rebind { who: bob() }),
+        (r#"clock = "gateway", by = "-30s""#, Verb::Clock { host: gateway(), by_ms: -30_000 }),
+        (r#"clock = "bob", by = "+1.5m""#, Verb::Clock { host: bob(), by_ms: 90_000 }),
+        (r#"clock = "bob", by = "1s""#, Verb::Clock { host: bob(), by_ms: 1_000 }),
+    ];
+    for (step, wanted) in verbs {
+        assert_eq!(verb(step), wanted, "{step}");
+    }
+}
+
+#[test]
 fn every_verb_beside_calls_reads() {
     let bob = || "bob".to_owned();
     let message = |from: &str, to: &str, content, non_urgent, expires| {
@@ -361,6 +416,7 @@ fn every_sight_reads() {
         ("push.dropped(bob)", sight(push, What::PushDropped, Some("bob"))),
         // The fact is the phone's own.
         ("push.arrived(bob)", sight("bob", What::PushArrived, Some("bob"))),
+        ("push.held(bob)", sight("bob", What::PushHeld, Some("bob"))),
         ("push.arrived()", Sight { actor: None, ..sight("", What::PushArrived, None) }),
         (
             "registrar.registered(200)",

@@ -15,6 +15,7 @@ wake-budget = "30s"
 alice = { kind = "sip-ua", transport = "tcp" }
 bob = { kind = "phone", app = "plain", decline = 603 }
 carol = { kind = "phone", push = "apns" }
+dora = { kind = "phone", os = "android", bucket = "rare", cold-start = "4s" }
 [run]
 seeds = 3
 [script]
@@ -30,6 +31,8 @@ steps = [
   { hangup = "bob" },
   { message = "m1", from = "alice", to = "bob", content = "imdn" },
   { retransmit = "m1" },
+  { doze = "dora", depth = "deep", lasts = "2h" },
+  { misbehave = "dora", how = "crashes", times = 2 },
   { subscribe = "bob", to = "alice" },
   { notify = "bob", by = "alice", messages = 3 },
 ]
@@ -151,7 +154,7 @@ proptest! {
     /// Each line is left out once, and each is there twice once.
     #[test]
     fn a_good_file_without_a_line_or_with_one_twice_is_judged(
-        line in 0..32_usize, twice in any::<bool>(),
+        line in 0..35_usize, twice in any::<bool>(),
     ) {
         let lines = RICH.lines().enumerate().flat_map(|(at, text)| {
             let times = if at != line { 1 } else if twice { 2 } else { 0 };

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod express;
 pub mod fault;
 mod pushes;
+pub mod shrink;
 pub mod suite;
 pub mod swarm;
 pub mod target;

@@ -155,9 +155,11 @@ impl Rig for SimRig<'_> {
             app_id: pushes::application_id(push).to_owned(),
             app: phone::AppKind::Sdk,
             ttl_s: 3_600,
+            ping_s: 10,
             sleep_by: phone::SleepBy::Hibernate,
             resleeps: false,
             conduct: phone::Conduct::Answer { after_ms: 500 },
+            os: None,
         }
     }
 

@@ -12,6 +12,11 @@ use crate::turmoil::{Options, TurmoilStage};
 /// 2030-01-01T00:00:00Z, since 1970: when every run starts.
 pub const EPOCH: Duration = Duration::from_secs(1_893_456_000);
 
+/// The shortest and the longest time of a message on a link.
+pub(crate) const LATENCY: (Duration, Duration) =
+    (Duration::from_millis(1), Duration::from_millis(20));
+const CALM: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(10));
+
 /// A simulated world. The same play comes to the same verdict in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum World {
@@ -41,12 +46,16 @@ impl World {
         Self::ALL.into_iter().find(|world| world.name() == name)
     }
 
-    /// An empty stage in it.
+    /// An empty stage in it. On calm links every message takes the same time.
     #[must_use]
-    pub fn stage(self, seed: u64, recorder: Recorder) -> Box<dyn SimStage> {
+    pub fn stage(self, seed: u64, recorder: Recorder, is_calm: bool) -> Box<dyn SimStage> {
+        let latency = if is_calm { CALM } else { LATENCY };
         match self {
-            Self::Turmoil => Box::new(TurmoilStage::new(seed, recorder, Options::default())),
-            Self::Express => Box::new(ExpressStage::new(seed, recorder)),
+            Self::Turmoil => {
+                let options = Options { latency, ..Options::default() };
+                Box::new(TurmoilStage::new(seed, recorder, options))
+            }
+            Self::Express => Box::new(ExpressStage::new(seed, recorder, latency)),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex};
 
 use reveille_scenarios::{read, shipped};
 use reveille_sim::suite::{Piece, Played, Seeds, jobs, play_all};
-use reveille_trace::{Case, Finding, Observed};
+use reveille_trace::{Case, FAULTS, Finding, Observed};
 
 /// All that is shipped, played once for all tests here.
 struct Season {
@@ -92,6 +92,16 @@ fn the_sweeps_strike_at_every_operation() {
         assert_eq!(struck.len(), 2 * operations.len(), "{name}: before and after each");
         let whole = (1..).zip(&operations).all(|(nth, at)| nth == *at);
         assert!(whole, "{name} leaves operations out: {operations:?}");
+    }
+}
+
+#[test]
+fn every_strike_is_in_the_table_of_what_met_what() {
+    for case in SEASON.played.iter().map(|played| &played.case) {
+        let struck = case.cell.contains_key("at") || case.faults.iter().any(|it| it.struck > 0);
+        assert!(!struck || !case.met.is_empty(), "{}: its fault met nothing", case.replay);
+        let unknown = case.met.iter().find(|met| !FAULTS.contains(&met.fault.as_str()));
+        assert_eq!(unknown, None, "{}", case.replay);
     }
 }
 

@@ -82,7 +82,8 @@ kinds! {
     Target = "target",
     /// Head of the trace: one planned fault. Fields `fault`, `on`.
     FaultPlanned = "fault.planned",
-    /// A planned fault took effect (a packet was dropped, a host died). Fields `fault`, `on`.
+    /// A fault took effect for the first time (a packet was dropped, a host died). Fields `fault`, `on`;
+    /// of a storm also `how`: what it did to its first packet.
     FaultStruck = "fault.struck",
     /// The harness itself was late. Field `stall_us`.
     Stall = "stall",
@@ -128,11 +129,18 @@ kinds! {
     PushDropped = "push.dropped",
     /// A push reached its device. Raw payload; field `token`.
     PushArrived = "push.arrived",
+    /// A phone's operating system kept a push from its app. Raw payload; fields `token`, `why`, `fate`:
+    /// `later` (it is given when the cause is gone) or `never`.
+    PushHeld = "push.held",
     /// What the gateway learned of its push request. Fields `wake`, `attempt`, `outcome`.
     PushOutcome = "push.outcome",
 
     /// The app changed its state. Field `state`: `connected`, `reconnecting`, `hibernated`, `failed`, `closed`, `killed`.
     AppState = "app.state",
+    /// A phone's operating system changed. Fields `what` and `state`: `app` (`foreground`, `background`,
+    /// `suspended`, `starting`, `gone`, `stopped`), `screen`, `doze` (`light`, `deep`, `window`, `off`), `low-power`,
+    /// `airplane`, `permission`, `notification`, `voip-pushes`, `call-reported`.
+    OsState = "os.state",
     /// The app shows an incoming call. Fields `call`, `subsession`.
     AppAlerted = "app.alerted",
     /// The app was told that a call is over. Fields `call`, `subsession`, `why`.

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::coverage::Met;
+use crate::shard::Shards;
 use crate::verdict::{Observed, Verdict};
 
 /// Version of `run.json` that this crate writes, and the only one it reads.
@@ -21,8 +23,13 @@ pub struct Run {
     pub seed: u64,
     /// What was selected, as it was written; empty for everything.
     pub selection: Vec<String>,
-    /// When it began, UTC, RFC 3339; the only line that differs between two runs of one seed.
+    /// When it began, UTC, RFC 3339. It stands in the file `started` and not in `run.json`, so that two
+    /// runs of one seed are equal in all else.
+    #[serde(skip)]
     pub started: String,
+    /// Which shards of the selection these are; absent: all there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<Shards>,
     /// Every case, in the order of their names.
     pub cases: Vec<Case>,
 }
@@ -44,6 +51,9 @@ pub struct Case {
     /// The planned faults, and how often each struck.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<PlannedFault>,
+    /// What the faults met that struck, by kind and phase.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub met: Vec<Met>,
     /// The command that plays this case again.
     pub replay: String,
     /// The trace's file, relative to `run.json`; absent where it was not kept.
@@ -95,13 +105,17 @@ pub struct Summary {
     pub errors: usize,
     /// Findings of level SHOULD or MAY that were not met: advice, never red.
     pub advisories: usize,
+    /// Cases of the selection that other shards have.
+    pub elsewhere: usize,
 }
 
 impl Run {
     /// Counts.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        let mut summary = Summary::default();
+        let all = self.shards.as_ref().map_or(0, |shards| shards.cases);
+        let elsewhere = all.saturating_sub(self.cases.len());
+        let mut summary = Summary { elsewhere, ..Summary::default() };
         let mut last = None;
         for case in &self.cases {
             if last != Some(&case.scenario) {
@@ -135,7 +149,8 @@ impl Summary {
     }
 
     /// The exit code: 0 all is well, 1 a failure, 3 something inconclusive and no failure, 4 nothing
-    /// was selected, 70 the harness broke. The worst one decides, 70 first, then 1, then 3.
+    /// was selected, 70 the harness broke. The worst one decides, 70 first, then 1, then 3. A shard
+    /// without cases of its own is well.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         if self.errors > 0 {
@@ -144,7 +159,7 @@ impl Summary {
             1
         } else if self.inconclusive > 0 {
             3
-        } else if self.passed == 0 {
+        } else if self.passed + self.elsewhere == 0 {
             4
         } else {
             0
@@ -174,6 +189,7 @@ mod tests {
             cell: BTreeMap::new(),
             verdict: Verdict::of(scenario, 1, vec![sure, finding], "d".to_owned(), 5),
             faults: Vec::new(),
+            met: Vec::new(),
             replay: "reveille run".to_owned(),
             events: None,
             seeds: None,
@@ -189,7 +205,7 @@ mod tests {
         let text = String::new;
         let (world, seed, selection) = ("turmoil".to_owned(), 1, Vec::new());
         let (schema, reveille, started) = (RUN_SCHEMA, text(), text());
-        Run { schema, reveille, world, seed, selection, started, cases }
+        Run { schema, reveille, world, seed, selection, started, shards: None, cases }
     }
 
     #[test]
@@ -214,5 +230,13 @@ mod tests {
             Summary { scenarios: 2, passed: 3, failed: 1, advisories: 1, ..Summary::default() };
         assert_eq!(summary, expected);
         assert_eq!(summary.cases(), 4);
+    }
+
+    #[test]
+    fn a_shard_without_cases_is_well() {
+        let (numbers, selected) = ([2].into(), String::new());
+        let shards = Shards { of: 2, numbers, cases: 3, selected, places: Vec::new() };
+        let shard = Run { shards: Some(shards), ..run(Vec::new()) };
+        assert_eq!((shard.summary().elsewhere, shard.summary().exit_code()), (3, 0));
     }
 }

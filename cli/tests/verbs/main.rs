@@ -2,7 +2,10 @@
 
 mod judge;
 mod play;
+mod replay;
 mod serve;
+mod shards;
+mod shrink;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -56,6 +56,7 @@ mod tests {
 
     use super::*;
     use crate::checks::judge;
+    use crate::checks::view::View;
 
     fn trace(events: &[(Kind, &str, &str)]) -> Trace {
         let recorder = Recorder::keeping();
@@ -97,5 +98,53 @@ mod tests {
         let rows = planned_faults(&trace(&[CRASH, cut, CRASH, CRASHED, CRASHED]));
         let rows: Vec<_> = rows.iter().map(|r| (&*r.fault, &*r.on, r.struck)).collect();
         assert_eq!(rows, [("crash", "gateway", 2), ("partition", "alice--gateway", 0)]);
+    }
+
+    #[test]
+    fn a_fault_excuses_what_it_can_have_touched() {
+        let parted = |fault, on| {
+            let trace = trace(&[(Kind::FaultStruck, fault, on)]);
+            View::new(&trace).is_parted_between("alice", 0, u64::MAX)
+        };
+        for (fault, on) in [
+            ("crash", "gateway"),
+            ("power-loss-at", "gateway-2"),
+            ("move", "alice"),
+            ("outage", "alice"),
+            ("storm", "alice--gateway"),
+            ("partition", "gateway--alice"),
+            ("cut", "gateway->alice"),
+            ("storm", "gateway--gateway-2"),
+        ] {
+            assert!(parted(fault, on), "{fault} on {on}");
+        }
+        for (fault, on) in [
+            ("crash", "registrar"),
+            ("move", "bob"),
+            ("nat", "bob"),
+            ("outage", "push"),
+            ("storm", "bob--gateway"),
+            ("cut", "gateway->bob"),
+            ("partition", "gateway--push"),
+            ("storm", "alice--registrar"),
+            ("clock-step", "gateway"),
+            ("clock-step", "alice"),
+        ] {
+            assert!(!parted(fault, on), "{fault} on {on}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_excuses_nothing_and_loses_nothing() {
+        let set = trace(&[(Kind::FaultStruck, "clock-step", "gateway")]);
+        let view = View::new(&set);
+        assert!(!view.is_disturbed() && !view.is_struck_between(0, u64::MAX));
+        for fault in ["partition", "cut", "storm", "outage", "move", "rebind", "nat"] {
+            let trace = trace(&[(Kind::FaultStruck, fault, "bob")]);
+            assert!(View::new(&trace).is_cut_before(0), "{fault}");
+        }
+        let crash = trace(&[CRASHED]);
+        let view = View::new(&crash);
+        assert!(view.is_disturbed() && !view.is_cut_before(0), "what was said before is heard");
     }
 }

@@ -2,9 +2,11 @@
 //! each area. They read the raw bytes that the cast saw, by a scanner of their own and never through
 //! `wire`, and without the gateway's own events unless marked `sim`.
 
+mod coverage;
 mod faults;
 mod jsonrtc_call;
 mod jsonrtc_change;
+mod jsonrtc_register;
 mod jsonrtc_row;
 mod jsonrtc_session;
 mod messages;
@@ -32,6 +34,7 @@ use reveille_trace::{Finding, Observed, Span, Trace};
 
 use crate::requirement;
 
+pub use coverage::met;
 pub use faults::planned_faults;
 pub use pushed::Push;
 pub use texts::{Notice, Text};
@@ -95,6 +98,7 @@ pub const CHECKS: &[Check] = &[
     seen("sip.hold.provisional-every-60s", sip_hold::provisionals),
     seen("sip.hold.no-180-before-alerting", sip_hold::no_ringback_before_alert),
     seen("sip.hold.concurrent-callers-all-kept", sip_hold::all_delivered),
+    seen("sip.hold.pending-calls-bounded", sip_hold::pending_are_bounded),
     seen("push.common.leaves-within-declared-delay", push_common::leaves_in_time),
     seen("push.common.one-push-per-call-and-token", push_common::one_push),
     seen("push.common.ttl-within-call-life", push_common::ttl_within_life),
@@ -145,6 +149,7 @@ pub const CHECKS: &[Check] = &[
     seen("push.webpush.restricted-key-rotation", push_webpush::restricted),
     seen("sip.wake.replay-in-arrival-order", sip_wake::arrival_order),
     seen("sip.wake.outcome-after-client-final", sip_wake::answer_after_app),
+    seen("sip.wake.answer-reaches-its-caller", sip_wake::answer_reaches_caller),
     seen("sip.wake.exactly-once-across-reconnects", sip_wake::delivered_once),
     seen("sip.wake.early-open-delivers", sip_wake::early_open_delivers),
     seen("sip.wake.answer-retransmitted-until-ack", sip_wake::answer_goes_again),
@@ -175,6 +180,7 @@ pub const CHECKS: &[Check] = &[
     seen("jsonrtc.call.change-leaves-call", jsonrtc_change::change_leaves_call),
     seen("jsonrtc.call.change-taken-back", jsonrtc_change::change_is_taken_back),
     seen("jsonrtc.row.message.from-the-app", jsonrtc_row::sent_is_answered),
+    seen("jsonrtc.register.reconnect-response", jsonrtc_register::acknowledged_stays),
     seen("jsonrtc.session.token-acknowledged-before-sleep", jsonrtc_session::token_before_sleep),
     seen("jsonrtc.session.old-session-id-rehydrates", jsonrtc_session::rehydrates),
     seen("jsonrtc.session.held-call-is-start", jsonrtc_session::held_call_is_start),

@@ -8,7 +8,7 @@ use super::reactions::{
     never_again, waits,
 };
 use super::services::{answered, both, rules, to};
-use super::view::View;
+use super::view::{Call, View};
 use super::{Outcome, broken, each};
 
 const APNS: &str = "apns";
@@ -40,10 +40,15 @@ const CONFIGURATION: &[&str] = &[
 /// How long a push may be on its way to its service.
 const ON_ITS_WAY_US: u64 = 1_000_000;
 
-/// Requests are well addressed, and one connection carries many.
+/// Requests are well addressed, and one connection carries many of one type: what rings need not wait
+/// behind what does not.
 pub(super) fn connections(view: &View<'_>) -> Outcome {
     both(rules(view, APNS, "push.apns.http2-long-lived-connections"), || {
-        each(to(view, APNS).zip(to(view, APNS).skip(1)), |(one, next)| {
+        each(to(view, APNS), |next| {
+            let alike = |one: &&Push<'_>| {
+                one.seq < next.seq && one.shows("push-type") == next.shows("push-type")
+            };
+            let Some(one) = to(view, APNS).filter(alike).last() else { return Outcome::Silent };
             let closed = one.reason.is_some_and(|reason| CLOSING.contains(&reason));
             let struck = |event: &&reveille_trace::Event| {
                 event.kind == Kind::FaultStruck && (one.seq..next.seq).contains(&event.seq)
@@ -179,6 +184,13 @@ pub(super) fn voip_rings(view: &View<'_>) -> Outcome {
     each(voip, |push| {
         // An app that sleeps in the midst of its own call is woken for what becomes of it.
         if view.called.iter().any(|call| call.id() == push.says("call_id")) {
+            return Outcome::Silent;
+        }
+        // So is one that was lost while somebody wants its call changed.
+        let changes = |call: &Call| {
+            call.changes.iter().any(|said| said.asks("INVITE") && said.seq < push.seq)
+        };
+        if call(view, push).is_some_and(changes) {
             return Outcome::Silent;
         }
         let waits = call(view, push).is_some_and(|call| {

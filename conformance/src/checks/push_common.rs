@@ -256,9 +256,14 @@ pub(super) fn ttl_within_life(view: &View<'_>) -> Outcome {
     let Some(budget_us) = view.budget_us() else { return Outcome::Silent };
     each(&view.calls, |call| {
         let heard = |said: &&super::view::Said| said.answer_to("INVITE").is_some();
-        let Some(accepted) = call.said.iter().find(heard) else { return Outcome::Silent };
+        let Some(first) = call.said.iter().find(heard) else { return Outcome::Silent };
         let given = view.starts(&call.mark).next().map_or(u64::MAX, |start| start.seq);
         each(view.pushes_for(call).filter(|push| push.seq < given), |push| {
+            // A push wakes for all that waits by then.
+            let theirs = view.calls.iter().filter(|other| other.callee() == call.callee());
+            let by_then = theirs.filter_map(|other| other.said.iter().find(heard));
+            let by_then = by_then.filter(|said| said.seq < push.seq).max_by_key(|said| said.seq);
+            let accepted = by_then.filter(|said| said.seq > first.seq).unwrap_or(first);
             let Some(ttl_s) = push.number("ttl_s") else { return Outcome::Silent };
             let ends_us = push.t_us.saturating_add(ttl_s.saturating_mul(1_000_000));
             let life_us = ends_us.saturating_sub(accepted.t_us);

@@ -82,7 +82,9 @@ fn expired(view: &View<'_>, call: &Call) -> Outcome {
         return Outcome::Met;
     };
     let pushed = pushes.peek().is_some();
-    let came = view.opened_after(call.callee(), held.seq).is_some();
+    // The 100 may be on its way for longer than the app.
+    let since = pushes.peek().map_or(held.seq, |push| push.seq.min(held.seq));
+    let came = view.opened_after(call.callee(), since).is_some();
     if !pushed || came || !pushes.all(|push| matches!(push.status, Some(200..=299))) {
         return Outcome::Met;
     }
@@ -139,7 +141,8 @@ pub(super) fn cancel_is_answered(view: &View<'_>) -> Outcome {
                 || is_decided_at(view, call, said.seq)
                 || is_given_up_at(view, call, said.seq)
         });
-        if answered.is_none() && cancel.is_by_stream() && view.is_struck_between(0, u64::MAX) {
+        let parted = |to| view.is_parted_between(&call.caller, 0, to);
+        if answered.is_none() && cancel.is_by_stream() && parted(u64::MAX) {
             // The stream that broke took the CANCEL with it.
             return Outcome::Silent;
         }
@@ -155,7 +158,7 @@ pub(super) fn cancel_is_answered(view: &View<'_>) -> Outcome {
             );
         };
         let late_us = answered.t_us.max(ended.t_us).saturating_sub(cancel.t_us);
-        if late_us > limit_us && !view.is_disturbed() {
+        if late_us > limit_us && !parted(answered.seq.max(ended.seq)) {
             let ms = late_us / 1_000;
             return broken(format!("the CANCEL of {mark} was answered after {ms} ms"), cancel.seq);
         }

@@ -23,7 +23,9 @@ pub(super) fn trying_in_time(view: &View<'_>) -> Outcome {
         match (first, trying) {
             (_, Some(_)) if late_us <= limit_us => Outcome::Met,
             // The 100 may be lost with the gateway that sent it, and the INVITE with one that is down.
-            (Some((first, _)), _) if view.is_struck_between(0, first.seq) => Outcome::Silent,
+            (Some((first, _)), _) if view.is_parted_between(&call.caller, 0, first.seq) => {
+                Outcome::Silent
+            }
             (Some((_, 200..)), _) => Outcome::Silent,
             (_, Some(trying)) => {
                 broken(format!("{mark} had its 100 after {} ms", late_us / 1_000), trying.seq)
@@ -32,7 +34,9 @@ pub(super) fn trying_in_time(view: &View<'_>) -> Outcome {
                 broken(format!("{mark} heard {status} and no 100"), first.seq)
             }
             // A stream that broke before the gateway said a word took the INVITE with it.
-            (None, None) if asked.is_by_stream() && view.is_struck_between(0, u64::MAX) => {
+            (None, None)
+                if asked.is_by_stream() && view.is_parted_between(&call.caller, 0, u64::MAX) =>
+            {
                 Outcome::Silent
             }
             (None, None) => broken(format!("{mark} heard nothing"), asked.seq),
@@ -204,6 +208,36 @@ pub(super) fn all_delivered(view: &View<'_>) -> Outcome {
         }
     }
     outcome
+}
+
+/// Undecided calls of one app at most, if the target declares no other number.
+const MOST_PENDING: u64 = 64;
+
+/// No more calls than that are taken for an app at once; one beyond is told when to come again.
+pub(super) fn pending_are_bounded(view: &View<'_>) -> Outcome {
+    let of_app = view.target("most-pending").unwrap_or(MOST_PENDING);
+    let of_app = usize::try_from(of_app).unwrap_or(usize::MAX);
+    each(&view.calls, |call| {
+        let mark = &call.mark;
+        let others = |seq: u64| {
+            let its = view.calls.iter().filter(|other| other.callee() == call.callee());
+            its.filter(|other| other.is_open_at(seq)).count()
+        };
+        let most = of_app.saturating_mul(view.apps(call.callee()).len().max(1));
+        let busy = call.finals().next().filter(|(_, status)| *status == 503);
+        match (call.accepted(), busy) {
+            (Some(accepted), _) if others(accepted.seq) >= most => {
+                broken(format!("{mark} was taken beside {most} undecided calls"), accepted.seq)
+            }
+            (None, Some((said, _))) if others(said.seq) >= most => {
+                match said.message.header("retry-after") {
+                    Some(_) => Outcome::Met,
+                    None => broken(format!("{mark} heard 503 without Retry-After"), said.seq),
+                }
+            }
+            _ => Outcome::Silent,
+        }
+    })
 }
 
 /// An INVITE that comes again while it is undecided meets the last provisional again, and makes

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use reveille_trace::Kind;
 use serde_json::Value;
 
-use super::view::{Said, View};
+use super::view::{Framed, Said, View};
 use super::{Outcome, broken, each};
 
 /// The longest between two copies of an answer (T2 of RFC 3261, and a second for its way), and how
@@ -34,6 +34,49 @@ pub(super) fn answer_after_app(view: &View<'_>) -> Outcome {
             Outcome::Met
         } else {
             broken(format!("{mark} heard 200 and no app had answered"), answer.seq)
+        }
+    })
+}
+
+/// How long an answer may be on its way from its app to the caller.
+const ANSWER_US: u64 = 5_000_000;
+
+/// The final answer of an app to a call that is open reaches its caller.
+pub(super) fn answer_reaches_caller(view: &View<'_>) -> Outcome {
+    each(&view.calls, |call| {
+        let mark = &call.mark;
+        let of_app = |start: &Framed| {
+            view.frames.iter().find(|frame| {
+                (frame.sent && frame.seq > start.seq && frame.actor == start.actor)
+                    && frame.is("start", "response")
+                    && frame.text("control", "message_state") == "final"
+                    && frame.subsession() == start.subsession()
+            })
+        };
+        let Some(answer) = view.starts(mark).find_map(of_app) else { return Outcome::Silent };
+        if !call.is_open_at(answer.seq) || call.cancel().is_some() {
+            return Outcome::Silent;
+        }
+        let heard = call.finals().next();
+        let until = heard.map_or(u64::MAX, |(said, _)| said.seq);
+        let end_us = heard.map_or(view.end().map_or(0, |end| end.t_us), |(said, _)| said.t_us);
+        let is_late = end_us.saturating_sub(answer.t_us) > ANSWER_US;
+        // What broke on the way may have taken the answer with it.
+        let is_lost = view.is_struck_between(0, until)
+            || view.events.iter().any(|event| {
+                (event.kind == Kind::WsClosed && event.actor == answer.actor)
+                    && (answer.seq..until).contains(&event.seq)
+            });
+        let app = &answer.actor;
+        match heard {
+            Some((_, 200..=299)) => Outcome::Met,
+            _ if is_lost || !is_late => Outcome::Silent,
+            Some((said, status)) => {
+                broken(format!("{app} answered {mark}, and its caller heard {status}"), said.seq)
+            }
+            None => {
+                broken(format!("{app} answered {mark}, and its caller heard nothing"), answer.seq)
+            }
         }
     })
 }

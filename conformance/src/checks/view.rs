@@ -315,10 +315,20 @@ impl<'a> View<'a> {
         self.events.iter().any(|event| is_blow(event) && between(event))
     }
 
+    /// True if a fault took effect between these two events that may have come between the gateway
+    /// and this one: at the gateway, at the one, or on a link of either's that the other needs.
+    #[must_use]
+    pub fn is_parted_between(&self, who: &str, from: u64, to: u64) -> bool {
+        let between = |event: &Event| (from..=to).contains(&event.seq);
+        self.events.iter().any(|event| is_blow(event) && between(event) && parts(event, who))
+    }
+
     /// True if a link was cut before this time: what was sent over it may not have arrived.
     #[must_use]
     pub fn is_cut_before(&self, at_us: u64) -> bool {
-        let is_cut = |event: &Event| is_blow(event) && event.text("fault") == Some("partition");
+        let is_cut = |event: &Event| {
+            is_blow(event) && event.text("fault").is_some_and(|fault| SILENT.contains(&fault))
+        };
         self.events.iter().any(|event| is_cut(event) && event.t_us <= at_us)
     }
 
@@ -421,8 +431,23 @@ fn is_caller(actor: &str) -> bool {
     !["gateway", "registrar", "push", "world", "director"].contains(&actor)
 }
 
+/// Faults after which what one end said may never have come to the other.
+const SILENT: [&str; 7] = ["partition", "cut", "storm", "outage", "move", "rebind", "nat"];
+
 /// A fault of the world, which may take time from the target. What the cast does on purpose (a push
-/// refused, an app killed, an answer lost) takes none.
+/// refused, an app killed, an answer lost) takes none, and no clock that is set: deadlines run on
+/// monotonic time.
 fn is_blow(event: &Event) -> bool {
-    event.kind == Kind::FaultStruck && event.actor == "world"
+    let is_clock = event.text("fault") == Some("clock-step");
+    event.kind == Kind::FaultStruck && event.actor == "world" && !is_clock
+}
+
+/// True if the fault is at the gateway or at this one, or on a link between such.
+fn parts(event: &Event, who: &str) -> bool {
+    let on = event.text("on").unwrap_or_default();
+    let its = |host: &str| host == who || host.starts_with("gateway");
+    match on.split_once("--").or_else(|| on.split_once("->")) {
+        Some((a, b)) => its(a) && its(b),
+        None => its(on),
+    }
 }

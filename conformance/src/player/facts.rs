@@ -63,6 +63,7 @@ impl Facts {
             Kind::PushAnswered => (What::PushAnswered, text("token"), status(), String::new()),
             Kind::PushDropped => (What::PushDropped, text("token"), 0, String::new()),
             Kind::PushArrived => (What::PushArrived, text("token"), 0, String::new()),
+            Kind::PushHeld => (What::PushHeld, text("token"), 0, String::new()),
             _ => return None,
         };
         let Event { seq, t_us, ref actor, .. } = *event;

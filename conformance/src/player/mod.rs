@@ -2,12 +2,15 @@
 //! due, and the play ends when nothing is under way any more.
 
 mod beside;
+mod devices;
 mod expect;
 mod facts;
+mod faults;
 mod parties;
 mod rig;
 mod troupe;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +26,7 @@ pub use troupe::Cast;
 
 use crate::cast::sip::now_us;
 use crate::cast::{caller, phone, push, registrar};
-use crate::stage::{Fault, Faults, Part, Stage};
+use crate::stage::{Fault, Faults, Part, Site, Stage};
 use troupe::Troupe;
 
 /// How long phones have to register before the first step.
@@ -55,6 +58,16 @@ pub enum Verb {
     Registrar(registrar::Command),
     /// The push service is told something.
     Push(push::Command),
+    /// A phone is told that its radio is off, and the world cuts it off. A link that carries nothing
+    /// meanwhile is none that was not cut, so that the cuts are not planned as faults of their own.
+    Airplane {
+        /// Who.
+        phone: String,
+        /// What it is told.
+        command: phone::Command,
+        /// From whom.
+        cuts: Vec<Fault>,
+    },
     /// The world does something.
     Fault(Fault),
     /// Nothing: a point in time, with a remark for the trace.
@@ -83,6 +96,8 @@ pub struct Script {
     pub cast: Cast,
     /// What happens, in order.
     pub steps: Vec<Step>,
+    /// Where hosts stand that do not stand as usual.
+    pub sites: BTreeMap<String, Site>,
     /// Faults that were laid in the world before the play: what, and on whom.
     pub laid: Vec<(&'static str, String)>,
     /// The longest that one trigger is waited for, and the drain at the end.
@@ -147,6 +162,9 @@ pub fn perform(script: &Script, stage: &mut dyn Stage) -> Result<Vec<Event>, Str
     });
     let scribe = Scribe::new(recorder.clone(), "world");
     head(&scribe, script);
+    for (host, site) in &script.sites {
+        stage.place(host, *site);
+    }
     let troupe = troupe::enter_all(stage, &script.cast);
     let (script_, faults) = (script.clone(), stage.faults());
     let part: Part = Arc::new(move |host| {
@@ -188,9 +206,11 @@ fn planned(script: &Script) -> Vec<(&'static str, String)> {
                 let faults = answers.iter().filter_map(push::Answer::fault);
                 planned.extend(faults.map(|fault| (fault, push::place(*service).to_owned())));
             }
-            Verb::Phone(name, command) => {
-                planned
-                    .extend(command.fault().map(|(fault, part)| (fault, format!("{name}.{part}"))));
+            Verb::Phone(name, command) | Verb::Airplane { phone: name, command, .. } => {
+                let fault = command.fault().into_iter().flat_map(|(fault, part, times)| {
+                    (0..times).map(move |_| (fault, format!("{name}.{part}")))
+                });
+                planned.extend(fault);
             }
             Verb::Caller(_, caller::Command::Call(call)) => {
                 let lost = (0..call.lost_answers).map(|_| (caller::LOST, call.mark.clone()));
@@ -295,6 +315,11 @@ impl Director {
                 }
                 line.tell(name, command.clone())
             }
+            Verb::Airplane { phone: name, command, cuts } => {
+                let line = self.troupe.phones.get(name).ok_or_else(|| unknown(name))?;
+                cuts.iter().for_each(|cut| self.faults.order(cut.clone()));
+                line.tell(name, command.clone())
+            }
             Verb::Registrar(command) => self.troupe.registrar.tell("registrar", *command),
             Verb::Push(command) => self.troupe.push.tell("push", command.clone()),
             Verb::Fault(fault) => {
@@ -362,7 +387,9 @@ fn described(verb: &Verb) -> (&'static str, String, String) {
                 ("set", on.as_str(), "")
             }
         },
-        Verb::Phone(on, command) => (phone_word(command), on.as_str(), phone_call(command)),
+        Verb::Phone(on, command) | Verb::Airplane { phone: on, command, .. } => {
+            (phone_word(command), on.as_str(), phone_call(command))
+        }
         Verb::Registrar(registrar::Command::Forget) => ("forget", "registrar", ""),
         Verb::Registrar(registrar::Command::Refuse { .. }) => ("refuse", "registrar", ""),
         Verb::Push(push::Command::Script { service, .. }) => ("answers", push::place(*service), ""),
@@ -386,6 +413,7 @@ const fn phone_word(command: &phone::Command) -> &'static str {
         phone::Command::Conduct(_) | phone::Command::Turn(_) => "set",
         phone::Command::IgnorePushes(_) => "ignore-pushes",
         phone::Command::Close => "close",
+        phone::Command::Os(order) => order.word(),
     }
 }
 

@@ -8,10 +8,10 @@ use reveille_scenarios::{
     self as scenarios, Break, Expect, Head, OnCall, PushFate, Scenario, Service, Sight, What,
 };
 
-use super::{Cast, Script, Step, Verb, When};
+use super::{Cast, Script, Step, Verb, When, faults};
 use crate::cast::sip::Transport;
 use crate::cast::{caller, phone, push, registrar};
-use crate::stage::Fault;
+use crate::player::devices::system;
 
 /// How the cast reaches one target.
 pub trait Rig {
@@ -51,6 +51,7 @@ pub fn script(scenario: &Scenario, rig: &dyn Rig) -> (Script, Vec<Expect>) {
         patience: PATIENCE,
         limit: waits.sum::<Duration>() + SPARE,
         steps,
+        sites: faults::sites(scenario),
         laid: Vec::new(),
     };
     let expects = scenario.expects.iter().map(|expect| lowering.expect(expect)).collect();
@@ -59,10 +60,10 @@ pub fn script(scenario: &Scenario, rig: &dyn Rig) -> (Script, Vec<Expect>) {
 
 pub(super) struct Lowering<'a> {
     pub(super) scenario: &'a Scenario,
-    rig: &'a dyn Rig,
+    pub(super) rig: &'a dyn Rig,
 }
 
-fn ms(time: Duration) -> u64 {
+pub(super) fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -126,13 +127,14 @@ impl Lowering<'_> {
         let (mut callers, mut phones) = (BTreeMap::new(), BTreeMap::new());
         for (name, actor) in &self.scenario.actors {
             match actor {
-                scenarios::Actor::Phone { app, push, on_call } => {
+                scenarios::Actor::Phone { app, push, on_call, device } => {
                     let app = match app {
                         scenarios::App::Sdk => phone::AppKind::Sdk,
                         scenarios::App::Plain => phone::AppKind::Plain,
                     };
                     let conduct = conduct(*on_call);
-                    let settings = phone::Settings { app, conduct, ..self.rig.phone(name, *push) };
+                    let (os, own) = (device.map(system), self.rig.phone(name, *push));
+                    let settings = phone::Settings { app, conduct, os, ..own };
                     phones.insert(name.clone(), settings);
                 }
                 scenarios::Actor::SipUa { transport, on_call, early } => {
@@ -271,22 +273,23 @@ impl Lowering<'_> {
                 let notice = caller::Notice { subscriber, messages, ends };
                 Verb::Caller(by.clone(), caller::Command::Notify(notice))
             }
+            Said::Device { phone: name, act } => self.act(name, *act),
             Said::Push { service, fate, times } => {
                 let answers = (0..*times).map(|_| answer(*fate)).collect();
                 Verb::Push(push::Command::Script { service: *service, answers })
             }
             Said::Note { text } => Verb::Pause(text.clone()),
-            Said::Crash { host, down } => {
-                Verb::Fault(Fault::Crash { host: host.clone(), down: *down })
-            }
-            Said::PowerLoss { host, down } => {
-                Verb::Fault(Fault::PowerLoss { host: host.clone(), down: *down })
-            }
-            Said::Restart { host, down } => {
-                Verb::Fault(Fault::Restart { host: host.clone(), down: *down })
-            }
-            Said::Partition { a, b, lasts } => {
-                Verb::Fault(Fault::Partition { a: a.clone(), b: b.clone(), lasts: *lasts })
+            Said::Crash { .. }
+            | Said::PowerLoss { .. }
+            | Said::Restart { .. }
+            | Said::Partition { .. }
+            | Said::Cut { .. }
+            | Said::Storm { .. }
+            | Said::Outage { .. }
+            | Said::Move { .. }
+            | Said::Rebind { .. }
+            | Said::Clock { .. } => {
+                Verb::Fault(faults::of(verb).expect("each of these is a fault"))
             }
         }
     }
@@ -320,7 +323,11 @@ impl Lowering<'_> {
     fn sight(&self, sight: &Sight) -> Sight {
         let is_push = matches!(
             sight.what,
-            What::PushSent | What::PushAnswered | What::PushDropped | What::PushArrived
+            What::PushSent
+                | What::PushAnswered
+                | What::PushDropped
+                | What::PushArrived
+                | What::PushHeld
         );
         let about = sight.about.as_ref().map(|about| {
             if is_push && self.is_phone(about) { self.phone(about).token } else { about.clone() }

@@ -96,6 +96,9 @@ pub struct Config {
     /// The defect planted in this node.
     #[cfg(feature = "mutants")]
     pub defect: Option<crate::mutant::Defect>,
+    /// The whims that this node follows.
+    #[cfg(feature = "mutants")]
+    pub whims: crate::whim::Whims,
 }
 
 /// Who is pushed for while a lost connection may come back. After that the session sleeps, and is
@@ -243,6 +246,8 @@ impl Config {
             tenancy: crate::tenancy::Tenancy::default(),
             #[cfg(feature = "mutants")]
             defect: None,
+            #[cfg(feature = "mutants")]
+            whims: crate::whim::Whims::default(),
         }
     }
 

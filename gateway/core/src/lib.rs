@@ -20,6 +20,20 @@ macro_rules! planted {
     };
 }
 
+/// True if the node follows this whim now; constant false without the feature `mutants`.
+#[cfg(feature = "mutants")]
+macro_rules! whim {
+    ($node:expr, $whim:ident) => {
+        $node.follows($crate::whim::Whim::$whim)
+    };
+}
+#[cfg(not(feature = "mutants"))]
+macro_rules! whim {
+    ($node:expr, $whim:ident) => {
+        false
+    };
+}
+
 mod call;
 mod census;
 pub mod config;
@@ -46,3 +60,5 @@ mod timer;
 pub mod transaction;
 mod users;
 mod wake;
+#[cfg(feature = "mutants")]
+pub mod whim;

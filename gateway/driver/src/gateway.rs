@@ -106,6 +106,8 @@ impl Gateway {
             settings.core.node.clone_from(node);
             settings.core.cluster = Some(Cluster { address: address.clone() });
         }
+        #[cfg(feature = "mutants")]
+        settings.core.whims.clone_from(&settings.whims);
         let aimed = dns::aim(&host, &mut settings).await;
         let connector = connector(&host, &settings).map_err(StartError::Certificates)?;
         let connector = connector.map(Arc::new);
@@ -114,6 +116,8 @@ impl Gateway {
                 .map_err(StartError::Certificates)?;
         let world = World::new(host.clone(), scribe, inbox.clone(), stopping);
         let world = world.with_connector(connector);
+        #[cfg(feature = "mutants")]
+        let world = world.with_whims(&settings.whims);
         if let Some(aimed) = aimed {
             host.tasks.spawn("dns", Box::pin(dns::follow(world.clone(), aimed)));
         }

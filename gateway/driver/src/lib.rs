@@ -7,6 +7,20 @@
 //! Nothing here is global: any number of gateways live in one process and one thread.
 #![warn(missing_docs)]
 
+/// True if the gateway follows this whim now; constant false without the feature `mutants`.
+#[cfg(feature = "mutants")]
+macro_rules! whim {
+    ($world:expr, $whim:ident) => {
+        $world.follows(reveille_gateway_core::whim::Whim::$whim)
+    };
+}
+#[cfg(not(feature = "mutants"))]
+macro_rules! whim {
+    ($world:expr, $whim:ident) => {
+        false
+    };
+}
+
 mod accept;
 mod admin;
 pub mod bearer;

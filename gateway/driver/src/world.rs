@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
 use reveille_gateway_core::io::{Input, SocketId, Transport};
+#[cfg(feature = "mutants")]
+use reveille_gateway_core::whim::{Whim, Whims};
 use reveille_host::Host;
 use reveille_trace::{Draft, Scribe, Timestamp};
 use tokio::sync::{mpsc, watch};
@@ -57,6 +59,8 @@ pub(crate) struct World {
     /// Dials over TLS; `None`: nobody is to be reached so.
     pub(crate) connector: Option<Arc<Connector>>,
     numbers: Arc<AtomicU64>,
+    #[cfg(feature = "mutants")]
+    whims: Arc<Whims>,
 }
 
 impl World {
@@ -82,7 +86,29 @@ impl World {
             paces,
             connector,
             numbers,
+            #[cfg(feature = "mutants")]
+            whims: Arc::default(),
         }
+    }
+
+    /// The same, which follows these whims.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn with_whims(self, whims: &Whims) -> Self {
+        Self { whims: Arc::new(whims.clone()), ..self }
+    }
+
+    /// True if it follows this whim now, which is told.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn follows(&self, whim: Whim) -> bool {
+        let acts = self.whims.acts(whim, || {
+            let mut bytes = [0; 8];
+            self.host.entropy.fill(&mut bytes);
+            u64::from_be_bytes(bytes)
+        });
+        if acts {
+            self.note(|| whim.struck());
+        }
+        acts
     }
 
     /// The same, with a way to dial over TLS.

@@ -1,6 +1,7 @@
 //! The formats of a whole run, one file each, and the ladder of one trace.
 
 mod block;
+pub mod coverage;
 pub mod json;
 pub mod junit;
 pub mod ladder;
@@ -31,6 +32,12 @@ pub const FORMATS: &[Format] = &[
         write: |run, _| json::write(run),
     },
     Format { name: "junit", file: "junit.xml", media_type: "application/xml", write: junit::write },
+    Format {
+        name: "coverage",
+        file: "coverage.txt",
+        media_type: "text/plain",
+        write: |run, _| Ok(coverage::write(run, 100)),
+    },
     Format {
         name: "terminal",
         file: "summary.txt",

@@ -217,6 +217,7 @@ fn verdict(summary: &Summary) -> String {
     let counts = if parts.is_empty() { "none played".to_owned() } else { parts.join(", ") };
     let code = summary.exit_code();
     let meaning = match code {
+        0 if summary.cases() == 0 => "This shard has no case of the selection.",
         0 => "Every MUST that could be decided was met.",
         1 => "A MUST was not met.",
         3 => "Nothing failed, but an inconclusive case shows nothing either way.",
@@ -233,5 +234,9 @@ fn verdict(summary: &Summary) -> String {
     };
     let cases =
         format!("{}, {}", count(summary.scenarios, "scenario"), count(summary.cases(), "case"));
-    format!("{cases}: {counts}. {meaning}{advice} Exit {code}.")
+    let elsewhere = match summary.elsewhere {
+        0 => String::new(),
+        number => format!(" Other shards have {}.", count(number, "more case")),
+    };
+    format!("{cases}: {counts}. {meaning}{advice}{elsewhere} Exit {code}.")
 }

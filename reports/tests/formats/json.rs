@@ -1,4 +1,5 @@
 use reveille_reports::format::json::{read, write};
+use reveille_trace::Run;
 
 use crate::sample::run;
 
@@ -6,7 +7,8 @@ use crate::sample::run;
 fn a_run_read_back_is_the_same_run() {
     let text = write(&run()).unwrap();
     assert!(text.starts_with("{\n  \"schema\": 1,\n") && text.ends_with("}\n"));
-    assert_eq!(read(&text).unwrap(), run());
+    // When it began stands in a file of its own.
+    assert_eq!(read(&text).unwrap(), Run { started: String::new(), ..run() });
     assert_eq!(write(&read(&text).unwrap()).unwrap(), text);
 }
 

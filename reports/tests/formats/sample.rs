@@ -134,6 +134,7 @@ pub(crate) fn case(scenario: &str, cell: &[(&str, &str)], findings: Vec<Finding>
         replay: format!("reveille run {name} --seed 1"),
         verdict: Verdict::of(&name, 1, findings, "d1".to_owned(), 11_710_000),
         faults: Vec::new(),
+        met: Vec::new(),
         events: None,
         seeds: None,
     }
@@ -147,6 +148,7 @@ pub(crate) fn of(cases: Vec<Case>) -> Run {
         seed: 1,
         selection: Vec::new(),
         started: "2026-11-20T10:15:00Z".to_owned(),
+        shards: None,
         cases,
     }
 }

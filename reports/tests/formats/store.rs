@@ -5,7 +5,7 @@ use std::path::Path;
 
 use reveille_reports::format::json;
 use reveille_reports::store::{with_paths, write};
-use reveille_trace::{Case, Observed, Trace};
+use reveille_trace::{Case, Observed, Run, Trace};
 use sha2::{Digest as _, Sha256};
 
 use crate::sample::{case, crash, of, run, sure, traces};
@@ -23,7 +23,7 @@ fn files(dir: &Path, under: &str, found: &mut BTreeMap<String, Vec<u8>>) -> io::
     Ok(())
 }
 
-fn all(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn all(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     files(dir, "", &mut found).expect("what was written can be read");
     found
@@ -37,10 +37,13 @@ fn a_directory_holds_every_format_and_what_was_kept() {
     let found = all(&dir);
     let names: Vec<_> = found.keys().map(String::as_str).collect();
     let (events, ladder) = ("events/crash--store--at-2.ndjson", "ladders/crash--store--at-2.txt");
-    let want = [events, "junit.xml", ladder, "run.json", "summary.txt", "toc.json"];
+    let mut want = vec!["coverage.txt", events, "junit.xml", ladder, "run.json", "started"];
+    want.extend(["summary.txt", "toc.json"]);
     assert_eq!(names, want);
     let read = json::read(std::str::from_utf8(&found["run.json"]).unwrap()).unwrap();
-    assert_eq!(read, with_paths(&run(), &traces));
+    let started = String::from_utf8(found["started"].clone()).unwrap();
+    let started = started.trim_end().to_owned();
+    assert_eq!(Run { started, ..read.clone() }, with_paths(&run(), &traces));
     assert_eq!(read.cases[2].events.as_deref(), Some(events));
     assert_eq!(Trace::read(BufReader::new(&found[events][..])).unwrap(), crash());
     let summary = String::from_utf8(found["summary.txt"].clone()).unwrap();
@@ -57,6 +60,8 @@ fn the_table_of_contents_names_every_other_file_with_its_digest() {
     let mut found = all(&dir);
     let toc: serde_json::Value =
         serde_json::from_slice(&found.remove("toc.json").unwrap()).unwrap();
+    // When it began is no part of what is the same each time.
+    found.remove("started").unwrap();
     let listed: Vec<_> = toc["files"].as_array().unwrap().iter().collect();
     assert_eq!(listed.len(), found.len());
     for entry in listed {

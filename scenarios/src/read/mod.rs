@@ -2,8 +2,12 @@
 //! finds all that is wrong.
 
 mod actors;
+mod alone;
+mod devices;
 mod expects;
+mod faults;
 mod field;
+mod figures;
 mod findings;
 mod messages;
 mod names;
@@ -20,6 +24,10 @@ mod verbs;
 mod within;
 
 use toml::de::DeTable;
+
+pub(crate) use self::actors::ANSWER_AFTER;
+pub(crate) use self::alone::{predicate_alone, sight_alone};
+pub(crate) use self::settings::DOWN;
 
 use self::actors::Cast;
 use self::field::{Field, Table};
@@ -41,7 +49,7 @@ const TOP: [&str; 10] =
     ["schema", "id", "title", "covers", "needs", "world", "actors", "run", "script", "sweep"];
 
 /// Where a key belongs that stands in the wrong table.
-const HOMES: [(&str, &str); 24] = [
+const HOMES: [(&str, &str); 25] = [
     ("schema", "at the top, before all tables"),
     ("id", "at the top, before all tables"),
     ("title", "at the top, before all tables"),
@@ -61,6 +69,7 @@ const HOMES: [(&str, &str); 24] = [
     ("payload", "under `[world]`"),
     ("proxy", "under `[world]`"),
     ("nodes", "under `[world]`"),
+    ("gateway-clock", "under `[world]`"),
     ("seeds", "under `[run]`"),
     ("fault", "under `[sweep]`"),
     ("points", "under `[sweep]`"),
@@ -193,7 +202,8 @@ fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario>
         needs.push(Need::Sim);
     }
     let seeds = settings::seeds(top, f);
-    let Cast { actors, kinds, services } = actors::cast(top, f);
+    let Cast { actors, kinds, services, systems, mut places } = actors::cast(top, f);
+    places.extend(settings::gateway_place(top, f));
     let script = script(top, f);
     let lines = script.as_ref().map_or(Vec::new(), |script| steps::lines(script, f));
     let calls = steps::calls(&lines, &kinds, f);
@@ -204,6 +214,7 @@ fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario>
         actors: kinds,
         nodes,
         services,
+        systems,
         calls,
         messages,
         parties,
@@ -227,7 +238,7 @@ fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario>
     }
     let title = title.filter(|_| complete && swept)?;
     let id = id.to_owned();
-    Some(Scenario { id, title, covers, needs, world, actors, steps, expects, sweep, seeds })
+    Some(Scenario { id, title, covers, needs, world, actors, places, steps, expects, sweep, seeds })
 }
 
 fn is_empty(list: Field<'_>) -> bool {

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::findings::Findings;
 use crate::codes::Code;
+use crate::device::Os;
 use crate::problem::Problem;
 use crate::service::Service;
 use crate::words::{nearest, quoted, suggest};
@@ -43,6 +44,8 @@ pub(super) struct Names<'t> {
     pub(super) nodes: u32,
     /// The push services that wake its phones.
     pub(super) services: BTreeSet<Service>,
+    /// The operating system of each phone that is well described, if it has one.
+    pub(super) systems: BTreeMap<&'t str, Option<Os>>,
     pub(super) calls: Calls<'t>,
     /// Those of them that are messages.
     pub(super) messages: BTreeSet<&'t str>,

@@ -61,7 +61,7 @@ const fn seen(by: Seer, word: &'static str, what: What, arguments: &'static [Arg
 }
 
 /// All that can be seen.
-pub(super) const SEEN: [Seen; 28] = {
+pub(super) const SEEN: [Seen; 29] = {
     use Argument::{Agent, Call, Phone, State, Status, Waiting};
     [
         seen(Seer::Caller, "sent", What::Sent, &[Call]),
@@ -91,6 +91,7 @@ pub(super) const SEEN: [Seen; 28] = {
         seen(Seer::Push, "answered", What::PushAnswered, &[Phone, Status(100..=599)]),
         seen(Seer::Push, "dropped", What::PushDropped, &[Phone]),
         seen(Seer::Push, "arrived", What::PushArrived, &[Phone]),
+        seen(Seer::Push, "held", What::PushHeld, &[Phone]),
         seen(Seer::Registrar, "registered", What::Registered, &[Status(100..=699)]),
     ]
 };

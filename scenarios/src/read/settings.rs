@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::field::{FOREVER, Field, Table};
 use super::findings::Findings;
-use crate::scenario::{Point, Proxy, Sweep, SweepFault, World};
+use crate::scenario::{Place, Point, Proxy, Sweep, SweepFault, World};
 
 /// How long a host stays down that nobody said anything of.
-pub(super) const DOWN: Duration = Duration::from_secs(1);
+pub(crate) const DOWN: Duration = Duration::from_secs(1);
 
 /// Nodes of the gateway at most.
 pub(super) const NODES_MAX: u32 = 4;
@@ -40,6 +40,7 @@ pub(super) fn world(top: &Table<'_>, f: &mut Findings<'_>) -> World {
             "payload",
             "proxy",
             "nodes",
+            "gateway-clock",
         ],
         &super::HOMES,
         f,
@@ -58,6 +59,16 @@ pub(super) fn world(top: &Table<'_>, f: &mut Findings<'_>) -> World {
             .unwrap_or_default(),
         proxy: table.field("proxy").map_or(Proxy::default(), |field| proxy(field, f)),
     }
+}
+
+/// Where the gateway stands, if it does not stand as usual. What else is wrong with the table, or
+/// that it is none, is found by [`world`].
+pub(super) fn gateway_place(top: &Table<'_>, f: &mut Findings<'_>) -> Option<(String, Place)> {
+    let world = top.field("world")?.value.get_ref().as_table()?;
+    let (key, value) = world.get_key_value("gateway-clock")?;
+    let field = Field { key: key.get_ref(), value, entry: false };
+    let place = Place { ahead_ms: field.shift(f)?, nat: None };
+    Some(("gateway".to_owned(), place))
 }
 
 fn proxy(field: Field<'_>, f: &mut Findings<'_>) -> Proxy {

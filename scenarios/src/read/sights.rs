@@ -74,8 +74,8 @@ impl Sights<'_, '_> {
         if seen.word == "final" && sight.numbers.is_none() {
             sight.numbers = Some((200, 699));
         }
-        if seen.what == What::PushArrived {
-            // It is the phone that a push arrives at, so the fact is the phone's own.
+        if matches!(seen.what, What::PushArrived | What::PushHeld) {
+            // It is the phone that a push arrives at or that holds it, so the fact is the phone's own.
             sight.actor.clone_from(&sight.about);
         }
         sound.then_some((sight, seen))

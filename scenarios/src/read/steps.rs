@@ -103,7 +103,11 @@ fn head(table: &Table<'_>, sights: &Sights<'_, '_>, f: &mut Findings<'_>) -> Opt
 
 /// The one verb of a step.
 fn verb<'t>(table: &Table<'t>, f: &mut Findings<'_>) -> Option<Field<'t>> {
+    // `delay` is a verb, and what a storm does.
+    let belongs =
+        |key: &str| VERBS.iter().any(|(verb, of)| of.contains(&key) && table.field(verb).is_some());
     let mut verbs: Vec<_> = VERBS.iter().filter_map(|(verb, _)| table.field(verb)).collect();
+    verbs.retain(|field| !belongs(field.key));
     verbs.sort_by_key(|field| field.span().start);
     match verbs[..] {
         [one] => {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::devices;
 use super::field::{FOREVER, Field, Table};
 use super::findings::Findings;
 use super::names::{Names, Used};
@@ -12,7 +13,7 @@ use crate::scenario::Verb;
 use crate::words::quoted;
 
 /// Each verb and the arguments that it can have.
-pub(super) const VERBS: [(&str, &[&str]); 22] = [
+pub(super) const VERBS: [(&str, &[&str]); 37] = [
     ("sleep", &["close-code"]),
     ("resume", &[]),
     ("call", &["from", "to", "hang-up-after", "lost-answers", "offer", "in-dialog"]),
@@ -34,6 +35,21 @@ pub(super) const VERBS: [(&str, &[&str]); 22] = [
     ("power-loss", &["down"]),
     ("restart", &["down"]),
     ("partition", &["lasts"]),
+    ("cut", &["lasts"]),
+    ("storm", &["lasts", "delay", "jitter", "loss", "duplicate", "reorder", "bandwidth"]),
+    ("outage", &["lasts"]),
+    ("move", &[]),
+    ("rebind", &[]),
+    ("clock", &["by"]),
+    ("background", &[]),
+    ("foreground", &[]),
+    ("force-stop", &[]),
+    ("lock", &[]),
+    ("unlock", &[]),
+    ("airplane", &["lasts"]),
+    ("doze", &["depth", "lasts"]),
+    ("low-power", &[]),
+    ("misbehave", &["how", "times"]),
     ("note", &[]),
 ];
 
@@ -77,8 +93,11 @@ impl Verbs<'_, '_> {
                 let (host, down) = (self.names.host(&used, f), self.down(f));
                 Some(Verb::Restart { host: host?, down: down? })
             }
-            "partition" => self.partition(verb, &used, f),
-            _ => note(verb, text, f),
+            "partition" | "cut" | "storm" | "outage" | "move" | "rebind" | "clock" => {
+                self.fault(verb, &used, f)
+            }
+            "note" => note(verb, text, f),
+            _ => self.device(verb, &used, f),
         }
     }
 
@@ -151,21 +170,6 @@ impl Verbs<'_, '_> {
         }
     }
 
-    fn partition(&self, verb: Field<'_>, target: &Used<'_>, f: &mut Findings<'_>) -> Option<Verb> {
-        let lasts = self.step.needed("lasts", "lasts = \"3s\"", f);
-        let lasts = lasts.and_then(|field| field.duration(("1ms", FOREVER), f));
-        let Some((a, b)) = target.name.split_once("--").filter(|(a, b)| a != b) else {
-            wrong_target("partition", target, f);
-            return None;
-        };
-        let end = |name: &str, at: usize, f: &mut Findings<'_>| {
-            let span = verb.inside(&(at..at + name.len()), f.text);
-            self.names.host(&Used { name, span }, f)
-        };
-        let (a, b) = (end(a, 0, f), end(b, a.len() + 2, f));
-        Some(Verb::Partition { a: a?, b: b?, lasts: lasts? })
-    }
-
     /// Finds arguments that the verb has, but not with this target.
     pub(super) fn none_of(&self, keys: &[&str], target: &Used<'_>, f: &mut Findings<'_>) {
         for stray in keys.iter().filter_map(|key| self.step.field(key)) {
@@ -188,7 +192,10 @@ pub(super) fn wrong_target(verb: &str, target: &Used<'_>, f: &mut Findings<'_>) 
             "`push.webhook`, `push.apns`, `push.fcm`, `push.webpush` or a phone's `bob.websocket`"
         }
         "crash" => "a phone's `bob.app`, or a host such as `gateway`",
-        "partition" => "two different hosts with `--` between them, as in `gateway--push`",
+        "partition" | "storm" => {
+            "two different hosts with `--` between them, as in `gateway--push`"
+        }
+        "cut" => "two different hosts with `->` between them, as in `bob->gateway`",
         "refuse" => "`push.webhook`, `push.apns`, `push.fcm`, `push.oauth` or `push.webpush`",
         _ => "`push.webhook`, `push.apns`, `push.fcm` or `push.webpush`",
     };
@@ -231,6 +238,12 @@ fn example(verb: &str) -> &'static str {
         "power-loss" => "power-loss = \"gateway\"",
         "restart" => "restart = \"gateway\"",
         "partition" => "partition = \"gateway--push\"",
-        _ => "note = \"the second call\"",
+        "cut" => "cut = \"bob->gateway\"",
+        "storm" => "storm = \"bob--gateway\"",
+        "outage" => "outage = \"bob\"",
+        "move" => "move = \"bob\"",
+        "rebind" => "rebind = \"bob\"",
+        "clock" => "clock = \"gateway\"",
+        _ => devices::example(verb).unwrap_or("note = \"the second call\""),
     }
 }

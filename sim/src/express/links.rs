@@ -16,7 +16,8 @@ pub(super) struct Trouble {
     /// The name and place under which it is told when it bites.
     pub(super) fault: &'static str,
     pub(super) on: String,
-    /// From the first to the second; a storm and a partition also the other way.
+    /// From the first to the second; a storm and a partition also the other way. One machine twice:
+    /// all its links.
     pub(super) between: (usize, usize),
     pub(super) both_ways: bool,
     pub(super) from_us: u64,
@@ -29,6 +30,9 @@ pub(super) struct Trouble {
 impl Trouble {
     const fn is_of(&self, from: usize, to: usize) -> bool {
         let (a, b) = self.between;
+        if a == b {
+            return from != to && (from == a || to == a);
+        }
         (a == from && b == to) || (self.both_ways && a == to && b == from)
     }
 }

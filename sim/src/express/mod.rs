@@ -28,11 +28,8 @@ use self::net::Net;
 use self::seam::Site;
 use self::world::{WallClock, World};
 use crate::disk::Platter;
-use crate::fault::{Draws, Gate, Operation, Trap};
+use crate::fault::{Draws, Gate, Operation, Trap, micros};
 use crate::world::SimStage;
-
-/// The shortest and the longest time of a message on a link, in microseconds.
-const LATENCY_US: (u64, u64) = (1_000, 20_000);
 
 /// One host: what survives its crashes.
 struct Actor {
@@ -54,10 +51,11 @@ pub struct ExpressStage {
 }
 
 impl ExpressStage {
-    /// A stage whose every chance depends on `seed`.
+    /// A stage whose every chance depends on `seed`, on links of this shortest and longest latency.
     #[must_use]
-    pub fn new(seed: u64, recorder: Recorder) -> Self {
-        let net = Net::new(LATENCY_US, Chance::new(seed, "links"));
+    pub fn new(seed: u64, recorder: Recorder, latency: (Duration, Duration)) -> Self {
+        let latency_us = (micros(latency.0), micros(latency.1));
+        let net = Net::new(latency_us, Chance::new(seed, "links"));
         let world = Arc::new(World::new(net));
         let (actors, places, troubles) = (Vec::new(), BTreeMap::new(), Vec::new());
         Self { seed, recorder, world, actors, places, troubles }

@@ -203,6 +203,10 @@ impl<'a> Run<'a> {
             Fault::Cut { from, to, lasts } => {
                 self.trouble((name, on), (&from, &to), false, None, lasts)?;
             }
+            Fault::Outage { host, lasts } => {
+                let host = self.find(&host)?;
+                self.begin_trouble((name, on), (host, host), true, None, lasts);
+            }
             Fault::Storm { a, b, weather, lasts } => {
                 self.trouble((name, on), (&a, &b), true, Some(weather), lasts)?;
             }
@@ -243,6 +247,18 @@ impl<'a> Run<'a> {
         if between.0 == between.1 {
             return Err(format!("a {fault} was ordered between {a} and itself"));
         }
+        self.begin_trouble((fault, on), between, both_ways, weather, lasts);
+        Ok(())
+    }
+
+    fn begin_trouble(
+        &mut self,
+        (fault, on): (&'static str, String),
+        between: (usize, usize),
+        both_ways: bool,
+        weather: Option<Weather>,
+        lasts: Duration,
+    ) {
         let from_us = self.world.now();
         let until_us = from_us.saturating_add(micros(lasts));
         let bit = false;
@@ -251,7 +267,6 @@ impl<'a> Run<'a> {
             net.links.forget(from_us);
             net.links.trouble(trouble);
         });
-        Ok(())
     }
 
     /// Takes down a host that is up.

@@ -21,7 +21,9 @@
 
 mod draws;
 mod gate;
+mod weather;
 
 pub use draws::Draws;
 pub use gate::{Gate, Life, Operation, Ticket, Trap};
 pub(crate) use gate::{micros, said};
+pub use weather::{Bite, Gale, Passage};

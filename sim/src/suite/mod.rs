@@ -3,6 +3,7 @@
 mod fold;
 mod play;
 mod pool;
+mod token;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,8 +13,9 @@ use reveille_scenarios::{Point, Scenario, Swarm, Sweep, SweepFault};
 use reveille_trace::{Case, Trace};
 use sha2::{Digest as _, Sha256};
 
-pub use play::{play, play_with};
+pub use play::{play, play_with, rehearse};
 pub use pool::play_all;
+pub use token::{MadeOf, NoToken, Token};
 
 use crate::fault::{Operation, Trap};
 use crate::{World, swarm};
@@ -60,6 +62,16 @@ fn sha256(text: &str) -> String {
     })
 }
 
+impl Piece {
+    /// The same without the cells of its sweep.
+    #[must_use]
+    pub fn without_sweep(&self) -> Arc<Self> {
+        let scenario = Scenario { sweep: None, ..self.scenario.clone() };
+        let (sha256, called) = (self.sha256.clone(), self.called.clone());
+        Arc::new(Self { scenario, sha256, called, swarm: self.swarm.clone() })
+    }
+}
+
 /// One case that is to be played.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -69,8 +81,10 @@ pub struct Job {
     pub seed: u64,
     /// In which world.
     pub world: World,
+    /// Every message takes the same time, so that worlds can be compared.
+    pub is_calm: bool,
     /// Where a sweep strikes.
-    trap: Option<Trap>,
+    pub(crate) trap: Option<Trap>,
     /// Values of the axes by name.
     pub cell: BTreeMap<String, String>,
 }
@@ -85,6 +99,18 @@ pub struct Played {
 }
 
 impl Job {
+    /// A scenario with a seed in a world, and no sweep strikes.
+    #[must_use]
+    pub const fn plain(piece: Arc<Piece>, seed: u64, world: World) -> Self {
+        Self { piece, seed, world, is_calm: false, trap: None, cell: BTreeMap::new() }
+    }
+
+    /// The same case of another scenario.
+    #[must_use]
+    pub fn with_piece(self, piece: Arc<Piece>) -> Self {
+        Self { piece, ..self }
+    }
+
     /// The case's name: the scenario's id with the cell's axes.
     #[must_use]
     pub fn name(&self) -> String {
@@ -108,17 +134,7 @@ impl Job {
     /// The command that plays it again.
     #[must_use]
     pub fn replay(&self) -> String {
-        let name = self.with_cell(&self.piece.called);
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:+".contains(c);
-        let name = match name.chars().all(is_plain) {
-            true => name,
-            false => format!("'{}'", name.replace('\'', "'\\''")),
-        };
-        let world = match self.world == World::default() {
-            true => String::new(),
-            false => format!(" --world {}", self.world),
-        };
-        format!("reveille run {name} --seed {}{world}", self.seed)
+        Token::of(self).command()
     }
 
     fn with_cell(&self, name: &str) -> String {
@@ -151,10 +167,7 @@ impl Seeds {
 #[must_use]
 pub fn jobs(piece: &Arc<Piece>, seeds: Seeds) -> Vec<Job> {
     let Seeds { first, count, world } = seeds;
-    let plain = |seed| {
-        let piece = Arc::clone(piece);
-        Job { piece, seed, world, trap: None, cell: BTreeMap::new() }
-    };
+    let plain = |seed| Job::plain(Arc::clone(piece), seed, world);
     let seeds =
         (0..count.unwrap_or(piece.scenario.seeds)).map(|more| plain(first.wrapping_add(more)));
     let Some(sweep) = &piece.scenario.sweep else { return seeds.collect() };

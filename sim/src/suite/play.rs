@@ -42,6 +42,7 @@ pub fn play_with(job: &Job, set: impl FnOnce(&mut Settings)) -> Played {
         title: job.piece.scenario.title.clone(),
         cell: job.cell.clone(),
         faults: checks::planned_faults(&trace),
+        met: checks::met(&trace),
         replay: trace.manifest.replay.clone(),
         events: None,
         seeds: None,
@@ -50,10 +51,30 @@ pub fn play_with(job: &Job, set: impl FnOnce(&mut Settings)) -> Played {
     Played { case, trace: Some(trace) }
 }
 
+/// Performs a case without judging it, with the gateway and the script set in another way: for
+/// benchmarks. The recorder decides what is kept.
+///
+/// # Errors
+/// What broke in the harness.
+pub fn rehearse(
+    job: &Job,
+    recorder: &Recorder,
+    set: impl FnOnce(&mut Settings, &mut player::Script) + Send,
+) -> Result<(), String> {
+    on_fresh_thread(|| {
+        let mut settings = settings(job);
+        let (mut script, _) = player::script(&job.piece.scenario, &SimRig(&settings));
+        set(&mut settings, &mut script);
+        let mut stage = job.world.stage(job.seed, recorder.clone(), job.is_calm);
+        target::enter_nodes(&mut *stage, &settings, job.piece.scenario.world.nodes);
+        player::perform(&script, &mut *stage).map(drop)
+    })
+}
+
 /// What `host` does at its seam in a performance of `job`.
 pub(super) fn operations(job: &Job, host: &str) -> Vec<Operation> {
     on_fresh_thread(|| {
-        let mut stage = job.world.stage(job.seed, Recorder::passing());
+        let mut stage = job.world.stage(job.seed, Recorder::passing(), job.is_calm);
         let (settings, rig_settings) = (settings(job), settings(job));
         target::enter_nodes(&mut *stage, &settings, job.piece.scenario.world.nodes);
         let (script, _) = player::script(&job.piece.scenario, &SimRig(&rig_settings));
@@ -76,7 +97,7 @@ type Performed = (Trace, Vec<Expect>, Result<(), String>);
 
 fn perform(job: &Job, settings: &Settings) -> Performed {
     let recorder = Recorder::keeping();
-    let mut stage = job.world.stage(job.seed, recorder.clone());
+    let mut stage = job.world.stage(job.seed, recorder.clone(), job.is_calm);
     let (mut script, expects) = player::script(&job.piece.scenario, &SimRig(settings));
     target::enter_nodes(&mut *stage, settings, job.piece.scenario.world.nodes);
     let outcome = lay(job, &mut script, &*stage);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use reveille_scenarios::{Feature, Swarm, Verb, What};
+use reveille_scenarios::{Feature, Service, Swarm, Verb, What};
 
 use super::calls::End;
 use super::score::sight;
@@ -68,7 +68,9 @@ impl Play {
     /// An app dies around a call; it is there, because its user has opened it, or a call rings it.
     fn killed(&mut self, at_ms: u64, phone: &Phone, caller: &Caller) -> Scene {
         let kill = Verb::KillApp { phone: phone.name.clone() };
-        let patient = self.patient_caller().filter(|_| self.lot.is(1, 2));
+        // A page that was lost comes back by itself: nobody pushes for it before its grace is over.
+        let is_woken = phone.push != Service::WebPush && self.lot.is(1, 2);
+        let patient = self.patient_caller().filter(|_| is_woken);
         let (call_ms, over_ms) = match patient {
             Some(caller) => {
                 self.sleep(at_ms, phone);
@@ -87,7 +89,7 @@ impl Play {
                 (call_ms, over_ms)
             }
         };
-        if self.does(Feature::Open, 2) {
+        if self.does(Feature::Open, 2) || phone.push == Service::WebPush {
             let open_ms = call_ms + self.lot.number(3_500, 9_000);
             self.open(open_ms, phone);
         }

@@ -159,6 +159,11 @@ impl Play {
         self.score.at(at_ms, Verb::Sleep { phone: phone.name.clone(), by_close });
     }
 
+    /// A sleep that is asked for, and refused while a call is under way.
+    pub(super) fn sleep_when_granted(&mut self, at_ms: u64, phone: &Phone) {
+        self.score.at(at_ms, Verb::Sleep { phone: phone.name.clone(), by_close: false });
+    }
+
     pub(super) fn open(&mut self, at_ms: u64, phone: &Phone) {
         self.score.at(at_ms, Verb::Resume { phone: phone.name.clone() });
     }

@@ -33,7 +33,7 @@ impl Play {
             self.open(healthy_ms, phone);
             // A device whose token is dead rings as long as its app is open.
             if self.refused != Some(phone.push) && self.lot.is(2, 3) {
-                self.sleep(healthy_ms + 6_000, phone);
+                self.sleep_when_granted(healthy_ms + 6_000, phone);
             }
             let call_ms = healthy_ms + self.lot.number(10_000, 12_000);
             expects.extend(self.must_ring(call_ms, phone));
@@ -52,7 +52,7 @@ impl Play {
             }
             let caller = self.caller();
             self.open(at_ms, phone);
-            self.sleep(at_ms + 6_000, phone);
+            self.sleep_when_granted(at_ms + 6_000, phone);
             let call_ms = at_ms + self.lot.number(9_000, 10_000);
             self.call_that(call_ms, &caller, phone, End::Answered);
             over_ms = call_ms + self.wake_budget_ms + 8_000;

@@ -67,6 +67,7 @@ pub fn head(swarm: &Swarm) -> Scenario {
         needs: vec![Need::Sim],
         world: World::default(),
         actors: BTreeMap::new(),
+        places: BTreeMap::new(),
         steps: Vec::new(),
         expects: Vec::new(),
         sweep: None,
@@ -131,7 +132,7 @@ fn phones(swarm: &Swarm, lot: &mut Lot) -> (Vec<Phone>, Actors) {
         let (app, push) = (app.unwrap_or_default(), push.unwrap_or_default());
         let on_call = OnCall::Answer(Duration::from_millis(lot.number(0, 3_000)));
         phones.push(Phone { name: name.to_owned(), push });
-        actors.insert(name.to_owned(), Actor::Phone { app, push, on_call });
+        actors.insert(name.to_owned(), Actor::Phone { app, push, on_call, device: None });
     }
     (phones, actors)
 }

@@ -4,9 +4,12 @@
 //! turmoil's own faults are coarse (a crash says goodbye, a partition breaks streams for ever), so
 //! they are means here and never handed on: [`Fault`](reveille_conformance::stage::Fault) says what happens, [`crate::fault`] where.
 
+mod datagrams;
+mod links;
 mod net;
 mod run;
 mod seam;
+mod stream;
 mod world;
 
 use std::collections::BTreeMap;
@@ -21,7 +24,7 @@ use self::world::World;
 use crate::EPOCH;
 use crate::disk::Platter;
 use crate::fault::{Draws, Gate, Life, Operation, Trap};
-use crate::world::SimStage;
+use crate::world::{LATENCY, SimStage};
 
 /// How the world is set.
 #[derive(Debug, Clone)]
@@ -34,10 +37,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            tick: Duration::from_millis(10),
-            latency: (Duration::from_millis(1), Duration::from_millis(20)),
-        }
+        Self { tick: Duration::from_millis(10), latency: LATENCY }
     }
 }
 
@@ -64,7 +64,8 @@ impl TurmoilStage {
     /// A stage whose every chance depends on `seed`.
     #[must_use]
     pub fn new(seed: u64, recorder: Recorder, options: Options) -> Self {
-        let world = Arc::new(World::new(EPOCH));
+        let links = links::Links::new(seed, recorder.clone());
+        let world = Arc::new(World::new(EPOCH, options.latency.0, links));
         Self { seed, recorder, options, world, actors: Vec::new(), sites: BTreeMap::new() }
     }
 
@@ -135,7 +136,6 @@ impl SimStage for TurmoilStage {
 #[derive(Clone)]
 struct Boot {
     seed: u64,
-    ahead_ms: i64,
     world: Arc<World>,
 }
 
@@ -153,11 +153,7 @@ impl Boot {
                 life: life.clone(),
                 disk_time: draws("disk"),
             }),
-            clock: Arc::new(seam::SimClock {
-                world: Arc::clone(&world),
-                life: life.clone(),
-                ahead_ms: self.ahead_ms,
-            }),
+            clock: Arc::new(seam::SimClock { world: Arc::clone(&world), life: life.clone() }),
             net: Arc::new(net::SimNet { world, life, graves, own }),
         }
     }

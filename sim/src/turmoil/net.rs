@@ -1,30 +1,29 @@
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use ::turmoil::net::{TcpListener, TcpStream, UdpSocket};
 use reveille_host::{BoxFuture, BoxStream, Listener, Net, Udp};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::datagrams::SimUdp;
+use super::seam::until;
+use super::stream::SimStream;
 use super::world::World;
-use crate::fault::{Life, Ticket, micros};
+use crate::fault::Life;
 
-/// What one write takes at most, in bytes: turmoil counts segments, a kernel counts bytes.
-const SEGMENT: usize = 16 * 1024;
-/// The longest datagram, in bytes (RFC 768 over IPv4).
-const DATAGRAM: usize = 65_507;
-/// Before each datagram stands when it was sent, in microseconds, so that a cut can lose it.
-const STAMP: usize = 8;
+/// What a segment without content brings, in bytes: that of a handshake.
+const BARE: usize = 0;
 
 /// The sockets of a host that lost power: they must not close, for closing is a word to the peer.
 #[derive(Default)]
 pub(super) struct Graveyard(Mutex<(Vec<TcpStream>, Vec<TcpListener>)>);
 
 impl Graveyard {
+    pub(super) fn bury(&self, stream: TcpStream) {
+        self.with(|(streams, _)| streams.push(stream));
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut (Vec<TcpStream>, Vec<TcpListener>)) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -61,21 +60,42 @@ impl SimNet {
         let (host, port) = name.rsplit_once(':').ok_or_else(|| wrong("it has no port"))?;
         let port = port.parse().map_err(|_| wrong("its port is no number up to 65535"))?;
         let address = self.world.address(host).ok_or_else(|| wrong("no host has this name"))?;
-        Ok(SocketAddr::new(address, port))
+        Ok(SocketAddr::new(self.world.links.shown(address), port))
+    }
+
+    /// As turmoil knows the host of this name; none, if nobody is under this address any more.
+    fn target(&self, name: &str) -> io::Result<Option<SocketAddr>> {
+        let shown = self.find(name)?;
+        Ok(self.world.links.behind(shown.ip()).map(|host| SocketAddr::new(host, shown.port())))
+    }
+
+    /// A handshake takes a packet each way: it waits for cuts of both, and storms keep it up.
+    async fn shake_hands(&self, peer: IpAddr) {
+        if peer.is_loopback() || peer == self.own {
+            return;
+        }
+        let links = &self.world.links;
+        links.met_move(self.own, self.world.now());
+        for way in [(self.own, peer), (peer, self.own)] {
+            let late = links.segment(way, self.world.now(), BARE);
+            until(&self.world, self.world.now() + late).await;
+            while let Some(healed) = links.cut_until(way.0, way.1, self.world.now()) {
+                until(&self.world, healed).await;
+            }
+        }
     }
 
     /// turmoil binds to every address of a host or to the loopback one.
     fn local(&self, on: &str) -> io::Result<SocketAddr> {
         let mut local = self.find(on)?;
-        if local.ip() == self.own {
+        if self.world.links.behind(local.ip()) == Some(self.own) {
             local.set_ip(IpAddr::from([0, 0, 0, 0]));
         }
         Ok(local)
     }
 
-    fn stream(&self, inner: TcpStream) -> BoxStream {
-        let (life, graves) = (self.life.clone(), Arc::clone(&self.graves));
-        Box::new(SimStream { inner: Some(inner), life, graves, writing: None, closing: None })
+    fn stream(&self, inner: TcpStream, peer: IpAddr) -> BoxStream {
+        Box::new(SimStream::new(inner, self, peer))
     }
 }
 
@@ -83,9 +103,13 @@ impl Net for SimNet {
     fn dial<'a>(&'a self, to: &'a str) -> BoxFuture<'a, io::Result<BoxStream>> {
         Box::pin(async move {
             let dialled = self.life.perform("net.dial", async {
-                let stream = TcpStream::connect(self.find(to)?).await?;
+                let Some(target) = self.target(to)? else { return pending().await };
+                let born = self.world.links.born(self.own);
+                self.shake_hands(target.ip()).await;
+                let stream = TcpStream::connect(target).await?;
                 // Wrapped at once: if the life is over now, its end decides how it closes.
-                Ok(self.stream(stream))
+                let stream = SimStream::new(stream, self, target.ip()).made(born);
+                Ok(Box::new(stream) as BoxStream)
             });
             dialled.await
         })
@@ -107,7 +131,7 @@ impl Net for SimNet {
                 return pending().await;
             }
             let inner = UdpSocket::bind(self.local(on)?).await?;
-            Ok(Arc::new(SimUdp { inner, net: self.clone() }) as Arc<dyn Udp>)
+            Ok(Arc::new(SimUdp::new(inner, self.clone())) as Arc<dyn Udp>)
         })
     }
 
@@ -133,8 +157,9 @@ impl Listener for SimListener {
             if self.net.life.is_over() {
                 return pending().await;
             }
-            let (stream, from) = self.inner().accept().await?;
-            let stream = self.net.stream(stream);
+            let (stream, mut from) = self.inner().accept().await?;
+            let stream = self.net.stream(stream, from.ip());
+            from.set_ip(self.net.world.links.shown(from.ip()));
             match self.net.life.operate("net.accept", || ()) {
                 Some(()) => Ok((stream, from)),
                 None => pending().await,
@@ -153,136 +178,6 @@ impl Drop for SimListener {
             && self.net.life.is_silenced()
         {
             self.net.graves.with(|(_, listeners)| listeners.push(inner));
-        }
-    }
-}
-
-struct SimUdp {
-    inner: UdpSocket,
-    net: SimNet,
-}
-
-impl Udp for SimUdp {
-    fn send_to<'a>(&'a self, bytes: &'a [u8], to: SocketAddr) -> BoxFuture<'a, io::Result<()>> {
-        Box::pin(async move {
-            if bytes.len() > DATAGRAM {
-                let what = format!("{} bytes do not fit a datagram: {DATAGRAM} do", bytes.len());
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-            }
-            let now = self.net.world.now();
-            let stamped = [&micros(now).to_be_bytes()[..], bytes].concat();
-            let sent = self.net.life.perform("udp.send", async {
-                if self.net.world.loses(self.net.own, to.ip(), now) {
-                    return Ok(0);
-                }
-                self.inner.send_to(&stamped, to).await
-            });
-            sent.await.map(|_length| ())
-        })
-    }
-
-    fn recv_from<'a>(
-        &'a self,
-        into: &'a mut [u8],
-    ) -> BoxFuture<'a, io::Result<(usize, SocketAddr)>> {
-        Box::pin(async move {
-            let mut stamped = vec![0; STAMP + DATAGRAM];
-            loop {
-                let (length, from) = self.inner.recv_from(&mut stamped).await?;
-                let Some((stamp, bytes)) = stamped[..length].split_first_chunk::<STAMP>() else {
-                    continue;
-                };
-                let sent = Duration::from_micros(u64::from_be_bytes(*stamp));
-                if self.net.world.loses(from.ip(), self.net.own, sent) {
-                    continue;
-                }
-                let length = bytes.len().min(into.len());
-                into[..length].copy_from_slice(&bytes[..length]);
-                return match self.net.life.operate("udp.recv", || ()) {
-                    Some(()) => Ok((length, from)),
-                    None => pending().await,
-                };
-            }
-        })
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.local_addr()
-    }
-}
-
-/// A stream that neither speaks nor hears once its life is over.
-struct SimStream {
-    inner: Option<TcpStream>,
-    life: Life,
-    graves: Arc<Graveyard>,
-    writing: Option<Ticket>,
-    closing: Option<Ticket>,
-}
-
-impl SimStream {
-    fn inner(&mut self) -> Pin<&mut TcpStream> {
-        let inner = self.inner.as_mut();
-        Pin::new(inner.expect("a stream gives up its socket only when it is dropped"))
-    }
-}
-
-impl AsyncRead for SimStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.life.is_over() {
-            return Poll::Pending;
-        }
-        self.inner().poll_read(context, into)
-    }
-}
-
-impl AsyncWrite for SimStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let Some(ticket) = self.writing.take().or_else(|| self.life.begin("tcp.write")) else {
-            return Poll::Pending;
-        };
-        let bytes = &bytes[..bytes.len().min(SEGMENT)];
-        let Poll::Ready(written) = self.inner().poll_write(context, bytes) else {
-            self.writing = Some(ticket);
-            return Poll::Pending;
-        };
-        if self.life.end(ticket) { Poll::Ready(written) } else { Poll::Pending }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.life.is_over() { Poll::Pending } else { Poll::Ready(Ok(())) }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(ticket) = self.closing.take().or_else(|| self.life.begin("tcp.shutdown")) else {
-            return Poll::Pending;
-        };
-        let shut = ready!(self.inner().poll_shutdown(context));
-        if !self.life.end(ticket) {
-            return Poll::Pending;
-        }
-        // The second close of one direction is no error in an operating system.
-        Poll::Ready(shut.or_else(|error| match error.kind() {
-            io::ErrorKind::NotConnected => Ok(()),
-            _ => Err(error),
-        }))
-    }
-}
-
-impl Drop for SimStream {
-    fn drop(&mut self) {
-        if let Some(inner) = self.inner.take()
-            && self.life.is_silenced()
-        {
-            self.graves.with(|(streams, _)| streams.push(inner));
         }
     }
 }

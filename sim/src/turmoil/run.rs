@@ -1,4 +1,5 @@
 use std::future::pending;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
@@ -39,6 +40,7 @@ struct Run<'a> {
     over: Arc<AtomicBool>,
     starts: Vec<(Duration, Arc<Actor>)>,
     power: Draws,
+    orders: u64,
 }
 
 impl<'a> Run<'a> {
@@ -55,13 +57,9 @@ impl<'a> Run<'a> {
             // This run keeps its own limit, so that it can say what it was waiting for.
             .simulation_duration(limit.saturating_add(Duration::from_secs(3600)))
             .build();
-        let boot = |name: &str| Boot {
-            seed: stage.seed,
-            ahead_ms: stage.sites.get(name).map_or(0, |site| site.ahead_ms),
-            world: Arc::clone(&stage.world),
-        };
+        let boot = Boot { seed: stage.seed, world: Arc::clone(&stage.world) };
         for actor in &stage.actors {
-            let (boot, actor) = (boot(&actor.name), Arc::clone(actor));
+            let (boot, actor) = (boot.clone(), Arc::clone(actor));
             let name = actor.name.clone();
             sim.host(name.as_str(), move || {
                 let (boot, actor) = (boot.clone(), Arc::clone(&actor));
@@ -70,10 +68,13 @@ impl<'a> Run<'a> {
                     pending().await
                 }
             });
-            stage.world.name(&name, sim.lookup(name.as_str()));
+            let site = stage.sites.get(&name).copied().unwrap_or_default();
+            let address = sim.lookup(name.as_str());
+            stage.world.name(&name, address);
+            stage.world.links.host(&name, address, site.nat, site.ahead_ms);
         }
         let over = Arc::new(AtomicBool::new(false));
-        let (boot, lead, ended) = (boot(DIRECTOR), Arc::clone(director), Arc::clone(&over));
+        let (lead, ended) = (Arc::clone(director), Arc::clone(&over));
         sim.client(DIRECTOR, async move {
             boot.software(lead).await;
             ended.store(true, Ordering::Relaxed);
@@ -81,7 +82,7 @@ impl<'a> Run<'a> {
         });
         stage.world.name(DIRECTOR, sim.lookup(DIRECTOR));
         let power = Draws::new(stage.seed, &["power"]);
-        Self { stage, sim, over, starts: Vec::new(), power }
+        Self { stage, sim, over, starts: Vec::new(), power, orders: 0 }
     }
 
     fn play(&mut self, limit: Duration) -> Result<(), String> {
@@ -135,12 +136,29 @@ impl<'a> Run<'a> {
             Fault::CrashAt { host, at, after, down } => {
                 self.actor(&host)?.gate.lay(Trap { at, after, silent: false, down });
             }
-            Fault::Partition { a, b, lasts } => self.cut(a, b, lasts)?,
-            Fault::Cut { .. }
-            | Fault::Storm { .. }
-            | Fault::Move { .. }
-            | Fault::Rebind { .. }
-            | Fault::ClockStep { .. } => return Err(format!("turmoil knows no {name}")),
+            Fault::Partition { a, b, lasts } => {
+                let on = format!("{a}--{b}");
+                self.orders += 1;
+                self.cut((name, on), &a, &b, lasts)?;
+            }
+            Fault::Outage { host, lasts } => {
+                self.orders += 1;
+                let others: Vec<_> = self.stage.actors.iter().map(|actor| &actor.name).collect();
+                self.actor(&host)?;
+                for other in others.into_iter().filter(|other| **other != host) {
+                    self.cut((name, host.clone()), &host, other, lasts)?;
+                }
+            }
+            Fault::Cut { .. } | Fault::Storm { .. } => self.spoil(fault)?,
+            Fault::Move { host } => self.stage.world.links.shift(self.address(name, &host)?),
+            Fault::Rebind { host } => {
+                let (now, host) = (self.sim.elapsed(), self.address(name, &host)?);
+                self.stage.world.links.rebind(host, now);
+            }
+            Fault::ClockStep { host, by_ms } => {
+                self.address(name, &host)?;
+                self.stage.world.links.step_clock(&host, by_ms);
+            }
             Fault::Crash { host, down } => self.fell(name, &host, down, |run, actor| {
                 actor.gate.stop(false);
                 run.sim.crash(actor.name.as_str());
@@ -185,18 +203,50 @@ impl<'a> Run<'a> {
         self.stage.recorder.record("world", micros(self.sim.elapsed()), draft);
     }
 
-    fn cut(&mut self, a: String, b: String, lasts: Duration) -> Result<(), String> {
-        let find = |name: &str| {
-            let found = self.stage.world.address(name);
-            found.ok_or_else(|| format!("a partition was ordered on {name}, which is no host"))
-        };
-        let between = (find(&a)?, find(&b)?);
+    fn address(&self, fault: &str, name: &str) -> Result<IpAddr, String> {
+        let found = self.stage.world.address(name);
+        found.ok_or_else(|| format!("a {fault} was ordered on {name}, which is no host"))
+    }
+
+    /// The ends of a link.
+    fn ends(&self, fault: &str, a: &str, b: &str) -> Result<(IpAddr, IpAddr), String> {
+        let between = (self.address(fault, a)?, self.address(fault, b)?);
         if between.0 == between.1 {
-            return Err(format!("a partition was ordered between {a} and itself"));
+            return Err(format!("a {fault} was ordered between {a} and itself"));
         }
-        self.sim.hold(a.as_str(), b.as_str());
-        let until = self.sim.elapsed() + lasts;
-        let cut = Cut { a, b, between, until, bit: false, healed: false, told: false };
+        Ok(between)
+    }
+
+    /// Cuts one direction of a link, or lets it storm.
+    fn spoil(&self, fault: Fault) -> Result<(), String> {
+        let (name, on, now) = (fault.name(), fault.on(), self.sim.elapsed());
+        match fault {
+            Fault::Cut { from, to, lasts } => {
+                let way = self.ends(name, &from, &to)?;
+                self.stage.world.links.cut(way, now + lasts, on);
+            }
+            Fault::Storm { a, b, weather, lasts } => {
+                let way = self.ends(name, &a, &b)?;
+                self.stage.world.links.storm(way, weather, now + lasts, on);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn cut(
+        &mut self,
+        (fault, on): (&'static str, String),
+        a: &str,
+        b: &str,
+        lasts: Duration,
+    ) -> Result<(), String> {
+        let between = self.ends(fault, a, b)?;
+        self.sim.hold(a, b);
+        let (until, order) = (self.sim.elapsed() + lasts, self.orders);
+        let (a, b) = (a.to_owned(), b.to_owned());
+        let (bit, healed, told) = (false, false, false);
+        let cut = Cut { fault, on, order, a, b, between, until, bit, healed, told };
         self.stage.world.cuts(|cuts| cuts.push(cut));
         Ok(())
     }
@@ -217,13 +267,16 @@ impl<'a> Run<'a> {
             heals.retain(|over| {
                 !cuts.iter().any(|cut| !cut.healed && cut.is_of(over.between.0, over.between.1))
             });
-            for cut in cuts.iter_mut().filter(|cut| cut.bit && !cut.told) {
-                cut.told = true;
-                told.push(format!("{}--{}", cut.a, cut.b));
+            let bit = cuts.iter().filter(|cut| cut.bit && !cut.told);
+            let mut news: Vec<_> = bit.map(|cut| (cut.order, cut.fault, cut.on.clone())).collect();
+            news.dedup_by_key(|(order, ..)| *order);
+            for cut in cuts.iter_mut() {
+                cut.told |= news.iter().any(|(order, ..)| *order == cut.order);
             }
+            told = news;
         });
-        for on in told {
-            self.struck("partition", &on);
+        for (_, fault, on) in told {
+            self.struck(fault, &on);
         }
         for cut in heals {
             self.sim.release(cut.a.as_str(), cut.b.as_str());
@@ -231,7 +284,7 @@ impl<'a> Run<'a> {
     }
 
     /// The links with messages on them, and so with held ones where a cut is.
-    fn held(&self) -> Vec<(std::net::IpAddr, std::net::IpAddr)> {
+    fn held(&self) -> Vec<(IpAddr, IpAddr)> {
         let mut held = Vec::new();
         if self.stage.world.cuts(|cuts| cuts.iter().all(|cut| cut.healed)) {
             return held;

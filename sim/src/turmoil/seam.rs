@@ -17,29 +17,34 @@ const FOR_EVER: Duration = Duration::from_secs(86_400 * 365);
 pub(super) struct SimClock {
     pub(super) world: Arc<World>,
     pub(super) life: Life,
-    pub(super) ahead_ms: i64,
 }
 
 impl Clock for SimClock {
     fn now(&self) -> Reading {
         let mono = self.world.now();
-        let skew = Duration::from_millis(self.ahead_ms.unsigned_abs());
+        let ahead_ms = self.world.links.ahead_ms(self.life.gate().name(), mono);
+        let skew = Duration::from_millis(ahead_ms.unsigned_abs());
         let wall = self.world.epoch + mono;
-        let wall = if self.ahead_ms < 0 { wall.saturating_sub(skew) } else { wall + skew };
+        let wall = if ahead_ms < 0 { wall.saturating_sub(skew) } else { wall + skew };
         Reading { mono, wall }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "turmoil's time is its runtime's")]
     fn sleep_until(&self, mono: Duration) -> BoxFuture<'static, ()> {
         let (world, life) = (Arc::clone(&self.world), self.life.clone());
         Box::pin(async move {
-            while let Some(left) = mono.checked_sub(world.now()).filter(|left| !left.is_zero()) {
-                tokio::time::sleep(left.min(FOR_EVER)).await;
-            }
+            until(&world, mono).await;
             if life.is_over() {
                 pending::<()>().await;
             }
         })
+    }
+}
+
+/// Waits until this time of the run.
+#[expect(clippy::disallowed_methods, reason = "turmoil's time is its runtime's")]
+pub(super) async fn until(world: &World, mono: Duration) {
+    while let Some(left) = mono.checked_sub(world.now()).filter(|left| !left.is_zero()) {
+        tokio::time::sleep(left.min(FOR_EVER)).await;
     }
 }
 

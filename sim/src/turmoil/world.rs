@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use reveille_conformance::stage::{Fault, Faults};
 
+use super::links::Links;
+
 /// What all hosts of one run share.
 pub(super) struct World {
     /// Wall time at the start of the run, since 1970.
     pub(super) epoch: Duration,
+    /// The shortest time of a message on a link.
+    pub(super) shortest: Duration,
+    pub(super) links: Links,
     state: Mutex<State>,
 }
 
@@ -22,9 +27,13 @@ struct State {
     troubles: Vec<String>,
 }
 
-/// A link that carries nothing for a while.
+/// A link that carries nothing for a while, for a partition or an outage.
 #[derive(Debug, Clone)]
 pub(super) struct Cut {
+    pub(super) fault: &'static str,
+    pub(super) on: String,
+    /// The cuts of one outage have the same number.
+    pub(super) order: u64,
     pub(super) a: String,
     pub(super) b: String,
     pub(super) between: (IpAddr, IpAddr),
@@ -42,9 +51,9 @@ impl Cut {
 }
 
 impl World {
-    pub(super) fn new(epoch: Duration) -> Self {
+    pub(super) fn new(epoch: Duration, shortest: Duration, links: Links) -> Self {
         let state = State { between: Some(Duration::ZERO), ..State::default() };
-        Self { epoch, state: Mutex::new(state) }
+        Self { epoch, shortest, links, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -11,9 +11,14 @@ use reveille_trace::{Observed, Trace};
 use crate::blindfold;
 
 /// Situations that show one check at work and are no lesson of their own.
-const BESIDE: [(&str, &str); 4] = [
+const BESIDE: [(&str, &str); 9] = [
+    ("scenes/answer-after-its-202", include_str!("scenes/answer-after-its-202.toml")),
+    ("scenes/cancelled-between-attempts", include_str!("scenes/cancelled-between-attempts.toml")),
     ("scenes/cancelled-too-late", include_str!("scenes/cancelled-too-late.toml")),
+    ("scenes/given-and-asleep-again", include_str!("scenes/given-and-asleep-again.toml")),
+    ("scenes/killed-and-nobody-comes", include_str!("scenes/killed-and-nobody-comes.toml")),
     ("scenes/long-talk", include_str!("scenes/long-talk.toml")),
+    ("scenes/one-call-too-many", include_str!("scenes/one-call-too-many.toml")),
     ("scenes/opened-early", include_str!("scenes/opened-early.toml")),
     ("scenes/sleepy-ringing", include_str!("scenes/sleepy-ringing.toml")),
 ];

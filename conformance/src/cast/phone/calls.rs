@@ -24,9 +24,7 @@ pub(super) fn uuid(hex: &str) -> String {
 impl Phone {
     /// Places a call; the app is opened for it.
     pub(super) async fn place(&mut self, outgoing: Outgoing) {
-        if matches!(self.process, Process::None) {
-            self.launch();
-        }
+        self.open();
         let sdp = offer(&outgoing.mark);
         let call = match &self.process {
             Process::Sdk(app) => app.call(&outgoing.to, &sdp),

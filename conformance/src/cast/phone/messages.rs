@@ -5,9 +5,7 @@ use super::{AppCommand, Conduct, Phone, Process};
 impl Phone {
     /// Sends a message; the app is opened for it.
     pub(super) async fn send(&mut self, mark: String, to: String) {
-        if matches!(self.process, Process::None) {
-            self.launch();
-        }
+        self.open();
         if let Process::Sdk(app) = &self.process {
             drop(app.send(&to, &mark));
         } else {
@@ -17,9 +15,7 @@ impl Phone {
     }
 
     pub(super) async fn subscribe(&mut self, to: String) {
-        if matches!(self.process, Process::None) {
-            self.launch();
-        }
+        self.open();
         if let Process::Sdk(app) = &self.process {
             drop(app.subscribe(&to));
         } else {

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::asked::{Asked, Granted, Parcel, Refusal, Rule, hold, judge, line, number, rule};
 use super::jwt::{Jwt, Key};
+use super::manner::Manner;
 
 /// How old a provider token may be, in seconds.
 const TOKEN_AGE: u64 = 3_600;
@@ -394,6 +395,7 @@ fn grant(push: &Push, entropy: &dyn Entropy) -> Granted {
         payload: line(&asked.body),
         until: life.map(|life| asked.mono + life),
         replaces: asked.header("apns-collapse-id").map(str::to_owned),
+        manner: Manner::apns(asked.header("apns-push-type"), asked.header("apns-priority")),
     };
     Granted { parcel, response }
 }

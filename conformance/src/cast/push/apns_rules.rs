@@ -208,7 +208,8 @@ fn healthy_requests_pass_up_to_every_limit() {
     let now = NOW.as_secs();
     let granted = judged(|_| {}).map_err(|refusal| refusal.what).unwrap();
     assert_eq!(granted.response.headers()["apns-id"], ID);
-    let Parcel { token, until, replaces, .. } = granted.parcel;
+    let Parcel { token, until, replaces, manner, .. } = granted.parcel;
+    assert_eq!(manner, Manner::apns(Some("voip"), Some("10")));
     assert_eq!((token.as_str(), until), (TOKEN, Some(NOW + Duration::from_secs(30))));
     assert_eq!(replaces.as_deref(), Some("call-1"));
     let silent = json!({"aps": {"content-available": 1}});

@@ -9,6 +9,7 @@ use hyper::{Method, Response};
 use serde_json::Value;
 
 use super::answer::Reason;
+use super::manner::Manner;
 
 /// A request that has been read.
 #[derive(Debug, Clone)]
@@ -97,6 +98,8 @@ pub(super) struct Parcel {
     pub(super) until: Option<Duration>,
     /// It takes the place of a waiting one with the same key.
     pub(super) replaces: Option<String>,
+    /// How the phone is to treat it.
+    pub(super) manner: Manner,
 }
 
 /// A request that keeps every rule.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::asked::{Asked, Granted, Parcel, Refusal, Rule, hold, judge, rule};
+use super::manner::Manner;
 use super::oauth::OAuth;
 
 /// The most bytes of keys and values, to a token and to a topic.
@@ -295,6 +296,10 @@ impl Fcm {
             payload: data.cloned().unwrap_or_else(|| json!({})).to_string(),
             until: Some(push.asked.mono + life),
             replaces: text(push.android("collapse_key")),
+            manner: Manner::data(
+                text(push.android("priority"))
+                    .is_some_and(|said| said.eq_ignore_ascii_case("high")),
+            ),
         };
         let mut id = [0_u8; 8];
         entropy.fill(&mut id);

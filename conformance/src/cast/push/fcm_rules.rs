@@ -131,7 +131,10 @@ fn each_rule_broken_once_gives_its_documented_answer() {
 #[test]
 fn healthy_requests_pass_up_to_every_limit() {
     let granted = judged(|_| {}).map_err(|refusal| refusal.what).unwrap();
-    let Parcel { token, until, payload, .. } = granted.parcel;
+    let Parcel { token, until, payload, manner, .. } = granted.parcel;
+    assert_eq!(manner, Manner::data(true));
+    let normal = with("/message/android", "priority", json!("normal")).map(|g| g.parcel.manner);
+    assert_eq!(normal.map_err(|refusal| refusal.what), Ok(Manner::data(false)));
     assert_eq!((token.as_str(), until), (TOKEN, Some(NOW + Duration::from_secs(30))));
     assert_eq!(payload, r#"{"event":"call","session_id":"S1"}"#);
     let passes = [

@@ -13,6 +13,7 @@ mod fcm;
 #[cfg(test)]
 mod forge;
 mod jwt;
+mod manner;
 mod oauth;
 mod phones;
 mod played;
@@ -37,6 +38,7 @@ use tokio::sync::mpsc;
 pub use answer::{Answer, DOCUMENTED, Documented, Provider, Reason};
 pub use apns::Settings as Apns;
 pub use fcm::Settings as Fcm;
+pub use manner::{Manner, PushKind, read_labelled};
 pub use script::place;
 pub use tls::Tls;
 pub use webpush::{Settings as WebPush, Subscription};
@@ -279,7 +281,13 @@ impl Service {
         self.note(received);
         match wanted {
             Ok(webhook::Wanted { token, payload, .. }) => {
-                let parcel = Parcel { token, payload, until: None, replaces: None };
+                let parcel = Parcel {
+                    token,
+                    payload,
+                    until: None,
+                    replaces: None,
+                    manner: Manner::data(true),
+                };
                 let granted = Granted { parcel, response: reply(200, String::new()) };
                 self.play(Provider::Webhook, granted, connection).await
             }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::Service;
 use super::asked::Parcel;
+use super::manner::labelled;
 
 /// How many payloads wait for a phone that is away, and on a channel that is slow.
 const WAITING: usize = 16;
@@ -93,6 +94,13 @@ fn queue(queues: &mut BTreeMap<String, VecDeque<Parcel>>, parcel: Parcel) {
     queue.push_back(parcel);
 }
 
+/// The parcel as a phone wants it that asked for labels.
+fn label(parcel: &Parcel, now: Duration) -> String {
+    let left = parcel.until.map(|until| until.saturating_sub(now).as_millis());
+    let left_ms = left.map(|left| u64::try_from(left).unwrap_or(u64::MAX));
+    labelled(&parcel.payload, parcel.manner, left_ms)
+}
+
 /// Takes phones in until the listener ends.
 pub(super) async fn accept(service: Arc<Service>, mut listener: Box<dyn Listener>) {
     while let Ok((stream, from)) = listener.accept().await {
@@ -111,11 +119,14 @@ pub(super) async fn phone(service: Arc<Service>, stream: BoxStream, from: Socket
     let (Some(Ok(_)), Some(token)) = (first, value.get("token").and_then(Value::as_str)) else {
         return service.say(format!("phone {from} gave no line like {{\"token\":\"...\"}}"));
     };
+    let labels = value.get("labels").and_then(Value::as_bool) == Some(true);
     let now = service.host.clock.now().mono;
     let named = service.judges.webpush.as_ref().and_then(|webpush| webpush.named(token));
     let mut parcels = service.state().phones.enrol(named.as_deref().unwrap_or(token), now);
     while let Some(parcel) = parcels.recv().await {
-        let line = format!("{}\n", parcel.payload);
+        let now = service.host.clock.now().mono;
+        let line =
+            format!("{}\n", if labels { label(&parcel, now) } else { parcel.payload.clone() });
         let sent = within(&*service.host.clock, LINE_LIMIT, write.write_all(line.as_bytes())).await;
         if !matches!(sent, Some(Ok(()))) {
             parcels.close();

@@ -69,8 +69,12 @@ impl Bench {
     }
 
     async fn phone(&self, token: &str) -> Lines<BufReader<ReadHalf<BoxStream>>> {
+        self.phone_that_says(&json!({"token": token})).await
+    }
+
+    async fn phone_that_says(&self, hello: &Value) -> Lines<BufReader<ReadHalf<BoxStream>>> {
         let (read, mut write) = tokio::io::split(self.host.net.dial(&self.devices).await.unwrap());
-        let line = format!("{}\n", json!({"token": token}));
+        let line = format!("{hello}\n");
         write.write_all(line.as_bytes()).await.unwrap();
         // The channel stays open as long as the phone reads.
         self.host.tasks.spawn(
@@ -127,6 +131,18 @@ fn scripted_answers_come_in_order_and_a_phone_gets_what_was_accepted() {
         }
         assert_eq!(bench.count(Kind::PushDropped), 1);
         assert_eq!(bench.count(Kind::PushReceived), 4);
+    });
+}
+
+#[test]
+fn a_phone_that_asks_for_it_is_told_how_a_push_is_to_be_treated() {
+    run(async {
+        let bench = Bench::new(Settings::default(), &[]).await;
+        assert_eq!(bench.post(GOOD).await, 200);
+        let mut lines = bench.phone_that_says(&json!({"token": "t", "labels": true})).await;
+        let line = lines.next_line().await.unwrap().unwrap();
+        let told = Some(("{\"a\":1}".to_owned(), Manner::data(true), None));
+        assert_eq!(read_labelled(&line), told);
     });
 }
 
@@ -298,6 +314,7 @@ fn what_waits_ends_with_its_time_and_gives_way_to_one_of_the_same_topic() {
         payload: payload.to_owned(),
         until: until.map(Duration::from_secs),
         replaces: replaces.map(str::to_owned),
+        manner: Manner::data(true),
     };
     let mut phones = phones::Phones::default();
     phones.deliver(parcel("now or never", Some(10), None));

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::asked::{Asked, Granted, Parcel, Refusal, Rule, hold, judge, line, number, rule};
 use super::jwt::{Jwt, Key, base64url};
+use super::manner::Manner;
 use super::sealed::{self, Record};
 
 /// The most bytes of a body; a service takes at least as many (RFC 8030 7.2). It leaves 3,993 for
@@ -341,6 +342,7 @@ impl WebPush {
             payload: line(push.opened.as_deref().unwrap_or_default()),
             until: asked.mono.checked_add(Duration::from_secs(ttl)),
             replaces: asked.header("topic").map(str::to_owned),
+            manner: Manner::data(asked.header("urgency") == Some("high")),
         };
         Granted { parcel, response }
     }

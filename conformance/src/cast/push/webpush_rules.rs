@@ -174,7 +174,8 @@ fn each_rule_broken_once_gives_its_documented_answer() {
 #[test]
 fn healthy_requests_pass_up_to_every_limit() {
     let granted = judged(|_| {}).map_err(|refusal| refusal.what).unwrap();
-    let Parcel { token, until, payload, replaces } = granted.parcel;
+    let Parcel { token, until, payload, replaces, manner } = granted.parcel;
+    assert_eq!(manner, Manner::data(true));
     let handed = settings().handed_out(TOKEN).unwrap();
     assert_eq!((token, until), (handed, Some(NOW + Duration::from_secs(30))));
     assert_eq!((payload.as_str(), replaces.as_deref()), (r#"{"session_id":"S1"}"#, Some("call-1")));

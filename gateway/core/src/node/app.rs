@@ -156,7 +156,7 @@ impl Node {
     /// A connect: to a session that is here, or to a fresh one.
     pub(super) fn on_connect_frame(&mut self, socket: SocketId, frame: &Frame) {
         let asked = frame.control.session_id.clone().map(SessionId::from);
-        if let Some(session) = &asked {
+        if let Some(session) = asked.as_ref().filter(|_| !planted!(self.config, ForgetsSleepers)) {
             self.unfold(session);
         }
         let known = asked.filter(|id| self.entries.get(id).is_some_and(|entry| entry.is_live()));
@@ -242,6 +242,7 @@ impl Node {
             .into_iter()
             .filter(|call| entry.must_offer(call, held.as_deref()))
             .collect();
+        let replay = if planted!(self.config, ReplaysNothing) { Vec::new() } else { replay };
         for text in replay {
             self.promise(session, Promise::Text { socket, text, hop: None });
         }
@@ -371,7 +372,7 @@ impl Node {
                 let untold = entry.session.untold;
                 self.touch(session, Dirty::Lazy);
                 work(self, frame);
-                if untold >= self.config.acknowledge_after.0 {
+                if untold >= self.config.acknowledge_after.0 || whim!(self, EarlyAcknowledgement) {
                     self.acknowledge(session);
                 }
             }
@@ -425,6 +426,11 @@ impl Node {
                 let mut response = call.answer(sdp, us, self.config.session_timer_s);
                 let app = &self.entries[session].session.record.app;
                 headers::to_sip(&self.config.headers, app, frame, &mut response);
+                if planted!(self.config, SwallowsAnswerAfterWake)
+                    && self.entries[session].woken_us.is_some()
+                {
+                    return;
+                }
                 self.decide(session, &subsession, &response);
             }
         }
@@ -480,17 +486,21 @@ impl Node {
         let Some(socket) = entry.session.socket() else { return };
         let last_in = entry.session.record.last_in;
         entry.session.untold = 0;
+        let text = entry.session.stamp(Frame::acknowledgement(last_in), last_in);
+        if planted!(self.config, AcknowledgesBeforeStored) {
+            self.out.push(Output::Text { socket, text });
+            return;
+        }
         if entry.gate.durable_in() < last_in {
             entry.mark(Dirty::Soon);
         }
-        let text = entry.session.stamp(Frame::acknowledgement(last_in), last_in);
         self.promise(session, Promise::Text { socket, text, hop: None });
     }
 
     /// A second passed since something changed that nobody waited for.
     pub(super) fn on_acknowledge_due(&mut self, session: &SessionId) {
         let Some(entry) = self.entries.get_mut(session) else { return };
-        if entry.dirty == Dirty::Lazy {
+        if entry.dirty == Dirty::Lazy && !planted!(self.config, AcknowledgesBeforeStored) {
             entry.mark(Dirty::Soon);
             self.touched.insert(session.clone());
         }

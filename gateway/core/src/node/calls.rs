@@ -42,12 +42,15 @@ impl Node {
         };
         let Some(call) = Call::new(record) else { return };
         let (call_id, key) = (call.call_id.clone(), call.key.clone());
-        let asleep = entry.session.attached().is_none();
+        let mut asleep = entry.session.attached().is_none();
+        if planted!(self.config, LosesCallInClosingGap) {
+            asleep = entry.session.socket().is_none();
+        }
         entry.calls.insert(subsession.clone(), call);
         self.index(session, &subsession, &call_id, &key);
         self.arm_call(session, &subsession, self.config.wake_budget_ms);
         self.hop(5, "core/session", &call_id);
-        if !planted!(self.config, NoTrying) {
+        if !planted!(self.config, NoTrying) && !planted!(self.config, LateTrying) {
             self.provisional(session, &subsession, 100, true);
         }
         if asleep {
@@ -83,21 +86,27 @@ impl Node {
     pub(super) fn hold(&mut self, session: &SessionId, subsession: &str, rests: bool) {
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
         let Some(code) = call.and_then(|call| call.record.hold_code) else { return };
+        let code = if planted!(self.config, RingsBeforeTheApp) { 180 } else { code };
         self.provisional(session, subsession, code, rests);
-        let owner = Owner::call(session, subsession);
-        self.arm(Name::Provisional, owner, self.config.provisional_every_ms);
+        self.arm_provisional(session, subsession);
+    }
+
+    /// The next copy of the provisional that the caller heard last.
+    fn arm_provisional(&mut self, session: &SessionId, subsession: &str) {
+        let every_ms = self.config.provisional_every_ms;
+        let after_ms = if whim!(self, EarlyProvisional) { every_ms / 4 } else { every_ms };
+        self.arm(Name::Provisional, Owner::call(session, subsession), after_ms);
     }
 
     pub(super) fn repeat_provisional(&mut self, session: &SessionId, subsession: &str) {
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
-        if call.is_some_and(Call::is_undecided) {
-            let owner = Owner::call(session, subsession);
+        if call.is_some_and(Call::is_undecided) && !planted!(self.config, HoldsInSilence) {
             let last = call.and_then(|call| self.invites.get(&call.key)?.machine.last());
             if let (Some(bytes), Some(call)) = (last.map(<[u8]>::to_vec), call) {
                 let flow = call.record.flow.clone();
                 self.out.push(Output::Sip { flow, bytes });
             }
-            self.arm(Name::Provisional, owner, self.config.provisional_every_ms);
+            self.arm_provisional(session, subsession);
         }
     }
 
@@ -190,8 +199,7 @@ impl Node {
     /// which is durable since the app has its start.
     pub(super) fn tell_ringing(&mut self, session: &SessionId, subsession: &str) {
         self.provisional(session, subsession, 180, false);
-        let owner = Owner::call(session, subsession);
-        self.arm(Name::Provisional, owner, self.config.provisional_every_ms);
+        self.arm_provisional(session, subsession);
     }
 
     /// Decides a call: the final response is stored, then sent.
@@ -207,8 +215,7 @@ impl Node {
         let Some(call) = entry.calls.get_mut(subsession) else { return };
         call.decide(status, bytes.clone(), now_wall_us);
         if planted!(self.config, ClearsRecordAt200) && status == 200 {
-            entry.changes.push(Change::DropCall { subsession: subsession.to_owned() });
-            self.touch(session, Dirty::Urgent);
+            self.drop_record(session, subsession);
         } else {
             self.put_call(session, subsession, Dirty::Urgent);
         }
@@ -218,6 +225,13 @@ impl Node {
         let subsession = subsession.to_owned();
         self.promise(session, Promise::Respond { key, status, bytes, subsession });
         self.end_wake_if_idle(session);
+    }
+
+    /// The record of a call goes though the call does not: only planted defects ask for it.
+    fn drop_record(&mut self, session: &SessionId, subsession: &str) {
+        let Some(entry) = self.entries.get_mut(session) else { return };
+        entry.changes.push(Change::DropCall { subsession: subsession.to_owned() });
+        self.touch(session, Dirty::Urgent);
     }
 
     /// Ends an undecided call with a failure, and tells an app that has its `start`.
@@ -277,7 +291,8 @@ impl Node {
         let call = self.entries.get(session).and_then(|entry| entry.calls.get(subsession));
         match call.map(|call| &call.record.phase) {
             Some(Phase::Held | Phase::Offered { .. }) => {
-                self.refuse_call(session, subsession, 480, "Temporarily Unavailable", true);
+                let status = if planted!(self.config, TimesOutWith408) { 408 } else { 480 };
+                self.refuse_call(session, subsession, status, "Temporarily Unavailable", true);
             }
             Some(Phase::Placed { .. }) => self.on_no_answer_deadline(session, subsession),
             Some(Phase::Answered { .. }) => self.on_no_complete(session, subsession),
@@ -311,7 +326,9 @@ impl Node {
         let owner = Owner::call(session, subsession);
         let limit_ms = 64 * t1_ms;
         let until_us = self.mono_of_wall(decided_us + limit_ms * 1_000, limit_ms);
-        self.arm(Name::Repeat2xx, owner.clone(), t1_ms);
+        if !planted!(self.config, AnswersOnce) {
+            self.arm(Name::Repeat2xx, owner.clone(), t1_ms);
+        }
         self.timers.set(Name::NoAck, owner, until_us);
     }
 
@@ -356,7 +373,11 @@ impl Node {
         if let Some(response) = agreed {
             self.agree(session, subsession, &response, true);
         }
-        self.put_call(session, subsession, Dirty::Urgent);
+        if planted!(self.config, ForgetsDialogAtAck) {
+            self.drop_record(session, subsession);
+        } else {
+            self.put_call(session, subsession, Dirty::Urgent);
+        }
     }
 
     pub(super) fn stop_repeating(&mut self, session: &SessionId, subsession: &str) {
@@ -397,7 +418,9 @@ impl Node {
         if let Some(entry) = self.entries.get_mut(session) {
             entry.changes.push(Change::PutCall(Box::new(record)));
         }
-        self.ask_within(session, subsession, flow, bye, Asked::Bye);
+        if !planted!(self.config, HangsUpInSilence) {
+            self.ask_within(session, subsession, flow, bye, Asked::Bye);
+        }
     }
 
     /// Forgets a call: its record is dropped, and nothing finds it any more.

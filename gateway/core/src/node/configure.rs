@@ -25,6 +25,7 @@ impl Node {
         #[cfg(feature = "mutants")]
         {
             next.defect = old.defect;
+            next.whims.clone_from(&old.whims);
         }
         let kept: BTreeSet<_> = next.users.iter().map(|user| user.username.as_str()).collect();
         let gone: BTreeSet<_> = old.users.iter().map(|user| user.username.clone()).collect();

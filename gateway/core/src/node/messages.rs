@@ -149,11 +149,19 @@ impl Node {
         let Some(entry) = self.entries.get(session) else { return };
         let arrival_of = |id: &String| entry.calls.get(id).map(|call| call.record.arrival);
         let calls = calls.iter().filter_map(|id| Some((arrival_of(id)?, id.clone(), true)));
-        let held = |it: &&InstantMessage| matches!(it.record.delivery, Delivery::Held);
+        let (again, gone) =
+            (planted!(self.config, GivesMessageAgain), planted!(self.config, DropsMessageAfter202));
+        let held = |it: &&InstantMessage| match it.record.delivery {
+            Delivery::Held => !gone || it.record.answer.is_none(),
+            Delivery::Offered { .. } | Delivery::Done { .. } => again,
+        };
         let messages = entry.messages.values().filter(held);
         let messages = messages.map(|it| (it.record.arrival, it.record.subsession.clone(), false));
         let mut waiting: Vec<_> = calls.chain(messages).collect();
         waiting.sort();
+        if planted!(self.config, DeliversNewestFirst) {
+            waiting.reverse();
+        }
         for (_, subsession, is_call) in waiting {
             if is_call {
                 self.offer(session, &subsession);
@@ -202,7 +210,8 @@ impl Node {
 
     /// The sender waited long enough: the message is on record, which is what 202 says.
     pub(super) fn on_message_wait(&mut self, session: &SessionId, subsession: &str) {
-        self.answer_message(session, subsession, 202);
+        let status = if planted!(self.config, SaysDeliveredWhenStored) { 200 } else { 202 };
+        self.answer_message(session, subsession, status);
     }
 
     /// The app confirmed frames: the messages among them are delivered.

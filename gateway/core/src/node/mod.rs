@@ -43,6 +43,8 @@ mod trickle;
 mod update;
 mod upstream;
 mod waking;
+#[cfg(feature = "mutants")]
+mod whims;
 mod within;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -151,7 +151,9 @@ impl Node {
                 frame.header.reliable = Some(true);
             }
             put_sdp(&mut frame, response);
-            self.give(session, frame);
+            if !planted!(self.config, KeepsProgressFromApp) {
+                self.give(session, frame);
+            }
         }
         if taken.is_reliable && !(told == 183 && attached && taken.is_news) {
             // The deployed app answers 183 only: the rest is acknowledged for it.

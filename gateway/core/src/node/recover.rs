@@ -94,6 +94,9 @@ impl Node {
         if planted!(self.config, ForgetsToTag) {
             record.local_tag = self.dice.hex(8);
         }
+        if planted!(self.config, ForgetsSubsession) {
+            record.subsession = self.dice.uuid();
+        }
         let (session, subsession) = (record.session.clone(), record.subsession.clone());
         let Some(mut call) = Call::new(record) else {
             let text = format!("call {subsession} of {session}: the record holds no INVITE");
@@ -210,7 +213,9 @@ impl Node {
         }
         let owner = Owner::call(session, subsession);
         let at_us = self.mono_of_wall(deadline_wall_us, most_ms);
-        self.timers.set(Name::CallDeadline, owner, at_us);
+        if !planted!(self.config, ForgetsDeadlineAtRestart) {
+            self.timers.set(Name::CallDeadline, owner, at_us);
+        }
         // The caller may have missed the 100 that the crash swallowed; hearing it twice is harmless.
         self.provisional(session, subsession, 100, false);
         if is_rung {

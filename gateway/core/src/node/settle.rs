@@ -41,8 +41,10 @@ impl Node {
                 self.keep(&session, promise);
                 continue;
             };
-            let rests = rests && !planted!(self.config, DeliversBeforeStored);
-            if planted!(self.config, DeliversBeforeStored) {
+            let hasty = planted!(self.config, DeliversBeforeStored)
+                || planted!(self.config, PushesBeforeStored)
+                    && matches!(promise, Promise::Push { .. });
+            if hasty {
                 self.keep(&session, promise);
             } else if let Some(promise) = entry.gate.pass(promise, rests) {
                 self.keep(&session, promise);
@@ -54,21 +56,29 @@ impl Node {
     }
 
     fn commit(&mut self, session: &SessionId) {
+        let Some(entry) = self.entries.get(session) else { return };
+        let flushes = entry.dirty == Dirty::Lazy && whim!(self, EarlyFlush);
+        let Some(entry) = self.entries.get(session) else { return };
+        // A frame whose work is stored at once is confirmed in time as well (D-15).
+        let waits = entry.dirty == Dirty::Lazy && !flushes;
+        if waits || entry.dirty != Dirty::Clean && entry.session.untold > 0 {
+            let owner = Owner::Session(session.clone());
+            if !self.timers.is_set(Name::Acknowledge, &owner) {
+                self.arm(Name::Acknowledge, owner, self.config.acknowledge_after.1);
+            }
+        }
         let Some(entry) = self.entries.get_mut(session) else { return };
         let urgent = match entry.dirty {
             Dirty::Clean => return,
-            Dirty::Lazy => {
-                let owner = Owner::Session(session.clone());
-                if !self.timers.is_set(Name::Acknowledge, &owner) {
-                    self.arm(Name::Acknowledge, owner, self.config.acknowledge_after.1);
-                }
-                return;
-            }
-            Dirty::Soon => false,
+            Dirty::Lazy if waits => return,
+            Dirty::Lazy | Dirty::Soon => false,
             Dirty::Urgent => true,
         };
         entry.dirty = Dirty::Clean;
         let mut changes = std::mem::take(&mut entry.changes);
+        if planted!(self.config, DropsStore) {
+            changes.retain(|change| !matches!(change, Change::PutCall(_)));
+        }
         if !changes.contains(&Change::DropSession) {
             changes.insert(0, Change::PutSession(Box::new(entry.session.record.clone())));
         }

@@ -77,7 +77,7 @@ impl Node {
         if let Some(invite) = self.invites.get_mut(key) {
             // A retransmission may come by a newer connection, which then is the way back.
             invite.flow = flow;
-            let act = invite.machine.again();
+            let act = invite.machine.again().filter(|_| !planted!(self.config, IgnoresCopies));
             self.act_invite(key, act.into_iter().collect());
             return;
         }
@@ -123,6 +123,8 @@ impl Node {
                     return;
                 }
                 let most = self.config.most_pending;
+                let most =
+                    if planted!(self.config, QueuesWithoutBound) { usize::MAX } else { most };
                 sessions.retain(|session| self.entries[session].pending().len() < most);
                 if sessions.is_empty() {
                     self.refuse(key, request, 503, &[("Retry-After", "10".to_owned())]);
@@ -348,7 +350,9 @@ impl Node {
         if elsewhere {
             self.tell_elsewhere(&session, &subsession);
         }
-        self.refuse_call(&session, &subsession, 487, "Request Terminated", !elsewhere);
+        if !planted!(self.config, CancelLeavesInvite) {
+            self.refuse_call(&session, &subsession, 487, "Request Terminated", !elsewhere);
+        }
         let reply = request.reply(200, "OK", tag.as_deref()).to_bytes();
         self.promise(&session, Promise::Reply { key: key.clone(), bytes: reply });
     }
@@ -364,7 +368,9 @@ impl Node {
             // RFC 3261 section 15.1.2: a BYE for an early dialog ends the INVITE with 487.
             self.refuse_call(&session, &subsession, 487, "Request Terminated", true);
         } else {
-            self.tell_app(&session, &subsession, "shutdown", None);
+            if !planted!(self.config, KeepsByeFromApp) {
+                self.tell_app(&session, &subsession, "shutdown", None);
+            }
             self.end_call(&session, &subsession, Dirty::Urgent);
         }
         self.promise(&session, Promise::Reply { key: key.clone(), bytes: reply });
@@ -412,7 +418,8 @@ impl Node {
             }
             _ => return false,
         };
-        request.cseq().is_ok_and(|cseq| cseq.number < seen)
+        let takes_any = planted!(self.config, TakesOldCseq);
+        request.cseq().is_ok_and(|cseq| cseq.number < seen) && !takes_any
     }
 
     /// Our Via of a request.

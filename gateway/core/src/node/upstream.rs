@@ -157,6 +157,10 @@ impl Node {
         match registration.answer(answer, part, left_ms) {
             Next::Register => self.register(session),
             Next::Registered { expires_s, again_ms } => {
+                let late_ms = u64::from(expires_s) * 1_100;
+                let again_ms =
+                    if planted!(self.config, RefreshesTooLate) { late_ms } else { again_ms };
+                let again_ms = if whim!(self, EarlyRefresh) { again_ms / 2 } else { again_ms };
                 self.arm(Name::Register, Owner::Session(session.clone()), again_ms);
                 self.on_registered(session, expires_s);
             }

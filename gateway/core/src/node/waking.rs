@@ -54,21 +54,24 @@ impl Node {
         let next_id = self.last_wake + 1;
         let Some(entry) = self.entries.get_mut(session) else { return };
         match &mut entry.wake {
-            Some(wake) if !wake.is_spent(now_us) && wake.serves(for_call) => {
+            Some(wake)
+                if !wake.is_spent(now_us)
+                    && wake.serves(for_call)
+                    && !planted!(self.config, WakesForEachCall) =>
+            {
                 wake.join(deadline_us, for_call);
                 return;
             }
             old => {
                 // What the push service still says of the old one is nobody's business.
                 let mut wake = Wake::new(next_id, from_us, deadline_us, schedule);
-                wake.again = old.is_some();
+                wake.again = old.is_some() && !planted!(self.config, WakesForEachCall);
                 wake.for_call = for_call;
                 if let Some(spent) = old.replace(wake) {
                     self.wakes.remove(&spent.id);
                 }
             }
         }
-        entry.woken_us = Some(from_us);
         self.last_wake = next_id;
         self.wakes.insert(next_id, session.clone());
         self.step_wake(session);
@@ -118,7 +121,7 @@ impl Node {
                     self.promise(session, Promise::Push { wake, attempt: *attempt });
                 }
             }
-            WakeAct::GiveUp(why) => self.end_pending(session, why),
+            WakeAct::GiveUp(why) => self.end_pending_if_away(session, why),
         }
     }
 
@@ -126,12 +129,16 @@ impl Node {
     pub(super) fn keep_push(&mut self, session: &SessionId, wake_id: u64, attempt: u32) {
         let Some(entry) = self.entries.get(session) else { return };
         let Some(wake) = entry.wake.as_ref().filter(|wake| wake.id == wake_id) else { return };
-        if !wake.owes(attempt) || !entry.wants_wake(self.now.mono_us) {
+        let wanted = entry.wants_wake(self.now.mono_us) || planted!(self.config, PushesAfterCancel);
+        if !wake.owes(attempt) || !wanted {
             return;
         }
         let Some(device) = &entry.session.record.device else { return };
         let deadline_us = self.useful_until_us(entry, wake);
-        let ttl_ms = deadline_us.saturating_sub(self.now.mono_us) / 1_000;
+        let mut ttl_ms = deadline_us.saturating_sub(self.now.mono_us) / 1_000;
+        if planted!(self.config, PushOutlivesCall) {
+            ttl_ms = 2 * self.config.wake_budget_ms;
+        }
         let payload = self.wake_payload(entry, wake.again, ttl_ms / 1_000);
         let (tenancy, record) = (&self.config.tenancy, &entry.session.record);
         let request = PushRequest {
@@ -146,6 +153,11 @@ impl Node {
             deadline_us,
         };
         if attempt == 1 {
+            // Now, and not when it was called for: one that was withdrawn holds up no other.
+            let woken_us = Some(self.now.mono_us);
+            if let Some(entry) = self.entries.get_mut(session) {
+                entry.woken_us = woken_us;
+            }
             for call_id in self.pending_call_ids(session) {
                 self.hop(7, "core/wake", &call_id);
             }
@@ -210,12 +222,20 @@ impl Node {
         let now_us = self.now.mono_us;
         let Some(entry) = self.entries.get_mut(&session) else { return };
         let Some(wake) = entry.wake.as_mut().filter(|wake| wake.id == push.wake) else { return };
+        let later = PushOutcome::Transient { why: String::new(), retry_after_ms: None };
+        let outcome = match outcome {
+            PushOutcome::Transient { .. } if planted!(self.config, NeverTriesPushAgain) => return,
+            PushOutcome::Refused { .. } if planted!(self.config, RetriesRefusedPush) => &later,
+            PushOutcome::Accepted if planted!(self.config, RepeatsAcceptedPush) => &later,
+            outcome => outcome,
+        };
         let act = wake.outcome(now_us, push.attempt, outcome);
         if let (PushOutcome::Refused { dead_since_us, .. }, true) = (outcome, act.is_some()) {
             // The token is dead: no further call is held for it until the app brings another, or
             // unless the app gave it after it died.
             let dead = |since_wall_us| dead_since_us.is_none_or(|dead| since_wall_us <= dead);
             let device = entry.session.record.device.as_mut();
+            let device = device.filter(|_| !planted!(self.config, KeepsDeadToken));
             if let Some(device) = device.filter(|device| dead(device.since_wall_us)) {
                 device.usable = false;
                 self.touch(&session, Dirty::Soon);
@@ -223,6 +243,11 @@ impl Node {
         }
         if let Some(act) = act {
             self.act_wake(&session, &act);
+        }
+        if planted!(self.config, LateTrying) {
+            for subsession in self.entries.get(&session).map(Entry::pending).unwrap_or_default() {
+                self.provisional(&session, &subsession, 100, false);
+            }
         }
     }
 
@@ -237,7 +262,8 @@ impl Node {
     /// Ends the wake if nothing waits for the app any more.
     pub(super) fn end_wake_if_idle(&mut self, session: &SessionId) {
         let now_us = self.now.mono_us;
-        if !self.entries.get(session).is_some_and(|entry| entry.wants_wake(now_us)) {
+        let goes_on = planted!(self.config, PushesAfterCancel);
+        if !goes_on && !self.entries.get(session).is_some_and(|entry| entry.wants_wake(now_us)) {
             self.end_wake(session);
         }
     }
@@ -266,6 +292,15 @@ impl Node {
         let pending = entry.pending();
         let calls = pending.iter().filter_map(|subsession| entry.calls.get(subsession));
         calls.map(|call| call.call_id.clone()).collect()
+    }
+
+    /// Nothing that is left to try can wake the device. An app that is connected, and was only slow to
+    /// say a word, has what waits for it all the same and may still answer inside the budget.
+    fn end_pending_if_away(&mut self, session: &SessionId, why: &'static str) {
+        let is_here = |entry: &Entry| entry.session.attached().is_some();
+        if !self.entries.get(session).is_some_and(is_here) {
+            self.end_pending(session, why);
+        }
     }
 
     /// No device can be woken. A session that only lost its socket may still come back by itself.

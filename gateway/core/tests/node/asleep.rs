@@ -282,3 +282,41 @@ fn an_unanswered_wake_leaves_the_app_asleep() {
     assert_eq!(rig.last_text(2)["control"]["session_id"], session.as_str());
     assert_eq!(rig.starts(2).len(), 1);
 }
+
+/// What counts for the rate of wakes is a push that left, and not one that was withdrawn.
+#[test]
+fn callers_that_give_up_delay_no_wake() {
+    let mut rig = Rig::new(config());
+    rig.asleep();
+    for call in 0..20 {
+        rig.request("INVITE", &format!("w{call}"), "");
+        rig.request("CANCEL", &format!("w{call}"), "");
+    }
+    assert_eq!(rig.pushes.len(), 1);
+    rig.request("INVITE", "last", "");
+    rig.wait_ms(1_999);
+    assert_eq!(rig.pushes.len(), 1, "a session is not woken anew more often than every 2 s");
+    rig.wait_ms(1);
+    assert_eq!(rig.pushes.len(), 2);
+    assert_eq!(rig.pushes[1].payload.call_id.as_deref(), Some("last"));
+}
+
+/// The gateway closed by itself: nothing says that the app has what was sent on that socket.
+#[test]
+fn what_was_sent_before_the_gateway_closed_a_sleepers_socket_is_sent_again() {
+    let mut rig = Rig::new(config());
+    let session = rig.connect(1, "bob", "tok");
+    rig.request("INVITE", "one", "");
+    rig.request("CANCEL", "one", "");
+    let sent = |rig: &Rig, socket: u64| -> Vec<Value> {
+        let numbered = |it: &&(u64, Value)| it.0 == socket && it.1["control"]["sequence"].is_u64();
+        rig.texts.iter().filter(numbered).map(|it| it.1.clone()).collect()
+    };
+    hibernate(&mut rig, &session, &json!({}));
+    rig.wait_ms(5_000);
+    assert_eq!(rig.closes, [(1, 4002)]);
+    rig.resume(2, "bob", &session, &json!({"cslr": 1}));
+    let first = sent(&rig, 1);
+    assert_eq!(first.len(), 4, "the answers to connect and hibernate, start and shutdown");
+    assert_eq!(sent(&rig, 2), first[1..]);
+}

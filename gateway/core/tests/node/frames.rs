@@ -120,3 +120,29 @@ fn an_app_that_never_acknowledges_is_closed_and_its_call_is_still_there() {
     rig.answer(2, &start, 256);
     assert_eq!(rig.statuses("one"), [100, 183, 200], "held between the two sockets");
 }
+
+/// A second after a frame that nothing answers the app hears that it was taken, also where the work
+/// of that frame was stored at once (D-15).
+#[test]
+fn a_refusal_by_the_app_is_acknowledged_within_a_second() {
+    let mut rig = Rig::new(config());
+    let session = rig.asleep();
+    rig.request("INVITE", "one", "");
+    rig.resume(2, "bob", &session, &json!({}));
+    let start = rig.starts(2)[0].clone();
+    let before = rig.texts.len();
+    rig.say(
+        2,
+        &json!({"control": {"type": "error", "package_type": "call", "sequence": 3,
+            "session_id": session, "subsession_id": start["control"]["subsession_id"],
+            "correlation_id": start["control"]["correlation_id"]},
+            "header": {"action": "start", "error_code": 603}}),
+    );
+    assert_eq!(rig.statuses("one").last(), Some(&603));
+    rig.wait_ms(999);
+    assert_eq!(rig.texts.len(), before);
+    rig.wait_ms(1);
+    let told = rig.last_text(2);
+    assert_eq!(told["control"]["type"], "acknowledgement");
+    assert_eq!(told["control"]["ack_sequence"], 3);
+}

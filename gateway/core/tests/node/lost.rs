@@ -124,3 +124,39 @@ fn a_wake_that_began_on_a_silent_socket_ends_with_it() {
     rig.wait_ms(10_000);
     assert_eq!(rig.pushes.len(), 1, "no further attempt in the grace");
 }
+
+/// The app has the call, and its socket is not known to be dead: what the push service says of a
+/// further wake takes nothing from it.
+#[test]
+fn a_failed_push_ends_no_call_of_an_app_that_is_connected_and_slow() {
+    use reveille_gateway_core::io::PushOutcome;
+    let why = || "no".to_owned();
+    for outcome in [
+        PushOutcome::Failed { why: why() },
+        PushOutcome::refused(why()),
+        PushOutcome::Transient { why: why(), retry_after_ms: Some(40_000) },
+    ] {
+        let mut rig = Rig::new(config());
+        rig.connect(1, "bob", "tok");
+        rig.request("INVITE", "one", "");
+        let start = rig.starts(1)[0].clone();
+        rig.wait_ms(3_000);
+        let push = rig.pushes[0].id;
+        rig.feed(Input::Pushed { push, outcome: outcome.clone() });
+        assert!(!rig.statuses("one").contains(&480), "{outcome:?}");
+        rig.answer(1, &start, 2);
+        assert_eq!(rig.statuses("one"), [100, 183, 200], "{outcome:?}");
+        let mut rig = Rig::new(config());
+        rig.connect(1, "bob", "tok");
+        rig.request("INVITE", "one", "");
+        rig.wait_ms(3_000);
+        let push = rig.pushes[0].id;
+        rig.feed(Input::Pushed { push, outcome: outcome.clone() });
+        for _ in 0..4 {
+            rig.feed(Input::SocketText { socket: SocketId(1), text: "ping".to_owned() });
+            rig.wait_ms(6_750);
+        }
+        assert_eq!(rig.statuses("one"), [100, 183, 480], "in the call's own time: {outcome:?}");
+        assert_eq!(rig.now.mono_us, 30_000_001);
+    }
+}

@@ -134,6 +134,8 @@ pub(super) fn settings(
         push: push(&mut review, file, secrets),
         admin: file.admin.as_ref().and_then(|it| super::admin::settings(&mut review, it, secrets)),
         source: None,
+        #[cfg(feature = "mutants")]
+        whims: reveille_gateway_core::whim::Whims::default(),
         bearer: file.bearer.as_ref().and_then(|it| bearer::settings(&mut review, it, secrets)),
         core,
     };

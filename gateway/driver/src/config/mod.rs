@@ -85,6 +85,9 @@ pub struct Settings {
     pub admin: Option<AdminSettings>,
     /// Where the configuration is read anew; `None`: it never changes.
     pub source: Option<Source>,
+    /// The whims that the gateway follows.
+    #[cfg(feature = "mutants")]
+    pub whims: reveille_gateway_core::whim::Whims,
 }
 
 impl Settings {
@@ -116,6 +119,8 @@ impl Settings {
             push: PushSettings::default(),
             admin: None,
             source: None,
+            #[cfg(feature = "mutants")]
+            whims: reveille_gateway_core::whim::Whims::default(),
         }
     }
 }

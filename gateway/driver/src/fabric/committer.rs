@@ -18,6 +18,9 @@ use crate::world::{Event, World};
 /// Commits in one batch at most.
 const MOST_BATCH: usize = 1_024;
 
+/// How long a commit waits that is slow for once.
+const SLOW: Duration = Duration::from_millis(10);
+
 /// Starts the committer; it ends with its queue. What it returns resolves once the fabric is
 /// closed, and another gateway may open it.
 pub(crate) fn start(
@@ -113,7 +116,11 @@ async fn commit_batch(
     if backlog.is_empty() {
         return Ok(true);
     }
-    let batch = take_batch(backlog, MOST_BATCH);
+    if whim!(world, SlowCommit) {
+        world.host.sleep(SLOW).await;
+    }
+    let most = if whim!(world, SmallBatch) { 1 } else { MOST_BATCH };
+    let batch = take_batch(backlog, most);
     let commits = batch.len();
     let begun_us = world.now().mono_us;
     world.health.commit_begins(begun_us);

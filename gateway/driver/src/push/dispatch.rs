@@ -20,6 +20,9 @@ use crate::world::{Event, World};
 /// A service that did not take a push in this time, in microseconds, is to blame for it itself.
 const LONG_US: u64 = 1_000_000;
 
+/// How long a provider has that is given less for once.
+const SHORT: Duration = Duration::from_secs(2);
+
 /// The loop's end of the way to one provider. Dropped, what waits still leaves.
 pub(crate) struct Queue(Arc<Counter>);
 
@@ -167,10 +170,22 @@ impl Desk {
             note_sent(world, name, request, body);
         }
         let begun_us = world.now().mono_us;
-        let outcomes = self.plugin.send_all(batch, bodies).await;
+        let outcomes = self.answers(batch, bodies).await;
         assert_eq!(outcomes.len(), batch.len(), "each push has its own outcome");
         world.metrics.push_took(world.now().mono_us.saturating_sub(begun_us));
         outcomes
+    }
+
+    /// What came of a batch, in the provider's own time or for once in less.
+    async fn answers(&self, batch: &[PushRequest], bodies: Vec<Vec<u8>>) -> Vec<PushOutcome> {
+        let world = &self.counter.world;
+        let work = self.plugin.send_all(batch, bodies);
+        if !whim!(world, ShortPushLimit) {
+            return work.await;
+        }
+        let none = || PushOutcome::Transient { why: "no answer".to_owned(), retry_after_ms: None };
+        let answers = within(&*world.host.clock, SHORT, work).await;
+        answers.unwrap_or_else(|| batch.iter().map(|_| none()).collect())
     }
 
     fn way(&self, request: &PushRequest) -> Way {

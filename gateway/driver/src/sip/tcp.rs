@@ -265,8 +265,14 @@ async fn write(
         if message.is_sip() {
             message.note(&world);
         }
+        let middle = if whim!(world, SplitMessage) { message.bytes.len() / 2 } else { 0 };
         let work = async {
-            stream.write_all(&message.bytes).await?;
+            if middle > 0 {
+                stream.write_all(&message.bytes[..middle]).await?;
+                stream.flush().await?;
+                world.host.sleep(Duration::from_millis(1)).await;
+            }
+            stream.write_all(&message.bytes[middle..]).await?;
             stream.flush().await
         };
         let why = match within(&*world.host.clock, WRITE_LIMIT, work).await {

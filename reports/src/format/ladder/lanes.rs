@@ -136,6 +136,8 @@ fn role(event: &Event) -> Option<Role> {
             Some(Role::Push)
         }
         Kind::PushArrived
+        | Kind::PushHeld
+        | Kind::OsState
         | Kind::AppState
         | Kind::AppAlerted
         | Kind::AppCallEnded

@@ -168,6 +168,11 @@ impl<'a> Reader<'a> {
             }
             Kind::PushArrived => self.between(event, Role::Push, Role::Phone, Label::plain("push")),
             Kind::PushDropped => self.dropped(event),
+            Kind::PushHeld => self.note(event, &said("push held:", event.text("why"))),
+            Kind::OsState => {
+                let what = event.text("what").unwrap_or("system");
+                self.note(event, &said(&format!("{what}:"), event.text("state")));
+            }
             Kind::AppState => self.app_state(event),
             Kind::AppAlerted => self.note(event, &said("alerts", event.text("call"))),
             Kind::AppCallEnded => self.note(event, &said("ended:", event.text("why"))),
