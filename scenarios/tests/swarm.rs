@@ -76,7 +76,7 @@ fn each_mistake_says_where_it_is_and_what_to_write_instead() {
         ("features = [\"cancel\"]", "5:12: scenario.out-of-range: `features` names no fault"),
         ("features = [\"crahs\"]", "5:13: scenario.unknown-word: `features` does not know"),
         ("apps = []", "5:8: scenario.out-of-range: `apps` names nothing"),
-        ("phone = [1, 2]", "5:1: scenario.unknown-key: `[draw]` has no key \"phone\""),
+        ("phone = [1, 2]", "5:1: scenario.unknown-key: `[draw]` has no key `phone`; did"),
     ];
     for (draw, said) in cases {
         let all = wrong(draw);
