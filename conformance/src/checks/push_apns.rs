@@ -8,7 +8,7 @@ use super::reactions::{
     never_again, waits,
 };
 use super::services::{answered, both, rules, to};
-use super::view::{Call, View};
+use super::view::{Call, Said, View};
 use super::{Outcome, broken, each};
 
 const APNS: &str = "apns";
@@ -197,7 +197,8 @@ pub(super) fn voip_rings(view: &View<'_>) -> Outcome {
         }
         // So is one that was lost while somebody wants its call changed.
         let changes = |call: &Call| {
-            call.changes.iter().any(|said| said.asks("INVITE") && said.seq < push.seq)
+            let asked = |said: &Said| said.asks("INVITE") || said.hears("INVITE");
+            call.changes.iter().any(|said| asked(said) && said.seq < push.seq)
         };
         // A cut holds up what is on its way.
         if call(view, push).is_some_and(changes) || view.is_cut_before(push.t_us) {
