@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+/// The folder of the swarms.
+const SWARMS: &str = "swarm";
+
 /// Folders of the crate that are no family of scenarios.
 const NO_FAMILY: [&str; 4] = ["src", "tests", "target", "fixtures"];
 
@@ -11,16 +14,17 @@ fn main() -> io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     // A new family is a change of this folder.
     println!("cargo:rerun-if-changed={}", root.display());
-    let mut files = Vec::new();
+    let (mut files, mut swarms) = (Vec::new(), Vec::new());
     for family in folders(root)? {
         let name = family.file_name().unwrap_or_default().to_string_lossy();
         if !NO_FAMILY.contains(&&*name) && !name.starts_with('.') {
-            walk(&family, &mut files)?;
+            walk(&family, if name == SWARMS { &mut swarms } else { &mut files })?;
         }
     }
     files.sort();
     let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?;
-    fs::write(Path::new(&out).join("shipped.rs"), table(root, &files)?)
+    fs::write(Path::new(&out).join("shipped.rs"), table(root, &files)?)?;
+    fs::write(Path::new(&out).join("swarms.rs"), table(root, &swarms)?)
 }
 
 /// All `.toml` files in and below a folder.

@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use reveille_scenarios::is_swarm;
 use reveille_wire::{Judgement, jsonrtc, sip};
 
 use crate::exit::{BAD_FILE, Stop};
@@ -78,6 +79,12 @@ fn scenario(file: &Path, bytes: Vec<u8>) -> io::Result<(bool, String)> {
         let what = format!("the byte at offset {at} is no UTF-8: save it as UTF-8");
         io::Error::new(io::ErrorKind::InvalidData, what)
     })?;
+    if is_swarm(&text) {
+        return Ok(match library::read_swarm_text(&path, &text) {
+            Ok(swarm) => (true, format!("{path}: right, {} features\n", swarm.features.len())),
+            Err(report) => (false, library::rendered(&report)),
+        });
+    }
     Ok(match library::read_text(&path, &text) {
         Ok(scenario) => {
             let (steps, expects) = (scenario.steps.len(), scenario.expects.len());

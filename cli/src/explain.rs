@@ -2,7 +2,7 @@
 
 use clap::Args;
 use reveille_conformance::requirement;
-use reveille_scenarios::{CODES, shipped};
+use reveille_scenarios::{CODES, shipped, swarms};
 
 use crate::exit::{NOTHING, Stop, TABLE};
 use crate::screen::{Screen, print};
@@ -58,7 +58,7 @@ pub(crate) fn run(explain: &Explain) -> Result<u8, Stop> {
 fn names() -> impl Iterator<Item = &'static str> {
     let ruled = requirement::all().iter().map(|row| row.id.as_str());
     let decided = requirement::decisions().iter().map(|row| row.id.as_str());
-    let told = shipped().iter().chain(CODES).chain(VERDICTS).map(|(name, _)| *name);
+    let told = shipped().iter().chain(swarms()).chain(CODES).chain(VERDICTS).map(|(name, _)| *name);
     ruled.chain(decided).chain(told)
 }
 
@@ -107,7 +107,7 @@ fn of_decision(id: &str) -> Option<String> {
 }
 
 fn of_scenario(id: &str) -> Option<String> {
-    let (_, text) = shipped().iter().find(|(name, _)| *name == id)?;
+    let (_, text) = shipped().iter().chain(swarms()).find(|(name, _)| *name == id)?;
     Some(format!("{text}\n# Play it: reveille run {id}\n"))
 }
 

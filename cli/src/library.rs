@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use reveille_conformance::requirement;
-use reveille_scenarios::{Report, Scenario, read, read_against, shipped};
+use reveille_scenarios::{
+    Report, Scenario, Swarm, is_swarm, read, read_against, read_swarm, shipped, swarms,
+};
 use reveille_sim::World;
 use reveille_sim::suite::{Job, Piece, Seeds, jobs};
 
@@ -22,22 +24,46 @@ pub(crate) fn all() -> Result<Vec<Arc<Piece>>, Stop> {
     shipped().iter().map(piece).collect()
 }
 
+/// Every shipped swarm. What is to be played and is not named is played without them: they have no
+/// end of seeds.
+pub(crate) fn all_swarms() -> Result<Vec<Arc<Piece>>, Stop> {
+    let piece = |(id, text): &(&str, &str)| {
+        let swarm = read_swarm(id, text, None);
+        let swarm = swarm.map_err(|report| Stop::new(DEFECT, rendered(&report)))?;
+        Ok(Piece::of_swarm(swarm, text, (*id).to_owned()))
+    };
+    swarms().iter().map(piece).collect()
+}
+
 /// A scenario file of the user's own. Its id is its path without `.toml`.
 fn file(path: &str) -> Result<Arc<Piece>, Stop> {
     let text = fs::read_to_string(path)
         .map_err(|error| Stop::bad_file(format!("cannot read {path}: {error}")))?;
-    let scenario = read_text(path, &text)
-        .map_err(|report| Stop::bad_file(format!("{path} is wrong\n{}", rendered(&report))))?;
+    let wrong = |report| Stop::bad_file(format!("{path} is wrong\n{}", rendered(&report)));
+    if is_swarm(&text) {
+        let swarm = read_swarm_text(path, &text).map_err(wrong)?;
+        return Ok(Piece::of_swarm(swarm, &text, path.to_owned()));
+    }
+    let scenario = read_text(path, &text).map_err(wrong)?;
     Ok(Piece::of_file(scenario, &text, path.to_owned()))
 }
 
 /// Reads a scenario that stands in the file `path`, with all that is wrong with it.
 pub(crate) fn read_text(path: &str, text: &str) -> Result<Scenario, Report> {
-    // What no check decides cannot be shown by a play.
-    let decided = requirement::all().iter().filter(|row| row.check().is_some());
-    let known: Vec<_> = decided.map(|row| row.id.as_str()).collect();
     let named = |report| Report { file: path.to_owned(), ..report };
-    read_against(&id_of(path), text, &known).map_err(named)
+    read_against(&id_of(path), text, &decided()).map_err(named)
+}
+
+/// Reads a swarm that stands in the file `path`.
+pub(crate) fn read_swarm_text(path: &str, text: &str) -> Result<Swarm, Report> {
+    let named = |report| Report { file: path.to_owned(), ..report };
+    read_swarm(&id_of(path), text, Some(&decided())).map_err(named)
+}
+
+/// What no check decides cannot be shown by a play.
+fn decided() -> Vec<&'static str> {
+    let decided = requirement::all().iter().filter(|row| row.check().is_some());
+    decided.map(|row| row.id.as_str()).collect()
 }
 
 /// The id under which a file's scenario is known: the part of its path under `scenarios/`, else its
@@ -62,10 +88,11 @@ pub(crate) fn rendered(report: &Report) -> String {
 /// The cases that `selectors` name; all shipped ones if there are none.
 pub(crate) fn select(selectors: &[String], seeds: Seeds) -> Result<Vec<Job>, Stop> {
     let parts: Vec<_> = selectors.iter().flat_map(|one| one.split(',')).collect();
-    let shipped = all()?;
+    let mut shipped = all()?;
     if parts.is_empty() {
         return Ok(shipped.iter().flat_map(|piece| jobs(piece, seeds)).collect());
     }
+    shipped.extend(all_swarms()?);
     let mut chosen = Vec::new();
     for part in parts {
         let mut of_part = named(part, &shipped, seeds)?;
@@ -74,7 +101,7 @@ pub(crate) fn select(selectors: &[String], seeds: Seeds) -> Result<Vec<Job>, Sto
         }
         chosen.append(&mut of_part);
     }
-    chosen.sort_by_key(Job::name);
+    chosen.sort_by_cached_key(Job::name);
     if let Some((one, other)) = namesakes(&chosen) {
         let name = &one.scenario.id;
         let both = format!("{} and {} are both called {name}", one.called, other.called);
@@ -109,7 +136,8 @@ pub(crate) fn one(case: &str, seed: u64, world: World) -> Result<Job, Stop> {
 
 /// The shipped scenario that a case's name begins with, and the rest of the name.
 fn of_id(case: &str) -> Result<(Arc<Piece>, &str), Stop> {
-    let shipped = all()?;
+    let mut shipped = all()?;
+    shipped.extend(all_swarms()?);
     let id = case
         .split_once('=')
         .map_or(case, |(before, _)| before.rsplit_once('/').map_or(before, |(id, _axis)| id));
@@ -140,7 +168,8 @@ fn named(part: &str, shipped: &[Arc<Piece>], seeds: Seeds) -> Result<Vec<Job>, S
         let scenario = &piece.scenario;
         is(part, &scenario.id)
             || is(&format!("{part}/**"), &scenario.id)
-            || scenario.covers.iter().any(|id| is(part, id) || is(&format!("{part}.*"), id))
+            || (piece.swarm.is_none()
+                && scenario.covers.iter().any(|id| is(part, id) || is(&format!("{part}.*"), id)))
             || requirement::find(part).is_some_and(|row| row.scenarios.contains(&scenario.id))
     };
     let whole: Vec<_> = shipped.iter().filter(whole).collect();

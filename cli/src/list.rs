@@ -1,9 +1,12 @@
 //! `reveille list`: what can be played, and what is decided.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use reveille_conformance::requirement::{self, Level, Requirement};
+use reveille_scenarios::Scenario;
+use reveille_sim::suite::Piece;
 
 use crate::exit::Stop;
 use crate::library;
@@ -46,9 +49,16 @@ fn scenarios() -> Result<String, Stop> {
         (scenario.id.clone(), format!("{}{many}", scenario.title))
     });
     let rows: Vec<_> = rows.collect();
+    let swarms = library::all_swarms()?;
+    let row = |piece: &Arc<Piece>| {
+        let Scenario { id, title, seeds, .. } = &piece.scenario;
+        (id.clone(), format!("{title}  (a swarm: {seeds} seeds, or `--seeds N`)"))
+    };
+    let drawn: Vec<_> = swarms.iter().map(row).collect();
     Ok(format!(
-        "{}\n{} scenarios. `reveille run <name>` plays one, `reveille explain <name>` tells more.\n",
+        "{}\n{}\n{} scenarios. `reveille run <name>` plays one, `reveille explain <name>` tells more.\n",
         table(&rows),
+        table(&drawn),
         rows.len()
     ))
 }

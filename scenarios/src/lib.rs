@@ -16,6 +16,7 @@ mod scenario;
 mod service;
 mod shipped;
 mod sight;
+mod swarm;
 mod weather;
 mod words;
 mod write;
@@ -25,13 +26,14 @@ pub use device::{Bucket, Device, DeviceAct, Misstep, Os, Permission};
 pub use expect::{Expect, Wanted};
 pub use message::{Content, Message};
 pub use problem::{Overview, Problem, Report};
-pub use read::{read, read_against};
+pub use read::{is_swarm, read, read_against, read_swarm};
 pub use scenario::{
     Actor, App, Break, Early, Head, Need, OnCall, Place, Point, Proxy, PushFate, Scenario, Step,
     Sweep, SweepFault, Transport, Verb, World,
 };
 pub use service::Service;
-pub use shipped::shipped;
+pub use shipped::{shipped, swarms};
 pub use sight::{Sight, What};
+pub use swarm::{Between, Feature, Swarm};
 pub use weather::Weather;
 pub use write::write;

@@ -11,6 +11,7 @@ pub mod fault;
 mod pushes;
 pub mod shrink;
 pub mod suite;
+pub mod swarm;
 pub mod target;
 pub mod turmoil;
 mod world;

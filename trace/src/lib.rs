@@ -19,7 +19,7 @@ pub use coverage::{Coverage, FAULTS, Met, Phase};
 pub use event::{Event, Kind, Raw, Value};
 pub use file::{Manifest, ReadError, SCHEMA, Trace};
 pub use record::{Draft, Recorder, Scribe};
-pub use run::{Case, PlannedFault, RUN_SCHEMA, Run, Summary};
+pub use run::{Case, PlannedFault, RUN_SCHEMA, Run, Seeds, Summary};
 pub use shard::{Shard, Shards};
 pub use time::Timestamp;
 pub use verdict::{Finding, Observed, Span, Verdict};

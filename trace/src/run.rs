@@ -59,6 +59,21 @@ pub struct Case {
     /// The trace's file, relative to `run.json`; absent where it was not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<String>,
+    /// Of a swarm: the seeds that this case stands for, in none of which anything failed. Then `seed`
+    /// is the least of them, `length_us` their sum, and `trace_digest` the sum of their digests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Seeds>,
+}
+
+/// How many seeds of a swarm one case stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seeds {
+    /// All of them.
+    pub played: u64,
+    /// Those that were void: they showed nothing, because a planned fault did not bite. The case is
+    /// inconclusive if more than one in twenty was.
+    pub void: u64,
 }
 
 /// A fault of the script.
@@ -84,6 +99,8 @@ pub struct Summary {
     pub failed: usize,
     /// Cases that showed nothing either way.
     pub inconclusive: usize,
+    /// Seeds of swarms that were void, and few enough.
+    pub void: usize,
     /// Cases in which the harness broke.
     pub errors: usize,
     /// Findings of level SHOULD or MAY that were not met: advice, never red.
@@ -105,12 +122,15 @@ impl Run {
                 summary.scenarios += 1;
                 last = Some(&case.scenario);
             }
+            let seeds = case.seeds.unwrap_or(Seeds { played: 1, void: 0 });
+            let borne = if case.verdict.observed == Observed::Pass { seeds.void } else { 0 };
+            summary.void += usize::try_from(borne).unwrap_or(usize::MAX);
             *match case.verdict.observed {
                 Observed::Pass => &mut summary.passed,
                 Observed::Inconclusive => &mut summary.inconclusive,
                 Observed::Fail => &mut summary.failed,
                 Observed::Error => &mut summary.errors,
-            } += 1;
+            } += usize::try_from(seeds.played.saturating_sub(borne)).unwrap_or(usize::MAX);
             let advice =
                 case.verdict.findings.iter().filter(|finding| {
                     finding.level != "MUST" && finding.observed == Observed::Fail
@@ -125,7 +145,7 @@ impl Summary {
     /// How many cases there were.
     #[must_use]
     pub const fn cases(&self) -> usize {
-        self.passed + self.failed + self.inconclusive + self.errors
+        self.passed + self.failed + self.inconclusive + self.void + self.errors
     }
 
     /// The exit code: 0 all is well, 1 a failure, 3 something inconclusive and no failure, 4 nothing
@@ -172,6 +192,7 @@ mod tests {
             met: Vec::new(),
             replay: "reveille run".to_owned(),
             events: None,
+            seeds: None,
         }
     }
 

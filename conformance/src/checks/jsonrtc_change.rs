@@ -106,7 +106,14 @@ pub(super) fn change_is_answered(view: &View<'_>) -> Outcome {
 pub(super) fn change_leaves_call(view: &View<'_>) -> Outcome {
     each(legs(view), |leg| {
         let ended = leg.said.iter().find(|s| s.asks("BYE") || s.hears("BYE"));
-        let ended = ended.map_or(u64::MAX, |bye| bye.seq);
+        let hung_up = view.starts(&leg.mark).filter_map(|start| {
+            let mut said = view.frames.iter().filter(|f| f.sent && f.actor == start.actor);
+            said.find(|f| {
+                f.subsession() == start.subsession() && f.text("header", "action") == "shutdown"
+            })
+        });
+        let ended = ended.map(|bye| bye.seq).into_iter().chain(hung_up.map(|f| f.seq)).min();
+        let ended = ended.unwrap_or(u64::MAX);
         let finals = leg.changes.iter().filter(|said| {
             !said.sent && !said.is_of("CANCEL") && said.message.status() >= Some(200)
         });

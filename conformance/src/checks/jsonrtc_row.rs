@@ -9,7 +9,16 @@ pub(super) fn sent_is_answered(view: &View<'_>) -> Outcome {
     let sent = view.frames.iter().filter(|f| f.sent && f.is("send", "request"));
     each(sent, |send| {
         let mark = send.message_mark();
-        let told: Vec<_> = view.frames.iter().filter(|f| is_of(f, send)).collect();
+        // One that came out of its turn was refused for that, and came again.
+        let number = &send.json["control"]["sequence"];
+        let came = view.frames.iter().filter(|f| {
+            (f.sent && f.actor == send.actor && f.subsession() == send.subsession())
+                && f.is("send", "request")
+                && f.json["control"]["sequence"] == *number
+        });
+        let again = came.count() > 1;
+        let told = view.frames.iter().filter(|f| is_of(f, send) && !(again && f.code() == 400));
+        let told: Vec<_> = told.collect();
         let Some(first) = told.first() else { return Outcome::Silent };
         if let Some(other) = told.iter().find(|other| other.json != first.json) {
             return broken(format!("the send {mark} was answered twice"), other.seq);

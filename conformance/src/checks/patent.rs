@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reveille_trace::{Event, Kind};
 
-use super::view::{Call, Said, View};
+use super::view::{Call, Framed, Said, View};
 use super::{Outcome, broken, each, jsonrtc_session, reactions};
 
 /// A call that was answered 100 ends with a final response; one that was answered is still known
@@ -23,7 +23,14 @@ pub(super) fn no_call_dropped(view: &View<'_>) -> Outcome {
             (!said.sent && said.message.method() == Some("BYE"))
                 && said.message.call_id() == call.id()
         });
-        let crossed = crossed.map_or(u64::MAX, |bye| bye.seq);
+        let over = view.starts(mark).filter_map(|start| {
+            let about =
+                |f: &&Framed| f.actor == start.actor && f.subsession() == start.subsession();
+            let mut said = view.frames.iter().filter(about);
+            said.find(|f| f.sent && f.text("header", "action") == "shutdown").map(|f| f.seq)
+        });
+        let crossed = crossed.map(|bye| bye.seq).into_iter().chain(over).min();
+        let crossed = crossed.unwrap_or(u64::MAX);
         // A BYE whose answer a fault took comes again when all is over.
         let unknown = call.said.iter().find(|said| {
             (said.answer_to("BYE") == Some(481) && said.seq < crossed)
@@ -148,7 +155,8 @@ pub(super) fn steps_in_order(view: &View<'_>) -> Outcome {
     let Some(arrived) = arrived.filter(|arrived| *arrived < opened) else {
         return Outcome::Silent;
     };
-    match first(call.seq, &|e| e.kind == Kind::PushReceived) {
+    // One that was asked for an earlier call may come late.
+    match first(asleep, &|e| e.kind == Kind::PushReceived) {
         Some(pushed) if pushed < arrived => Outcome::Met,
         _ => broken("the app was woken, and no push had been asked for", arrived),
     }

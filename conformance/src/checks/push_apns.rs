@@ -8,7 +8,7 @@ use super::reactions::{
     never_again, waits,
 };
 use super::services::{answered, both, rules, to};
-use super::view::View;
+use super::view::{Call, Said, View};
 use super::{Outcome, broken, each};
 
 const APNS: &str = "apns";
@@ -37,6 +37,9 @@ const CONFIGURATION: &[&str] = &[
     "MethodNotAllowed",
 ];
 
+/// How long a push may be on its way to its service.
+const ON_ITS_WAY_US: u64 = 1_000_000;
+
 /// Requests are well addressed, and one connection carries many of one type: what rings need not wait
 /// behind what does not.
 pub(super) fn connections(view: &View<'_>) -> Outcome {
@@ -52,8 +55,19 @@ pub(super) fn connections(view: &View<'_>) -> Outcome {
             };
             // A sender that died while its push was under way comes back by another connection.
             let died = view.is_struck_between(0, next.seq);
-            let broke = one.status.is_none() || view.events.iter().any(|event| struck(&event));
-            let excused = closed || died || broke;
+            // A body without an end stays in the way of its connection, also for those behind it.
+            let ill = to(view, APNS).any(|before| {
+                let is_its = before.connection() == one.connection() && before.seq <= one.seq;
+                is_its
+                    && before.answered_seq().is_some()
+                    && before.reason.is_none()
+                    && !before.is_accepted()
+            });
+            let broke =
+                ill || one.status.is_none() || view.events.iter().any(|event| struck(&event));
+            let kept = to(view, APNS)
+                .any(|before| before.seq < one.seq && before.connection() == next.connection());
+            let excused = closed || died || broke || kept;
             if one.connection() == next.connection() || excused {
                 return Outcome::Met;
             }
@@ -177,9 +191,24 @@ pub(super) fn goaway(view: &View<'_>) -> Outcome {
 pub(super) fn voip_rings(view: &View<'_>) -> Outcome {
     let voip = to(view, APNS).filter(|push| push.shows("push-type") == Some("voip"));
     each(voip, |push| {
+        // An app that sleeps in the midst of its own call is woken for what becomes of it.
+        if view.called.iter().any(|call| call.id() == push.says("call_id")) {
+            return Outcome::Silent;
+        }
+        // So is one that was lost while somebody wants its call changed.
+        let changes = |call: &Call| {
+            let asked = |said: &Said| said.asks("INVITE") || said.hears("INVITE");
+            call.changes.iter().any(|said| asked(said) && said.seq < push.seq)
+        };
+        // A cut holds up what is on its way.
+        if call(view, push).is_some_and(changes) || view.is_cut_before(push.t_us) {
+            return Outcome::Silent;
+        }
         let waits = call(view, push).is_some_and(|call| {
             let begun = call.invite().is_some_and(|invite| invite.seq < push.seq);
-            begun && !call.finals().any(|(said, _)| said.seq < push.seq)
+            // What had left when the call ended is still on its way.
+            let over_us = call.finals().next().map_or(u64::MAX, |(said, _)| said.t_us);
+            begun && push.t_us.saturating_sub(over_us) <= ON_ITS_WAY_US
         });
         if push.says("event") == "call" && waits {
             return Outcome::Met;

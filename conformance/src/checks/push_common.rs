@@ -15,6 +15,8 @@ const MOST_ATTEMPTS: usize = 10;
 /// How long after the last failed request the call must have its end: a request that hangs times
 /// out within it.
 const GIVE_UP_US: u64 = 20_000_000;
+/// How long a service that failed may be left alone.
+const LEFT_ALONE_US: u64 = 60_000_000;
 /// The delay from INVITE to push if the target declares none.
 const DELAY_MS: u64 = 100;
 
@@ -42,6 +44,12 @@ pub(super) fn second_push<'a>(view: &'a View<'_>, call: &Call) -> Option<&'a Pus
         let asked = call.invite().map_or(before.seq, |invite| invite.seq);
         let struck = view.is_struck_between(asked, push.seq);
         let came = view.opened_after(call.callee(), before.seq).is_some_and(|e| e.seq < push.seq);
+        let apps = view.apps(call.callee());
+        let went = view.events.iter().any(|event| {
+            event.kind == Kind::WsClosed
+                && apps.contains(&event.actor.as_str())
+                && (before.seq..push.seq).contains(&event.seq)
+        });
         let failed = match before.status {
             Some(_) => !before.is_accepted(),
             None => push.t_us.saturating_sub(before.t_us) >= UNANSWERED_US,
@@ -52,7 +60,7 @@ pub(super) fn second_push<'a>(view: &'a View<'_>, call: &Call) -> Option<&'a Pus
                 && event.text("fault") == Some("refuse-stream")
                 && (before.seq..push.seq).contains(&event.seq)
         });
-        (!struck && !came && !failed && !refused).then_some(*push)
+        (!struck && !came && !went && !failed && !refused).then_some(*push)
     })
 }
 
@@ -191,6 +199,14 @@ pub(super) fn leaves_in_time(view: &View<'_>) -> Outcome {
         if !view.sleeps_at(call.callee(), invite.seq) || view.is_disturbed() || broke {
             return Outcome::Silent;
         }
+        // A service that failed a moment ago is left alone for as long as it wants.
+        let failed = view.pushes.iter().any(|before| {
+            (before.service == push.service && before.seq < push.seq && !before.is_accepted())
+                && invite.t_us.saturating_sub(before.t_us) <= LEFT_ALONE_US
+        });
+        if failed {
+            return Outcome::Silent;
+        }
         let ms = push.t_us.saturating_sub(invite.t_us) / 1_000;
         if ms <= limit_ms {
             return Outcome::Met;
@@ -240,9 +256,14 @@ pub(super) fn ttl_within_life(view: &View<'_>) -> Outcome {
     let Some(budget_us) = view.budget_us() else { return Outcome::Silent };
     each(&view.calls, |call| {
         let heard = |said: &&super::view::Said| said.answer_to("INVITE").is_some();
-        let Some(accepted) = call.said.iter().find(heard) else { return Outcome::Silent };
+        let Some(first) = call.said.iter().find(heard) else { return Outcome::Silent };
         let given = view.starts(&call.mark).next().map_or(u64::MAX, |start| start.seq);
         each(view.pushes_for(call).filter(|push| push.seq < given), |push| {
+            // A push wakes for all that waits by then.
+            let theirs = view.calls.iter().filter(|other| other.callee() == call.callee());
+            let by_then = theirs.filter_map(|other| other.said.iter().find(heard));
+            let by_then = by_then.filter(|said| said.seq < push.seq).max_by_key(|said| said.seq);
+            let accepted = by_then.filter(|said| said.seq > first.seq).unwrap_or(first);
             let Some(ttl_s) = push.number("ttl_s") else { return Outcome::Silent };
             let ends_us = push.t_us.saturating_add(ttl_s.saturating_mul(1_000_000));
             let life_us = ends_us.saturating_sub(accepted.t_us);

@@ -40,7 +40,8 @@ pub(super) fn urgency(view: &View<'_>) -> Outcome {
 pub(super) fn topic(view: &View<'_>) -> Outcome {
     let mut calls: BTreeMap<(&str, &str), &str> = BTreeMap::new();
     let mut shared = None;
-    for push in to(view, WEBPUSH) {
+    // Messages may well take each other's place.
+    for push in to(view, WEBPUSH).filter(|push| push.says("event") == "call") {
         let Some(topic) = push.shows("topic") else { continue };
         let first = *calls.entry((&push.token, topic)).or_insert(push.says("call_id"));
         if first != push.says("call_id") {

@@ -151,9 +151,15 @@ pub(super) fn lives_as_long_as_the_call(view: &View<'_>, push: &Push<'_>) -> Out
     let Some(budget_us) = view.budget_us() else { return Outcome::Silent };
     let Some(call) = call(view, push) else { return Outcome::Silent };
     let heard = |said: &&super::view::Said| said.answer_to("INVITE").is_some();
-    let Some(accepted) = call.said.iter().find(heard) else { return Outcome::Silent };
+    // A push wakes for all that waits by then.
+    let by_then = view.calls.iter().filter(|other| {
+        other.callee() == call.callee() && other.invite().is_some_and(|asked| asked.seq < push.seq)
+    });
+    let accepted = by_then.filter_map(|other| other.said.iter().find(heard));
+    let Some(accepted) = accepted.max_by_key(|said| said.seq) else { return Outcome::Silent };
     let given = view.starts(&call.mark).next().map_or(u64::MAX, |start| start.seq);
-    if push.seq > given || view.is_struck_between(accepted.seq, push.seq) {
+    let late = view.is_struck_between(accepted.seq, push.seq) || view.is_cut_before(push.t_us);
+    if push.seq > given || late {
         return Outcome::Silent;
     }
     let Some(life_ms) = push.life_ms() else {

@@ -9,6 +9,8 @@ use super::{Outcome, broken, each, sip_hold};
 
 /// How long the gateway may take to let go of a socket that its app has closed.
 const CLOSE_US: u64 = 1_000_000;
+/// How long an app may not know yet that its socket stands.
+const ON_ITS_WAY_US: u64 = 200_000;
 
 /// What became of an app's request to sleep.
 struct Asked<'a> {
@@ -160,6 +162,8 @@ fn sockets<'a>(view: &'a View<'_>, at_us: u64) -> (BTreeSet<i64>, usize) {
     for event in view.events.iter().take_while(|event| event.t_us <= at_us) {
         let socket = event.int("socket").unwrap_or_default();
         match (event.actor.as_str(), event.kind) {
+            // An app that comes back is still on its way.
+            ("gateway", Kind::WsOpened) if at_us.saturating_sub(event.t_us) < ON_ITS_WAY_US => {}
             ("gateway", Kind::WsOpened) => {
                 held.insert(socket);
             }

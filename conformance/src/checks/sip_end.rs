@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 
 use reveille_trace::Kind;
 
+use super::pushed::Push;
 use super::view::{Call, Framed, View};
 use super::{Outcome, broken, each};
+
+/// Two frames that a gateway sends in one go reach an app within this time.
+const AT_ONCE_US: u64 = 100_000;
 
 /// The start that reached an app after its caller had heard one of these final responses.
 fn ghost<'a>(
@@ -19,15 +23,17 @@ fn ghost<'a>(
 }
 
 /// A start that was numbered before its call ended is replayed with the call's end right behind it
-/// (D-36, as a late device is given INVITE and CANCEL): the app knows before it can say anything.
+/// (D-36, as a late device is given INVITE and CANCEL): both reach the app at once, whatever it says first.
 fn is_ended_at_once(view: &View<'_>, start: &Framed) -> bool {
-    let about = view.frames.iter().filter(|frame| {
-        frame.actor == start.actor
+    let next = view.frames.iter().find(|frame| {
+        (frame.actor == start.actor && !frame.sent)
             && frame.seq > start.seq
             && frame.subsession() == start.subsession()
     });
-    let next = about.into_iter().next();
-    next.is_some_and(|next| !next.sent && next.text("header", "action") == "shutdown")
+    next.is_some_and(|next| {
+        let is_end = next.text("header", "action") == "shutdown";
+        is_end && next.t_us.saturating_sub(start.t_us) <= AT_ONCE_US
+    })
 }
 
 pub(super) fn no_ring_after_cancel(view: &View<'_>) -> Outcome {
@@ -110,6 +116,18 @@ fn is_decided_at(view: &View<'_>, call: &Call, seq: u64) -> bool {
     })
 }
 
+/// True if this call had nothing to hope for before event `seq`: its budget or its ringing was over, or a push
+/// for it had failed.
+fn is_given_up_at(view: &View<'_>, call: &Call, seq: u64) -> bool {
+    let (Some(held), Some((end, 480))) = (call.accepted(), call.finals().next()) else {
+        return false;
+    };
+    let held_us = end.t_us.saturating_sub(held.t_us);
+    let waited = view.budget_us().is_some_and(|us| held_us.saturating_add(100_000) >= us);
+    let failed = |push: &Push<'_>| !push.is_accepted() && push.seq < seq;
+    waited || view.pushes_for(call).any(failed)
+}
+
 /// A CANCEL is answered 200, and its INVITE 487 unless what the app decided crossed it, both
 /// promptly.
 pub(super) fn cancel_is_answered(view: &View<'_>) -> Outcome {
@@ -119,11 +137,18 @@ pub(super) fn cancel_is_answered(view: &View<'_>) -> Outcome {
         let Some(cancel) = call.cancel() else { return Outcome::Silent };
         let answered = call.said.iter().find(|said| said.answer_to("CANCEL") == Some(200));
         let ended = call.finals().find(|(said, status)| {
-            matches!(status, 200..=299 | 487) || is_decided_at(view, call, said.seq)
+            matches!(status, 200..=299 | 487)
+                || is_decided_at(view, call, said.seq)
+                || is_given_up_at(view, call, said.seq)
         });
         let parted = |to| view.is_parted_between(&call.caller, 0, to);
         if answered.is_none() && cancel.is_by_stream() && parted(u64::MAX) {
             // The stream that broke took the CANCEL with it.
+            return Outcome::Silent;
+        }
+        let crossed = ended.as_ref().filter(|(_, status)| *status < 300).map(|(said, _)| said.seq);
+        if answered.is_none() && crossed.is_some_and(|seq| view.is_struck_between(0, seq)) {
+            // It met nobody, and after the answer that crossed it BYE is said instead.
             return Outcome::Silent;
         }
         let (Some(answered), Some((ended, _))) = (answered, ended) else {
@@ -166,7 +191,9 @@ fn held_by(view: &View<'_>, connect: &Framed) -> u64 {
             && event.kind == Kind::AppState
             && event.text("state") == Some("killed")
     });
-    let since = killed.map_or(0, |event| event.seq);
+    // By D-36 what an app had is not told again, unless it says that it lost it (D-48).
+    let says = connect.json["header"]["subsessions"].is_array();
+    let since = killed.filter(|_| says).map_or(0, |event| event.seq);
     let ended = |call: &Call| call.finals().any(|(said, _)| said.seq < connect.seq);
     let open = view.calls.iter().filter(|call| !ended(call));
     let held = open.filter(|call| {

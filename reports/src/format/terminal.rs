@@ -123,15 +123,21 @@ fn scenarios(run: &Run, width: usize, colour: bool) -> Vec<String> {
 
 /// How many cases a line stands for, and which of them did not pass.
 fn cells(cases: &[Case]) -> String {
-    if cases.len() == 1 {
+    let seeds = cases.iter().map(|case| case.seeds.map_or(1, |seeds| seeds.played));
+    let number = usize::try_from(seeds.sum::<u64>()).unwrap_or(usize::MAX);
+    if number == 1 {
         return String::new();
     }
-    let mut text = count(cases.len(), if cases[0].cell.is_empty() { "case" } else { "cell" });
+    let mut text = count(number, if cases[0].cell.is_empty() { "case" } else { "cell" });
     for observed in [Observed::Error, Observed::Fail, Observed::Inconclusive] {
         let number = cases.iter().filter(|case| case.verdict.observed == observed).count();
         if number > 0 {
             text.push_str(&format!(", {number} {}", said(observed)));
         }
+    }
+    let void: u64 = cases.iter().filter_map(|case| case.seeds).map(|seeds| seeds.void).sum();
+    if void > 0 {
+        text.push_str(&format!(", {void} void"));
     }
     text
 }
@@ -203,6 +209,7 @@ fn verdict(summary: &Summary) -> String {
         (summary.passed, "passed"),
         (summary.failed, "failed"),
         (summary.inconclusive, "inconclusive"),
+        (summary.void, "void"),
         (summary.errors, "broken"),
     ];
     let parts: Vec<_> = numbers.iter().filter(|(number, _)| *number > 0).collect();

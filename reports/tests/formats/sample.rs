@@ -136,6 +136,7 @@ pub(crate) fn case(scenario: &str, cell: &[(&str, &str)], findings: Vec<Finding>
         faults: Vec::new(),
         met: Vec::new(),
         events: None,
+        seeds: None,
     }
 }
 

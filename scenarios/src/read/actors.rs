@@ -17,13 +17,14 @@ const ACTORS_MAX: usize = 32;
 pub(crate) const ANSWER_AFTER: Duration = Duration::from_millis(500);
 
 pub(super) const APPS: [(&str, App); 2] = [("sdk", App::Sdk), ("plain", App::Plain)];
-const SERVICES: [(&str, Service); 4] = [
+pub(super) const SERVICES: [(&str, Service); 4] = [
     ("webhook", Service::Webhook),
     ("apns", Service::Apns),
     ("fcm", Service::Fcm),
     ("webpush", Service::WebPush),
 ];
-const TRANSPORTS: [(&str, Transport); 2] = [("udp", Transport::Udp), ("tcp", Transport::Tcp)];
+pub(super) const TRANSPORTS: [(&str, Transport); 2] =
+    [("udp", Transport::Udp), ("tcp", Transport::Tcp)];
 const KINDS: [(&str, Kind); 2] = [("phone", Kind::Phone), ("sip-ua", Kind::Caller)];
 
 /// The keys that say what is done with calls.

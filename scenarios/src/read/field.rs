@@ -190,7 +190,7 @@ impl<'t> Field<'t> {
 
     /// A time within bounds, given as their texts.
     pub(super) fn duration(&self, bounds: (&str, &str), f: &mut Findings<'_>) -> Option<Duration> {
-        let example = format!("{} = \"{}\"", self.key, fitting(bounds));
+        let example = self.written(fitting(bounds));
         let DeValue::String(text) = self.value.get_ref() else {
             self.no_duration(self.value.get_ref(), &example, f);
             return None;
@@ -215,6 +215,11 @@ impl<'t> Field<'t> {
         None
     }
 
+    /// This value as a text, with its key if it is the whole of it.
+    fn written(&self, text: &str) -> String {
+        if self.entry { format!("\"{text}\"") } else { format!("{} = \"{text}\"", self.key) }
+    }
+
     fn no_duration(&self, value: &DeValue<'_>, example: &str, f: &mut Findings<'_>) {
         let number = match value {
             DeValue::Integer(n) if n.radix() == 10 => n.as_str(),
@@ -225,7 +230,9 @@ impl<'t> Field<'t> {
         let message = format!("`{}` has a number without a unit", self.key);
         let digits = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
         let help = match digits && number.len() <= 12 && !number.ends_with('.') {
-            true => format!("if seconds are meant, write `{} = \"{number}s\"`", self.key),
+            true => {
+                format!("if seconds are meant, write `{}`", self.written(&format!("{number}s")))
+            }
             false => format!("write a number and `ms`, `s`, `m` or `h` in quotes: `{example}`"),
         };
         f.push(self.problem(Code::NotADuration, message).label("which unit?").help(help));

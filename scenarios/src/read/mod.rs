@@ -18,6 +18,7 @@ mod seen;
 mod settings;
 mod sights;
 mod steps;
+mod swarm;
 mod syntax;
 mod verbs;
 mod within;
@@ -35,6 +36,7 @@ use self::names::Names;
 use crate::codes::Code;
 use crate::problem::{Problem, Report};
 use crate::scenario::{Need, Scenario};
+use crate::swarm::Swarm;
 use crate::words::{nearest, quoted};
 
 const BYTES_MAX: usize = 256 * 1024;
@@ -110,7 +112,7 @@ const HOMES: [(&str, &str); 25] = [
 ///
 /// All that is wrong with the file, in its order, each with its place and what to write instead.
 pub fn read(id: &str, text: &str) -> Result<Scenario, Report> {
-    judged(id, text, None)
+    judged(id, text, None, scenario)
 }
 
 /// As [`read`], and a requirement that is not among `requirements` cannot be covered.
@@ -119,15 +121,53 @@ pub fn read(id: &str, text: &str) -> Result<Scenario, Report> {
 ///
 /// All that is wrong with the file.
 pub fn read_against(id: &str, text: &str, requirements: &[&str]) -> Result<Scenario, Report> {
-    judged(id, text, Some(requirements))
+    judged(id, text, Some(requirements), scenario)
 }
 
-fn judged(id: &str, text: &str, requirements: Option<&[&str]>) -> Result<Scenario, Report> {
+/// Reads a swarm file: one of `kind = "swarm"`.
+///
+/// Beside `schema`, `kind`, `title`, `covers` and `[run]` it has `[draw]`, whose keys [`Swarm`] documents;
+/// each that is left out has its usual bounds, and each list all words. `requirements`: as in
+/// [`read_against`].
+///
+/// ```
+/// let text = "schema = 1\nkind = \"swarm\"\ntitle = \"Anything\"\n[draw]\nphones = [1, 3]\n";
+/// let swarm = reveille_scenarios::read_swarm("swarm/mine", text, None).unwrap();
+/// assert_eq!((swarm.phones.least, swarm.phones.most), (1, 3));
+/// ```
+///
+/// # Errors
+///
+/// All that is wrong with the file.
+pub fn read_swarm(id: &str, text: &str, requirements: Option<&[&str]>) -> Result<Swarm, Report> {
+    judged(id, text, requirements, swarm::swarm)
+}
+
+/// True if this is the text of a file of `kind = "swarm"`, whatever else is wrong with it.
+#[must_use]
+pub fn is_swarm(text: &str) -> bool {
+    if text.len() > BYTES_MAX {
+        return false;
+    }
+    let (_, sound) = syntax::mistakes(text);
+    let (document, _) = DeTable::parse_recoverable(&sound);
+    swarm::is_said(&Table { entries: document.get_ref(), span: 0..0, name: "the file".into() })
+}
+
+/// Takes what a file says out of its tables.
+type Lower<T> = fn(&str, &Table<'_>, &mut Findings<'_>) -> Option<T>;
+
+fn judged<T>(
+    id: &str,
+    text: &str,
+    requirements: Option<&[&str]>,
+    lower: Lower<T>,
+) -> Result<T, Report> {
     let mut f = Findings::new(text, requirements);
-    let scenario = whole(id, text, &mut f);
+    let read = whole(id, text, lower, &mut f);
     let problems = f.into_problems();
-    match scenario {
-        Some(scenario) if problems.is_empty() => Ok(scenario),
+    match read {
+        Some(read) if problems.is_empty() => Ok(read),
         _ => {
             assert!(!problems.is_empty(), "what cannot be read has a problem that says why");
             Err(Report { file: format!("{id}.toml"), text: text.to_owned(), problems })
@@ -135,7 +175,7 @@ fn judged(id: &str, text: &str, requirements: Option<&[&str]>) -> Result<Scenari
     }
 }
 
-fn whole(id: &str, text: &str, f: &mut Findings<'_>) -> Option<Scenario> {
+fn whole<T>(id: &str, text: &str, lower: Lower<T>, f: &mut Findings<'_>) -> Option<T> {
     if text.len() > BYTES_MAX {
         let message =
             format!("the file has {} bytes, and at most {BYTES_MAX} are read", text.len());
@@ -147,7 +187,7 @@ fn whole(id: &str, text: &str, f: &mut Findings<'_>) -> Option<Scenario> {
     mistakes.iter().for_each(|mistake| f.syntax(mistake));
     let (document, _) = DeTable::parse_recoverable(&sound);
     let top = Table { entries: document.get_ref(), span: 0..0, name: "the file".into() };
-    scenario(id, &top, f)
+    lower(id, &top, f)
 }
 
 fn scenario(id: &str, top: &Table<'_>, f: &mut Findings<'_>) -> Option<Scenario> {

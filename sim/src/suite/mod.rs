@@ -1,5 +1,6 @@
 //! Scenarios as cases: each seed and each point of a sweep is one, played in turmoil and judged.
 
+mod fold;
 mod play;
 mod pool;
 mod token;
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use reveille_scenarios::{Point, Scenario, Sweep, SweepFault};
+use reveille_scenarios::{Point, Scenario, Swarm, Sweep, SweepFault};
 use reveille_trace::{Case, Trace};
 use sha2::{Digest as _, Sha256};
 
@@ -16,8 +17,8 @@ pub use play::{play, play_with, rehearse};
 pub use pool::play_all;
 pub use token::{MadeOf, NoToken, Token};
 
-use crate::World;
 use crate::fault::{Operation, Trap};
+use crate::{World, swarm};
 
 /// A scenario and what names its text.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Piece {
     pub sha256: String,
     /// What names it on the command line: its id, or the path of a file that is not shipped.
     pub called: String,
+    /// What draws a scenario for each seed; `scenario` is then its head alone.
+    pub swarm: Option<Swarm>,
 }
 
 impl Piece {
@@ -41,12 +44,22 @@ impl Piece {
     /// `scenario`, which was read from `text`, and is called by the path of its file.
     #[must_use]
     pub fn of_file(scenario: Scenario, text: &str, called: String) -> Arc<Self> {
-        let sha256 = Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("a String takes every write");
-            hex
-        });
-        Arc::new(Self { scenario, sha256, called })
+        Arc::new(Self { scenario, sha256: sha256(text), called, swarm: None })
     }
+
+    /// A swarm, which was read from `text`, and is called by its id, or by the path of its file.
+    #[must_use]
+    pub fn of_swarm(swarm: Swarm, text: &str, called: String) -> Arc<Self> {
+        let (scenario, sha256) = (swarm::head(&swarm), sha256(text));
+        Arc::new(Self { scenario, sha256, called, swarm: Some(swarm) })
+    }
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a String takes every write");
+        hex
+    })
 }
 
 impl Piece {
@@ -55,7 +68,7 @@ impl Piece {
     pub fn without_sweep(&self) -> Arc<Self> {
         let scenario = Scenario { sweep: None, ..self.scenario.clone() };
         let (sha256, called) = (self.sha256.clone(), self.called.clone());
-        Arc::new(Self { scenario, sha256, called })
+        Arc::new(Self { scenario, sha256, called, swarm: self.swarm.clone() })
     }
 }
 
@@ -102,6 +115,20 @@ impl Job {
     #[must_use]
     pub fn name(&self) -> String {
         self.with_cell(&self.piece.scenario.id)
+    }
+
+    /// With the scenario that its seed draws, if it is of a swarm. Nothing is drawn before a job is
+    /// played, so that many seeds are many numbers, and not many scenarios.
+    #[must_use]
+    pub fn drawn(&self) -> Self {
+        let Some(swarm) = &self.piece.swarm else { return self.clone() };
+        let piece = Piece {
+            scenario: swarm::scenario(swarm, self.seed),
+            sha256: self.piece.sha256.clone(),
+            called: self.piece.called.clone(),
+            swarm: None,
+        };
+        Self { piece: Arc::new(piece), ..self.clone() }
     }
 
     /// The command that plays it again.

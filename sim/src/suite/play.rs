@@ -24,6 +24,7 @@ pub fn play(job: &Job) -> Played {
 /// As [`play`], with the gateway set in another way: for planted defects and for studies.
 #[must_use]
 pub fn play_with(job: &Job, set: impl FnOnce(&mut Settings)) -> Played {
+    let job = &job.drawn();
     let mut settings = settings(job);
     set(&mut settings);
     let (trace, expects, outcome) = job.world.perform(|| perform(job, &settings));
@@ -43,6 +44,7 @@ pub fn play_with(job: &Job, set: impl FnOnce(&mut Settings)) -> Played {
         met: checks::met(&trace),
         replay: trace.manifest.replay.clone(),
         events: None,
+        seeds: None,
         verdict,
     };
     Played { case, trace: Some(trace) }
