@@ -76,9 +76,7 @@ fn places() -> BTreeMap<String, Place> {
     places.map(|(name, place)| (name.to_owned(), place)).into()
 }
 
-#[test]
-fn every_key_of_a_file_has_its_place() {
-    let text = r#"schema = 1
+const EVERY_KEY: &str = r#"schema = 1
 id = "crash/all"
 title = "Everything at once"
 covers = ["patent.step.order"]
@@ -111,6 +109,9 @@ fault = "power-loss"
 on = "gateway"
 points = ["spawn", "store"]
 "#;
+
+#[test]
+fn every_key_of_a_file_has_its_place() {
     let phone = |app, on_call| {
         let (push, device) = (Service::Webhook, None);
         Actor::Phone { app, push, on_call, device }
@@ -169,7 +170,7 @@ points = ["spawn", "store"]
         }),
         seeds: 12,
     };
-    assert_eq!(read("crash/all", text).unwrap_or_else(|report| panic!("{report}")), wanted);
+    assert_eq!(read("crash/all", EVERY_KEY).unwrap_or_else(|report| panic!("{report}")), wanted);
 }
 
 #[test]

@@ -59,7 +59,8 @@ phases! {
 }
 
 /// The kinds of faults that a run may know, as coverage names them: those of the world, those of a
-/// push service (`push ...`), of a part of a phone (`app ...`, `websocket ...`), and of callers.
+/// push service (`push ...`), of a part of a phone (`app ...`, `websocket ...`, `radio ...`, `os ...`), and
+/// of callers.
 pub const FAULTS: &[&str] = &[
     "crash",
     "crash-at",
@@ -72,6 +73,8 @@ pub const FAULTS: &[&str] = &[
     "move",
     "rebind",
     "clock-step",
+    "outage",
+    "nat",
     "push refuse",
     "push drop-request",
     "push drop-delivery",
@@ -84,6 +87,14 @@ pub const FAULTS: &[&str] = &[
     "push endless",
     "app crash",
     "websocket drop",
+    "app force-stop",
+    "app fails-to-start",
+    "app connects-late",
+    "app crashes",
+    "app reports-nothing",
+    "radio airplane",
+    "os doze",
+    "os low-power",
     "lose-answer",
 ];
 

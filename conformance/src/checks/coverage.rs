@@ -272,6 +272,7 @@ mod tests {
     use super::*;
     use crate::cast::caller::LOST;
     use crate::cast::phone::Command;
+    use crate::cast::phone::os::{Misstep, Order};
     use crate::cast::push::Answer;
     use crate::stage::Fault;
 
@@ -292,7 +293,8 @@ mod tests {
             | Fault::Storm { .. }
             | Fault::Move { .. }
             | Fault::Rebind { .. }
-            | Fault::ClockStep { .. } => {}
+            | Fault::ClockStep { .. }
+            | Fault::Outage { .. } => {}
         }
         vec![
             crash,
@@ -304,7 +306,8 @@ mod tests {
             Fault::Storm { a, b, weather, lasts },
             Fault::Move { host: host.clone() },
             Fault::Rebind { host: host.clone() },
-            Fault::ClockStep { host, by_ms: 1 },
+            Fault::ClockStep { host: host.clone(), by_ms: 1 },
+            Fault::Outage { host, lasts },
         ]
     }
 
@@ -328,11 +331,24 @@ mod tests {
         ];
         let answered = answers.iter().filter_map(Answer::fault);
         kinds.extend(answered.map(|fault| kind(fault, "push.webhook")));
-        for (fault, part) in
-            [Command::Kill, Command::DropConnection].iter().filter_map(Command::fault)
-        {
+        let misstep = |how| Order::Misbehave { how, times: 1 };
+        let orders = [
+            Order::ForceStop,
+            Order::Airplane { lasts_ms: 0 },
+            Order::Doze { deep: true, lasts_ms: 0 },
+            Order::LowPower,
+            misstep(Misstep::FailsToStart),
+            misstep(Misstep::ConnectsLate),
+            misstep(Misstep::Crashes),
+            misstep(Misstep::ReportsNothing),
+        ];
+        let orders = orders.into_iter().map(Command::Os);
+        let commands = [Command::Kill, Command::DropConnection].into_iter().chain(orders);
+        for (fault, part, _) in commands.filter_map(|command| command.fault()) {
             kinds.push(kind(fault, &format!("bob.{part}")));
         }
+        // What a scenario says of where an actor stands is no order.
+        kinds.push(kind("nat", "bob"));
         kinds.sort();
         let mut known: Vec<_> = FAULTS.iter().map(ToString::to_string).collect();
         known.sort();

@@ -514,8 +514,14 @@ impl Net {
     fn strays(&mut self, conn: u64, to: Side, now: u64, is_reset: bool) -> bool {
         let Some(of) = self.conns.get_mut(&conn) else { return true };
         let behind = |side: Side| self.machines.get(of.ends[side.index()].machine)?.nat_us;
-        if let Some(patience) = behind(to).or_else(|| behind(to.other())) {
-            of.forgotten |= now.saturating_sub(of.passed) > patience;
+        if let Some(patience) = behind(to).or_else(|| behind(to.other()))
+            && !of.forgotten
+            && now.saturating_sub(of.passed) > patience
+        {
+            of.forgotten = true;
+            let side = if behind(to).is_some() { to } else { to.other() };
+            let name = self.machines[of.ends[side.index()].machine].name.clone();
+            self.links.bites.push(("nat", name));
         }
         of.passed = now;
         of.ends[to.index()].stand == Stand::Silent

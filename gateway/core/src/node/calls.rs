@@ -50,7 +50,8 @@ impl Node {
         self.index(session, &subsession, &call_id, &key);
         self.arm_call(session, &subsession, self.config.wake_budget_ms);
         self.hop(5, "core/session", &call_id);
-        if !planted!(self.config, NoTrying) && !planted!(self.config, LateTrying) {
+        let (mute, late) = (planted!(self.config, NoTrying), planted!(self.config, LateTrying));
+        if !mute && !late {
             self.provisional(session, &subsession, 100, true);
         }
         if asleep {

@@ -41,9 +41,10 @@ impl Node {
                 self.keep(&session, promise);
                 continue;
             };
-            let hasty = planted!(self.config, DeliversBeforeStored)
-                || planted!(self.config, PushesBeforeStored)
-                    && matches!(promise, Promise::Push { .. });
+            let mut hasty = planted!(self.config, DeliversBeforeStored);
+            if planted!(self.config, PushesBeforeStored) {
+                hasty |= matches!(promise, Promise::Push { .. });
+            }
             if hasty {
                 self.keep(&session, promise);
             } else if let Some(promise) = entry.gate.pass(promise, rests) {
