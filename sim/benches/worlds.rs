@@ -19,7 +19,7 @@ use reveille_sim::suite::{Job, Piece, Seeds, jobs, rehearse};
 use reveille_trace::Recorder;
 use sha2::{Digest as _, Sha256};
 
-/// As the command has it.
+/// Many small pieces are taken and given back; the command itself has the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
