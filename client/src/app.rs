@@ -234,7 +234,8 @@ impl App {
         self.order(Command::Drop);
     }
 
-    /// What resuming needs, as of now. Store it whenever an event came.
+    /// What resuming needs, as of now: each number of ours is in it before its frame leaves. Store it
+    /// whenever an event came; with an older one a process goes on from what the gateway says it has.
     #[must_use]
     pub fn saved_state(&self) -> SavedState {
         self.saved.lock().unwrap_or_else(PoisonError::into_inner).clone()

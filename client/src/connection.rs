@@ -120,8 +120,13 @@ impl Connection {
         self.scribe.note(u64::try_from(mono_us).unwrap_or(u64::MAX), draft);
     }
 
-    fn tell(&self, event: Event) {
+    /// What outlives the process is known before anything that rests on it leaves.
+    fn save(&self) {
         *self.saved.lock().unwrap_or_else(PoisonError::into_inner) = self.session.saved().clone();
+    }
+
+    fn tell(&self, event: Event) {
+        self.save();
         if let Event::State(state) = &event {
             self.note(Draft::new(Kind::AppState).with("state", state.name()));
         }
@@ -131,6 +136,7 @@ impl Connection {
 
     /// Asleep: no socket and no traffic, until the app wants to be back.
     async fn sleep(&mut self) -> End {
+        self.session.slept();
         loop {
             match self.orders.recv().await {
                 Some(Command::Resume) => return End::Wanted,
@@ -261,6 +267,7 @@ impl Connection {
     async fn say(&mut self, socket: &mut Socket, text: String) -> Option<End> {
         let draft = Draft::new(Kind::RtcSent).with("socket", self.sockets).raw(text.as_bytes());
         self.note(draft);
+        self.save();
         match socket.send(Message::text(text)).await {
             Ok(()) => None,
             Err(_) => Some(self.lost(None)),
@@ -358,7 +365,7 @@ impl Connection {
             Some(Command::Close) => return Some(self.close(socket, close::NORMAL, false).await),
             Some(Command::Drop) => return Some(self.lost(None)),
         };
-        match text {
+        match text.filter(|_| self.session.is_connected()) {
             Some(text) => self.say(socket, text).await,
             None => None,
         }

@@ -35,6 +35,8 @@
 
 mod app;
 mod connection;
+#[cfg(test)]
+mod connection_tests;
 mod session;
 #[cfg(test)]
 mod sleep_tests;

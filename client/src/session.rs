@@ -31,6 +31,10 @@ pub(crate) struct Session {
     messages: BTreeMap<String, Unanswered>,
     token_is_new: bool,
     connected: bool,
+    /// The number of the latest first connect.
+    opened: u64,
+    /// Sleep was asked for, and the app has not slept since.
+    wants_sleep: bool,
     untold: bool,
     /// Came from a saved state, and the gateway has not said yet what it received from before.
     restored: bool,
@@ -47,12 +51,20 @@ impl Session {
             messages: BTreeMap::new(),
             token_is_new: false,
             connected: false,
+            opened: 0,
+            wants_sleep: false,
             untold: false,
         }
     }
 
     pub(crate) const fn saved(&self) -> &SavedState {
         &self.saved
+    }
+
+    /// True once the connect on this socket is answered. What is numbered before is kept: which
+    /// numbers the gateway has, and which session it is in, comes with the answer.
+    pub(crate) const fn is_connected(&self) -> bool {
+        self.connected
     }
 
     pub(crate) fn is_busy(&self) -> bool {
@@ -73,7 +85,8 @@ impl Session {
         if self.saved.session_id.is_empty() {
             self.add_device(&mut frame);
             self.saved.last_out += 1;
-            frame.control.sequence = Some(self.saved.last_out);
+            self.opened = self.saved.last_out;
+            frame.control.sequence = Some(self.opened);
             return frame.to_text();
         }
         if self.token_is_new {
@@ -121,7 +134,13 @@ impl Session {
         frame.header.initiator = Some(self.settings.user.clone());
         frame.header.target = Some(self.settings.user.clone());
         frame.header.ttl = ttl_s.or(self.settings.ttl_s);
+        self.wants_sleep = true;
         self.number(frame)
+    }
+
+    /// It sleeps: a grant that comes later is of before.
+    pub(crate) const fn slept(&mut self) {
+        self.wants_sleep = false;
     }
 
     /// What is worth telling the gateway when nothing else is said: what we have received.
@@ -137,7 +156,8 @@ impl Session {
     pub(crate) fn hear(&mut self, text: &str) -> Heard {
         let mut heard = Heard::default();
         let Ok(Inbound::Frame(frame)) = jsonrtc::read(text) else { return heard };
-        if let Some(ack) = frame.control.ack_sequence {
+        // With the answer to a connect it speaks of numbers that may be given twice.
+        if let Some(ack) = frame.control.ack_sequence.filter(|_| self.connected) {
             self.unacknowledged.retain(|(sequence, _)| *sequence > ack);
         }
         if let Some(sequence) = frame.control.sequence
@@ -172,7 +192,7 @@ impl Session {
         let id = frame.control.session_id.clone().unwrap_or_default();
         if id != self.saved.session_id {
             self.begin(&id, frame, heard);
-        } else if let Some(sslr) = frame.header.sslr {
+        } else if let Some(sslr) = frame.header.sslr.or(frame.control.ack_sequence) {
             if std::mem::take(&mut self.restored) {
                 self.go_on_after(sslr);
             }
@@ -185,23 +205,28 @@ impl Session {
         heard.events.push(Event::State(State::Connected { session_id: id, pending }));
     }
 
-    /// Another session than the one we asked for, or the first: nothing of the old one holds.
+    /// Another session than the one we asked for, or the first: nothing of the old one holds. What
+    /// was said before the first stood goes into it.
     fn begin(&mut self, id: &str, frame: &Frame, heard: &mut Heard) {
         let resumed = !self.saved.session_id.is_empty();
+        let last_in = frame.control.sequence.unwrap_or(0);
+        self.saved = SavedState { session_id: id.to_owned(), last_in, last_out: 1, ttl_s: 0 };
+        if !resumed {
+            self.go_on_after(self.opened);
+            return;
+        }
+        // A resume had no number of its own, and yet it is the first frame of the new session.
         for (subsession_id, _) in std::mem::take(&mut self.calls) {
             let why = "the session was replaced".to_owned();
             heard.events.push(Event::CallEnded { subsession_id, why });
         }
         self.unacknowledged.clear();
         self.messages.clear();
-        // A resume had no number of its own, and yet it is the first frame of the new session.
-        let last_out = if resumed { 1 } else { self.saved.last_out };
-        let last_in = frame.control.sequence.unwrap_or(0);
-        self.saved = SavedState { session_id: id.to_owned(), last_in, last_out, ttl_s: 0 };
     }
 
     /// A process that was killed knows neither which number it gave last nor what it sent with it;
-    /// the gateway says what arrived. What was said since goes on from there, under new numbers.
+    /// the gateway says what arrived. What was said since goes on from there, under new numbers; so
+    /// does what was said before the first session stood.
     fn go_on_after(&mut self, sslr: u64) {
         self.saved.last_out = sslr;
         let mut renamed = BTreeMap::new();
@@ -227,8 +252,11 @@ impl Session {
             let reason = frame.header.reason.clone().unwrap_or_default();
             heard.events.push(Event::HibernateRefused { code, reason });
         } else if frame.control.kind == FrameType::Response {
-            self.saved.ttl_s = frame.header.ttl.unwrap_or_default();
-            heard.close = Some(jsonrtc::close::HIBERNATE);
+            // One that asked twice has slept on the first answer, and is back when the second comes.
+            if std::mem::take(&mut self.wants_sleep) {
+                self.saved.ttl_s = frame.header.ttl.unwrap_or_default();
+                heard.close = Some(jsonrtc::close::HIBERNATE);
+            }
         } else if frame.control.kind == FrameType::Request {
             heard.say.push(self.answer_hibernate(frame));
         }
@@ -339,6 +367,38 @@ pub(super) mod tests {
             let ringing = parse(&session.ring("two").unwrap());
             assert_eq!(ringing["control"]["sequence"], 6, "{last_out}");
         }
+    }
+
+    #[test]
+    fn what_a_killed_process_says_at_once_is_not_taken_for_what_it_sent_before() {
+        let saved = SavedState { session_id: "S1".to_owned(), last_in: 2, last_out: 2, ttl_s: 0 };
+        let mut session = Session::new(settings(), Some(saved));
+        session.open();
+        session.place("two", "alice@example.com", "v=0");
+        // It rang with 3 before it was killed.
+        let resumed = json!({"control": {"type": "response", "session_id": "S1", "ack_sequence": 3},
+            "header": {"action": "connect", "sslr": 3, "response_code": 200}});
+        let heard = session.hear(&resumed.to_string());
+        let placed = parse(&heard.say[0]);
+        let ids = (&placed["control"]["sequence"], &placed["control"]["correlation_id"]);
+        assert_eq!(ids, (&json!(4), &json!("c4")));
+        assert_eq!(placed["control"]["subsession_id"], "two");
+    }
+
+    #[test]
+    fn what_is_said_before_the_first_connect_is_answered_goes_into_its_session() {
+        let mut session = Session::new(settings(), None);
+        session.open();
+        session.place("one", "alice@example.com", "v=0");
+        session.open();
+        let connected = json!({"control": {"type": "response", "session_id": "S1", "sequence": 1,
+            "ack_sequence": 3}, "header": {"action": "connect", "response_code": 200}});
+        let heard = session.hear(&connected.to_string());
+        let placed = parse(&heard.say[0]);
+        let ids = (&placed["control"]["sequence"], &placed["control"]["session_id"]);
+        assert_eq!(ids, (&json!(4), &json!("S1")));
+        assert!(matches!(heard.events[..], [Event::State(_)]), "the call is under way: {heard:?}");
+        assert!(session.is_busy());
     }
 
     #[test]

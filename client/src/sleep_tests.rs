@@ -60,3 +60,18 @@ fn a_server_that_asks_for_sleep_is_granted_it_or_not() {
         (&json!("error"), &json!(491))
     );
 }
+
+#[test]
+fn the_second_answer_to_one_that_asked_twice_does_not_send_it_to_sleep_again() {
+    let mut session = connected();
+    session.hibernate(None);
+    session.hibernate(None);
+    let granted = |sequence: u64| {
+        json!({"control": {"type": "response", "session_id": "S1", "sequence": sequence,
+            "message_state": "final"}, "header": {"action": "hibernate", "ttl": 60}})
+        .to_string()
+    };
+    assert_eq!(session.hear(&granted(2)).close, Some(4001));
+    session.open();
+    assert_eq!(session.hear(&granted(3)).close, None);
+}

@@ -49,6 +49,8 @@ pub struct Saved {
     pub last_in: u64,
     /// The last number of our own.
     pub last_out: u64,
+    /// What the gateway may lack, with its numbers: it waits for them, whoever the process is.
+    pub unacknowledged: Vec<(u64, Value)>,
 }
 
 struct Plain {
@@ -57,12 +59,13 @@ struct Plain {
     settings: Settings,
     saved: Arc<Mutex<Saved>>,
     now: Saved,
-    unacknowledged: Vec<(u64, Value)>,
     calls: BTreeMap<String, Held>,
     /// The `send`s that were not answered.
     messages: BTreeMap<String, Value>,
     events: mpsc::Sender<AppEvent>,
     asked_to_sleep: bool,
+    /// The connect on this socket is answered: what is numbered before waits for its turn.
+    connected: bool,
     sockets: u64,
 }
 
@@ -97,11 +100,11 @@ pub async fn run(
         settings,
         saved,
         now,
-        unacknowledged: Vec::new(),
         calls: BTreeMap::new(),
         messages: BTreeMap::new(),
         events,
         asked_to_sleep: false,
+        connected: false,
         sockets: 0,
     };
     loop {
@@ -178,6 +181,7 @@ impl Plain {
         socket: &mut Socket,
         commands: &mut mpsc::Receiver<AppCommand>,
     ) -> End {
+        self.connected = false;
         let connect = self.connect_frame();
         if !self.send(socket, connect).await {
             return End::Lost;
@@ -234,9 +238,10 @@ impl Plain {
     async fn number(&mut self, socket: &mut Socket, mut frame: Value) -> Option<End> {
         self.now.last_out += 1;
         frame["control"]["sequence"] = json!(self.now.last_out);
-        self.unacknowledged.push((self.now.last_out, frame.clone()));
+        self.now.unacknowledged.push((self.now.last_out, frame.clone()));
         self.save();
-        (!self.send(socket, frame).await).then_some(End::Lost)
+        let sent = !self.connected || self.send(socket, frame).await;
+        (!sent).then_some(End::Lost)
     }
 
     fn connect_frame(&mut self) -> Value {
@@ -255,7 +260,7 @@ impl Plain {
                 "payload": token
             });
         }
-        let (low, high) = (self.unacknowledged.first(), self.unacknowledged.last());
+        let (low, high) = (self.now.unacknowledged.first(), self.now.unacknowledged.last());
         json!({
             "control": {"type": "request", "package_type": "register",
                 "session_id": self.now.session_id, "version": "1.0"},
@@ -350,7 +355,7 @@ impl Plain {
             self.now.last_in = number;
         }
         if let Some(all) = control["ack_sequence"].as_u64() {
-            self.unacknowledged.retain(|(number, _)| *number > all);
+            self.now.unacknowledged.retain(|(number, _)| *number > all);
         }
         self.save();
         match (control["package_type"].as_str(), control["type"].as_str()) {
@@ -369,19 +374,18 @@ impl Plain {
             Some("connect") => {
                 let id = frame["control"]["session_id"].as_str().unwrap_or_default();
                 if self.now.session_id != id {
-                    if !self.now.session_id.is_empty() {
-                        self.now.last_out = 1;
-                    }
+                    self.now.last_out = 1;
                     id.clone_into(&mut self.now.session_id);
                     self.calls.clear();
-                    self.unacknowledged.clear();
+                    self.now.unacknowledged.clear();
                 }
                 let have = frame["header"]["sslr"].as_u64().unwrap_or(0);
-                self.unacknowledged.retain(|(number, _)| *number > have);
+                self.now.unacknowledged.retain(|(number, _)| *number > have);
                 self.save();
+                self.connected = true;
                 self.state("connected");
                 self.tell(AppEvent::Connected).await;
-                for (_, frame) in self.unacknowledged.clone() {
+                for (_, frame) in self.now.unacknowledged.clone() {
                     if !self.send(socket, frame).await {
                         return Some(End::Lost);
                     }
@@ -503,6 +507,21 @@ mod tests {
             assert_eq!(answered["control"]["message_state"], "final");
             assert_eq!(answered["control"]["correlation_id"], "s3");
             assert_eq!(answered["payload"]["sdp"], "v=0");
+            order.send(AppCommand::SleepByClose).await.unwrap();
+            while let Some(Ok(_)) = socket.next().await {}
+            assert!(matches!(tell.recv().await, Some(AppEvent::Asleep)));
+
+            // The gateway has the first of the two only.
+            let (order, _tell) = start();
+            let mut socket = opened(&mut listener).await;
+            let resume = told(&mut socket).await;
+            let window = ["cslr", "cslw", "csuw"].map(|name| resume["header"][name].as_u64());
+            assert_eq!(window, [Some(3), Some(3), Some(4)]);
+            let resumed = json!({"control": {"type": "response", "package_type": "register",
+                "session_id": "S1", "ack_sequence": 3},
+                "header": {"action": "connect", "response_code": 200, "sslr": 3}});
+            say(&mut socket, resumed).await;
+            assert_eq!(told(&mut socket).await, answered, "it is said again, as it was");
             drop(order);
             assert!(!matches!(socket.next().await, Some(Ok(Message::Close(_)))));
         });

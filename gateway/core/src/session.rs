@@ -34,7 +34,7 @@ pub(crate) struct Session {
     pub(crate) link: Link,
     /// Frames taken from the app since we last told it so.
     pub(crate) untold: u32,
-    /// The number of the frame that granted the sleep under way.
+    /// The number of the frame that first granted the sleep under way.
     granted: u64,
 }
 
@@ -43,10 +43,13 @@ impl Session {
         Self { record, link, untold: 0, granted: 0 }
     }
 
-    /// Sleep is granted by the frame that was numbered last; the app is about to close `socket`.
+    /// Sleep is granted by the frame that was numbered last; the app is about to close `socket`. One
+    /// that asks again before it does so may close without having seen the second answer.
     pub(crate) const fn let_close(&mut self, socket: SocketId) {
+        if !matches!(self.link, Link::Closing(_)) {
+            self.granted = self.record.last_out;
+        }
         self.link = Link::Closing(socket);
-        self.granted = self.record.last_out;
     }
 
     /// The app closed as one that has the grant, and with it all before (D-43). What was numbered

@@ -136,7 +136,7 @@ impl Play {
         let cut_ms = at_ms + self.lot.number(3_000, 5_000);
         let then_ms = cut_ms + self.lot.number(10, 300);
         let name = phone.name.as_str();
-        let places = self.does(Feature::Placed, 3) && self.may_begin();
+        let places = self.does(Feature::Placed, 3);
         let (link, quiet) = if places {
             self.open(at_ms, phone);
             let links = [(name, "gateway"), ("gateway", "registrar")];
@@ -211,7 +211,7 @@ impl Play {
                 continue;
             }
             if self.score.calls() < wanted as u64 {
-                let places = self.does(Feature::Placed, 3) && self.may_begin();
+                let places = self.does(Feature::Placed, 3);
                 let ends_ms = match places {
                     true => self.placed(at_ms, &phone, &caller),
                     false => self.call(at_ms, &caller, &phone).1,
@@ -221,7 +221,7 @@ impl Play {
             match self.lot.number(0, 3) {
                 0 => {
                     let sleep_ms = at_ms + self.lot.number(0, 12_000);
-                    self.sleep_alone(sleep_ms, &phone);
+                    self.sleep(sleep_ms, &phone);
                 }
                 1 if self.has(Feature::Open) => self.open(at_ms, &phone),
                 2 => self.message(at_ms, &caller, &phone),
@@ -229,16 +229,6 @@ impl Play {
             }
         }
         self.at_least_three(until_ms)
-    }
-
-    /// A sleep that no other one is near: who asks twice at once leaves before the second answer comes.
-    fn sleep_alone(&mut self, at_ms: u64, phone: &Phone) {
-        let near = |(name, other_ms): &(String, u64)| {
-            *name == phone.name && other_ms.abs_diff(at_ms) < PEACE_MS
-        };
-        if !self.sleeps.iter().any(near) {
-            self.sleep(at_ms, phone);
-        }
     }
 
     /// Calls that find their phones as they are, until there are three.

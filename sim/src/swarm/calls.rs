@@ -137,8 +137,7 @@ impl Play {
     /// A message, by whichever side may.
     pub(super) fn message(&mut self, at_ms: u64, caller: &Caller, phone: &Phone) {
         let both = [(Feature::Message, true), (Feature::Sent, false)];
-        let may = |to_phone: bool| to_phone || self.may_begin();
-        let on = both.into_iter().filter(|(feature, to)| self.has(*feature) && may(*to));
+        let on = both.into_iter().filter(|(feature, _)| self.has(*feature));
         let on: Vec<_> = on.collect();
         let Some((_, to_phone)) = self.lot.one(&on) else { return };
         let ends = (caller.name.clone(), phone.name.clone());
@@ -154,7 +153,6 @@ impl Play {
     }
 
     pub(super) fn sleep(&mut self, at_ms: u64, phone: &Phone) {
-        self.sleeps.push((phone.name.clone(), at_ms));
         let by_close = self.does(Feature::SleepByClose, 2);
         self.score.at(at_ms, Verb::Sleep { phone: phone.name.clone(), by_close });
     }

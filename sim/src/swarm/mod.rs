@@ -49,8 +49,6 @@ struct Play {
     callers: Vec<Caller>,
     wake_budget_ms: u64,
     ring_deadline_ms: u64,
-    /// Who is sent to sleep, and when.
-    sleeps: Vec<(String, u64)>,
     /// Services that were told what becomes of a push.
     fated: BTreeSet<Service>,
     /// The one that may have called a token dead.
@@ -94,7 +92,6 @@ pub fn scenario(swarm: &Swarm, seed: u64) -> Scenario {
         callers,
         wake_budget_ms,
         ring_deadline_ms,
-        sleeps: Vec::new(),
         fated: BTreeSet::new(),
         refused: None,
     };
@@ -158,12 +155,6 @@ impl Play {
     /// True in one of `of` times, if the feature is on.
     fn does(&mut self, feature: Feature, of: u64) -> bool {
         self.has(feature) && self.lot.is(1, of)
-    }
-
-    /// True if apps may speak first. One that was killed has lost what it counted last, and would begin
-    /// with a number that was used, which the gateway takes for a repetition.
-    fn may_begin(&self) -> bool {
-        !self.has(Feature::AppKilled)
     }
 
     fn phone(&mut self) -> Phone {

@@ -135,6 +135,20 @@ fn what_was_taken_before_sleep_is_not_taken_again() {
 }
 
 #[test]
+fn the_second_answer_to_an_app_that_asked_twice_and_left_on_the_first_comes_again() {
+    let mut rig = Rig::new(config());
+    let session = rig.connect(1, "bob", "tok");
+    let first = hibernate(&mut rig, &session, &json!({}))["control"]["sequence"].clone();
+    let again = json!({"control": {"type": "request", "sequence": 3, "session_id": session},
+        "header": {"action": "hibernate"}});
+    rig.say(1, &again);
+    let second = rig.last_text(1);
+    closed(&mut rig, 1, Some(4001));
+    rig.resume(2, "bob", &session, &json!({"cslr": first}));
+    assert_eq!(rig.last_text(2), second, "no number is left out");
+}
+
+#[test]
 fn a_call_cancelled_while_its_app_is_away_leaves_no_hole() {
     let mut rig = Rig::new(config());
     let session = rig.asleep();
