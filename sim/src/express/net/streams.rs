@@ -1,20 +1,15 @@
-//! The network: machines, links, connections, and what becomes of each packet.
-//!
-//! A stream's segments are numbered. One that is lost, or meets a cut, a machine without power or a
-//! storm, is sent again after 200 ms and then after twice the time before, as kernels do; what came
-//! early waits for it. Nothing here is told to the two ends but by packets.
+//! Connections: handshake, windows, repetition, end.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::task::Waker;
 
-use super::agenda::{Agenda, Event};
-use super::chance::Chance;
-use super::links::{Fate, Links};
+use super::{BACKLOG, Net, Packet, Port};
+use crate::express::agenda::Event;
 
 /// Bytes that are on their way or unread before a writer has to wait.
-pub(super) const WINDOW: usize = 256 * 1024;
+pub(in crate::express) const WINDOW: usize = 256 * 1024;
 /// The first time after which a segment is sent again; of a SYN 1 s (RFC 6298 2.1 and 5.5; Linux).
 const AGAIN_US: u64 = 200_000;
 const SYN_AGAIN_US: u64 = 1_000_000;
@@ -23,19 +18,15 @@ const AGAIN_MOST_US: u64 = 120_000_000;
 /// How often a segment is sent again (`tcp_retries2`), and a SYN (`tcp_syn_retries`).
 const TRIES: u32 = 15;
 const SYN_TRIES: u32 = 6;
-/// Connections that wait to be accepted, and datagrams that wait to be read.
-const BACKLOG: usize = 4096;
-const FIRST_PORT: u16 = 49_152;
-
 /// Which end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(in crate::express) enum Side {
     Dialler,
     Listener,
 }
 
 impl Side {
-    pub(super) const fn other(self) -> Self {
+    pub(in crate::express) const fn other(self) -> Self {
         match self {
             Self::Dialler => Self::Listener,
             Self::Listener => Self::Dialler,
@@ -51,7 +42,7 @@ impl Side {
 }
 
 /// What a segment says.
-pub(super) enum Segment {
+pub(in crate::express) enum Segment {
     Syn,
     SynAck,
     Data(Vec<u8>),
@@ -59,17 +50,9 @@ pub(super) enum Segment {
     Reset,
 }
 
-/// Something on its way.
-pub(super) enum Packet {
-    /// To an end of a connection.
-    Segment { conn: u64, to: Side, number: u64, what: Segment, sent: u64, tries: u32 },
-    /// To a port.
-    Datagram { from: SocketAddr, by: usize, to: SocketAddr, bytes: Vec<u8>, sent: u64 },
-}
-
 /// How an end stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stand {
+pub(super) enum Stand {
     /// A program holds it.
     Open,
     /// Its program let go of it: what still comes for it is answered by a reset.
@@ -79,26 +62,26 @@ enum Stand {
     Silent,
 }
 
-struct End {
-    machine: usize,
-    address: SocketAddr,
-    stand: Stand,
-    established: bool,
+pub(super) struct End {
+    pub(super) machine: usize,
+    pub(super) address: SocketAddr,
+    pub(super) stand: Stand,
+    pub(super) established: bool,
     /// What came, in order, and is not read yet; of the first piece so much is read.
-    came: VecDeque<Vec<u8>>,
-    read: usize,
-    ended: bool,
-    error: Option<io::ErrorKind>,
+    pub(super) came: VecDeque<Vec<u8>>,
+    pub(super) read: usize,
+    pub(super) ended: bool,
+    pub(super) error: Option<io::ErrorKind>,
     /// What came before its turn.
-    early: BTreeMap<u64, Segment>,
-    expected: u64,
+    pub(super) early: BTreeMap<u64, Segment>,
+    pub(super) expected: u64,
     /// The number of the next segment it sends.
-    next: u64,
+    pub(super) next: u64,
     /// Bytes it sent that the other end has not read.
-    outstanding: usize,
-    finished: bool,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
+    pub(super) outstanding: usize,
+    pub(super) finished: bool,
+    pub(super) reader: Option<Waker>,
+    pub(super) writer: Option<Waker>,
 }
 
 impl End {
@@ -122,171 +105,37 @@ impl End {
         }
     }
 
-    fn wake(&mut self) {
+    pub(super) fn wake(&mut self) {
         self.reader.take().into_iter().chain(self.writer.take()).for_each(Waker::wake);
     }
 
-    fn fail(&mut self, error: io::ErrorKind) {
+    pub(super) fn fail(&mut self, error: io::ErrorKind) {
         self.error.get_or_insert(error);
         self.wake();
     }
 }
 
-struct Conn {
-    ends: [End; 2],
+pub(super) struct Conn {
+    pub(super) ends: [End; 2],
     /// When a packet last passed, for whoever translates addresses.
-    passed: u64,
+    pub(super) passed: u64,
     /// The address translation forgot it: what comes from outside is lost, what leaves meets a reset.
-    forgotten: bool,
-}
-
-#[derive(Default)]
-struct Port {
-    arrived: VecDeque<u64>,
-    waker: Option<Waker>,
-}
-
-#[derive(Default)]
-struct Mailbox {
-    arrived: VecDeque<(Vec<u8>, SocketAddr)>,
-    wakers: Vec<Waker>,
-}
-
-struct Machine {
-    name: String,
-    address: IpAddr,
-    has_power: bool,
-    /// It stands behind an address translation that forgets after this silence, in microseconds.
-    nat_us: Option<u64>,
-    ports: BTreeMap<u16, Port>,
-    mailboxes: BTreeMap<u16, Mailbox>,
-    next_port: u16,
-    moves: u32,
-}
-
-/// Everything that is on the way or at an end of it.
-pub(super) struct Net {
-    machines: Vec<Machine>,
-    names: BTreeMap<String, usize>,
-    addresses: BTreeMap<IpAddr, usize>,
-    conns: BTreeMap<u64, Conn>,
-    next_conn: u64,
-    pub(super) links: Links,
-    pub(super) agenda: Agenda,
-}
-
-/// The `nth` address of the network of this number, from 1.
-fn address(network: [u8; 2], nth: usize) -> IpAddr {
-    let first = u32::from(Ipv4Addr::new(network[0], network[1], 0, 0));
-    IpAddr::V4(Ipv4Addr::from(first + u32::try_from(nth).unwrap_or(u32::MAX >> 1)))
-}
-
-fn refused(why: &str, name: &str) -> io::Error {
-    let what = format!("{name}: {why}; write host:port, with a host that entered the play");
-    io::Error::new(io::ErrorKind::NotFound, what)
+    pub(super) forgotten: bool,
 }
 
 impl Net {
-    pub(super) fn new(latency_us: (u64, u64), chance: Chance) -> Self {
-        Self {
-            machines: Vec::new(),
-            names: BTreeMap::new(),
-            addresses: BTreeMap::new(),
-            conns: BTreeMap::new(),
-            next_conn: 0,
-            links: Links::new(latency_us, chance),
-            agenda: Agenda::default(),
-        }
-    }
-
-    /// A machine of this name; its number.
-    pub(super) fn add(&mut self, name: &str, nat_us: Option<u64>) -> usize {
-        let number = self.machines.len();
-        let address = address([192, 168], number + 1);
-        self.machines.push(Machine {
-            name: name.to_owned(),
-            address,
-            has_power: true,
-            nat_us,
-            ports: BTreeMap::new(),
-            mailboxes: BTreeMap::new(),
-            next_port: FIRST_PORT,
-            moves: 0,
-        });
-        self.names.insert(name.to_owned(), number);
-        self.addresses.insert(address, number);
-        number
-    }
-
-    pub(super) fn machine(&self, name: &str) -> Option<usize> {
-        self.names.get(name).copied()
-    }
-
-    pub(super) fn name(&self, machine: usize) -> &str {
-        &self.machines[machine].name
-    }
-
-    /// Where `host:port` is, as `machine` sees it.
-    pub(super) fn find(&self, machine: usize, name: &str) -> io::Result<SocketAddr> {
-        let (host, port) = name.rsplit_once(':').ok_or_else(|| refused("it has no port", name))?;
-        let port = port.parse().map_err(|_| refused("its port is no number up to 65535", name))?;
-        let own = self.machines[machine].address;
-        let host = host.trim_matches(['[', ']']);
-        let ip = match host {
-            "localhost" => own,
-            _ => match (host.parse::<IpAddr>(), self.names.get(host)) {
-                (Ok(ip), _) if ip.is_loopback() || ip.is_unspecified() => own,
-                (Ok(ip), _) => ip,
-                (Err(_), Some(known)) => self.machines[*known].address,
-                (Err(_), None) => return Err(refused("no host has this name", name)),
-            },
-        };
-        Ok(SocketAddr::new(ip, port))
-    }
-
-    fn free_port(&mut self, machine: usize) -> io::Result<u16> {
-        let of = &mut self.machines[machine];
-        for _ in FIRST_PORT..=u16::MAX {
-            let port = of.next_port;
-            of.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
-            if !of.ports.contains_key(&port) && !of.mailboxes.contains_key(&port) {
-                return Ok(port);
-            }
-        }
-        Err(io::Error::new(io::ErrorKind::AddrInUse, "the machine has no free port"))
-    }
-
-    fn local(&mut self, machine: usize, on: &str, of_streams: bool) -> io::Result<SocketAddr> {
-        let mut local = self.find(machine, on)?;
-        if local.ip() != self.machines[machine].address {
-            let what = format!("{on} is no address of {}", self.name(machine));
-            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, what));
-        }
-        if local.port() == 0 {
-            local.set_port(self.free_port(machine)?);
-        }
-        let of = &self.machines[machine];
-        let taken = match of_streams {
-            true => of.ports.contains_key(&local.port()),
-            false => of.mailboxes.contains_key(&local.port()),
-        };
-        if taken {
-            let what = format!("port {} is in use", local.port());
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
-        }
-        Ok(local)
-    }
-
-    // --- streams ---------------------------------------------------------------------------
-
-    pub(super) fn listen(&mut self, machine: usize, on: &str) -> io::Result<SocketAddr> {
+    pub(in crate::express) fn listen(
+        &mut self,
+        machine: usize,
+        on: &str,
+    ) -> io::Result<SocketAddr> {
         let local = self.local(machine, on, true)?;
         self.machines[machine].ports.insert(local.port(), Port::default());
         Ok(local)
     }
 
     /// The next connection of a port, or who waits for it.
-    pub(super) fn accept(
+    pub(in crate::express) fn accept(
         &mut self,
         machine: usize,
         port: u16,
@@ -302,14 +151,25 @@ impl Net {
     }
 
     /// Nobody listens there any more; who was not accepted meets a reset.
-    pub(super) fn unlisten(&mut self, machine: usize, port: u16, now: u64, speaks: bool) {
+    pub(in crate::express) fn unlisten(
+        &mut self,
+        machine: usize,
+        port: u16,
+        now: u64,
+        speaks: bool,
+    ) {
         let Some(of) = self.machines[machine].ports.remove(&port) else { return };
         for conn in of.arrived {
             self.close(conn, Side::Listener, now, speaks);
         }
     }
 
-    pub(super) fn dial(&mut self, machine: usize, to: &str, now: u64) -> io::Result<u64> {
+    pub(in crate::express) fn dial(
+        &mut self,
+        machine: usize,
+        to: &str,
+        now: u64,
+    ) -> io::Result<u64> {
         let to = self.find(machine, to)?;
         let own = SocketAddr::new(self.machines[machine].address, self.free_port(machine)?);
         let conn = self.next_conn;
@@ -323,7 +183,11 @@ impl Net {
     }
 
     /// `None`: not yet.
-    pub(super) fn established(&mut self, conn: u64, waker: &Waker) -> Option<io::Result<()>> {
+    pub(in crate::express) fn established(
+        &mut self,
+        conn: u64,
+        waker: &Waker,
+    ) -> Option<io::Result<()>> {
         let end = &mut self.conns.get_mut(&conn)?.ends[0];
         if let Some(error) = end.error {
             return Some(Err(error.into()));
@@ -336,7 +200,7 @@ impl Net {
     }
 
     /// Reads into `into`; `None`: nothing is there yet.
-    pub(super) fn read(
+    pub(in crate::express) fn read(
         &mut self,
         conn: u64,
         side: Side,
@@ -387,7 +251,7 @@ impl Net {
     }
 
     /// Writes at most `most` of `bytes`; `None`: the window is full.
-    pub(super) fn write(
+    pub(in crate::express) fn write(
         &mut self,
         conn: u64,
         side: Side,
@@ -418,7 +282,7 @@ impl Net {
     }
 
     /// No more will be written there.
-    pub(super) fn finish(&mut self, conn: u64, side: Side, now: u64) {
+    pub(in crate::express) fn finish(&mut self, conn: u64, side: Side, now: u64) {
         let Some(of) = self.conns.get_mut(&conn) else { return };
         let end = &mut of.ends[side.index()];
         if end.established && !std::mem::replace(&mut end.finished, true) && end.error.is_none() {
@@ -427,7 +291,7 @@ impl Net {
     }
 
     /// The program lets go of an end. `speaks`: its kernel tells the other one.
-    pub(super) fn close(&mut self, conn: u64, side: Side, now: u64, speaks: bool) {
+    pub(in crate::express) fn close(&mut self, conn: u64, side: Side, now: u64, speaks: bool) {
         let Some(of) = self.conns.get_mut(&conn) else { return };
         let end = &mut of.ends[side.index()];
         if end.stand == Stand::Silent || !speaks {
@@ -446,7 +310,7 @@ impl Net {
         self.forget_if_over(conn);
     }
 
-    fn forget_if_over(&mut self, conn: u64) {
+    pub(super) fn forget_if_over(&mut self, conn: u64) {
         let over = |conn: &Conn| conn.ends.iter().all(|end| end.stand != Stand::Open);
         if self.conns.get(&conn).is_some_and(over) {
             self.conns.remove(&conn);
@@ -477,7 +341,7 @@ impl Net {
     }
 
     /// A segment is where it was sent to, or was lost on the way.
-    fn arrive(&mut self, packet: Packet, now: u64) {
+    pub(super) fn arrive(&mut self, packet: Packet, now: u64) {
         let Packet::Segment { conn, to, number, what, sent, tries } = packet else { return };
         let Some(of) = self.conns.get_mut(&conn) else { return };
         let (from, target) = (of.ends[to.other().index()].machine, of.ends[to.index()].machine);
@@ -586,115 +450,5 @@ impl Net {
     /// The machine of `by` answers with a reset.
     fn reset(&mut self, conn: u64, by: Side, now: u64) {
         self.launch(conn, by.other(), 0, Segment::Reset, now, 0);
-    }
-
-    // --- datagrams -------------------------------------------------------------------------
-
-    pub(super) fn bind(&mut self, machine: usize, on: &str) -> io::Result<SocketAddr> {
-        let local = self.local(machine, on, false)?;
-        self.machines[machine].mailboxes.insert(local.port(), Mailbox::default());
-        Ok(local)
-    }
-
-    pub(super) fn unbind(&mut self, machine: usize, port: u16) {
-        self.machines[machine].mailboxes.remove(&port);
-    }
-
-    pub(super) fn post(
-        &mut self,
-        machine: usize,
-        port: u16,
-        bytes: &[u8],
-        to: SocketAddr,
-        now: u64,
-    ) {
-        let own = self.machines[machine].address;
-        let to = if to.ip().is_loopback() { SocketAddr::new(own, to.port()) } else { to };
-        let Some(target) = self.addresses.get(&to.ip()).copied() else { return };
-        let from = SocketAddr::new(own, port);
-        let Fate { copies } = self.links.fate(machine, target, bytes.len() + 28, now);
-        for takes in copies {
-            let packet =
-                Packet::Datagram { from, by: machine, to, bytes: bytes.to_vec(), sent: now };
-            self.agenda.plan(now + takes, Event::Packet(packet));
-        }
-    }
-
-    pub(super) fn take(
-        &mut self,
-        machine: usize,
-        port: u16,
-        waker: &Waker,
-    ) -> Option<(Vec<u8>, SocketAddr)> {
-        let mailbox = self.machines[machine].mailboxes.get_mut(&port)?;
-        let arrived = mailbox.arrived.pop_front();
-        if arrived.is_none() && !mailbox.wakers.iter().any(|known| known.will_wake(waker)) {
-            mailbox.wakers.push(waker.clone());
-        }
-        arrived
-    }
-
-    /// A packet's time has come.
-    pub(super) fn pass(&mut self, packet: Packet, now: u64) {
-        let Packet::Datagram { from, by, to, bytes, sent } = packet else {
-            return self.arrive(packet, now);
-        };
-        let Some(target) = self.addresses.get(&to.ip()).copied() else { return };
-        if self.links.cuts(by, target, sent, now) || !self.machines[target].has_power {
-            return;
-        }
-        let Some(mailbox) = self.machines[target].mailboxes.get_mut(&to.port()) else { return };
-        if mailbox.arrived.len() < BACKLOG {
-            mailbox.arrived.push_back((bytes, from));
-        }
-        mailbox.wakers.drain(..).for_each(Waker::wake);
-    }
-
-    // --- what befalls machines -------------------------------------------------------------
-
-    /// A machine loses its power, or has it again.
-    pub(super) fn power(&mut self, machine: usize, has_power: bool) {
-        self.machines[machine].has_power = has_power;
-        if has_power {
-            // It knows nothing of its connections: whoever still speaks to them meets a reset.
-            for of in self.conns.values_mut() {
-                for end in of.ends.iter_mut().filter(|end| end.machine == machine) {
-                    end.stand = Stand::Closed;
-                }
-            }
-        } else {
-            self.machines[machine].ports.clear();
-            self.machines[machine].mailboxes.clear();
-        }
-        let over = |conn: &Conn| conn.ends.iter().all(|end| end.stand != Stand::Open);
-        self.conns.retain(|_, conn| !over(conn));
-    }
-
-    /// The machine has another address; how many connections that cost.
-    pub(super) fn move_on(&mut self, machine: usize) -> usize {
-        let of = &mut self.machines[machine];
-        of.moves += 1;
-        let nth = machine + 1 + 0x400 * usize::try_from(of.moves).unwrap_or(usize::MAX >> 12);
-        self.addresses.remove(&of.address);
-        of.address = address([10, 64], nth);
-        self.addresses.insert(of.address, machine);
-        let mut lost = 0;
-        for conn in self.conns.values_mut() {
-            for end in conn.ends.iter_mut().filter(|end| end.machine == machine) {
-                if end.stand == Stand::Open {
-                    lost += 1;
-                }
-                end.fail(io::ErrorKind::ConnectionAborted);
-                end.stand = Stand::Silent;
-            }
-        }
-        lost
-    }
-
-    /// The address translation before the machine forgets; how many connections that concerns.
-    pub(super) fn rebind(&mut self, machine: usize) -> usize {
-        self.machines[machine].nat_us.get_or_insert(u64::MAX);
-        let of = |conn: &&mut Conn| conn.ends.iter().any(|end| end.machine == machine);
-        self.conns.values_mut().filter(of).map(|conn| conn.forgotten = true).count()
     }
 }
