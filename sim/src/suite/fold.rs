@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::mem::take;
 
-use reveille_trace::{Case, Observed, Seeds};
+use reveille_trace::{Case, Met, Observed, Seeds};
 
 use super::{Job, Played};
 
@@ -59,6 +59,15 @@ fn add(all: &mut Case, one: &mut Case) {
         of.seed = with.seed;
         all.replay = take(&mut one.replay);
     }
+    for met in take(&mut one.met) {
+        let same = |known: &&mut Met| (&known.fault, known.phase) == (&met.fault, met.phase);
+        match all.met.iter_mut().find(same) {
+            Some(known) => known.times += met.times,
+            None => all.met.push(met),
+        }
+    }
+    all.met.sort_by(|a, b| (&a.fault, a.phase).cmp(&(&b.fault, b.phase)));
+    let (of, with) = (&mut all.verdict, &mut one.verdict);
     for finding in take(&mut with.findings) {
         // Of each requirement the first seen by its words: one says enough.
         let same = of.findings.iter_mut().find(|known| known.requirement == finding.requirement);
