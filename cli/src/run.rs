@@ -1,4 +1,4 @@
-//! `reveille run`: cases are chosen, played in turmoil, judged, reported.
+//! `reveille run`: cases are chosen, played in a simulated world, judged, reported.
 
 use std::io::IsTerminal as _;
 use std::num::{NonZeroU64, NonZeroUsize};

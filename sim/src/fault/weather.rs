@@ -1,5 +1,5 @@
-//! What bad weather on a link does to each packet. Pure: both worlds ask the same rules, and a seed
-//! gives the same answers.
+//! What bad weather on a link does to each packet, in turmoil. Pure: a seed gives the same answers.
+//! Express knows connections of its own, and draws beside them (`express/links.rs`).
 //!
 //! A datagram takes the same number of draws whatever becomes of it: with one figure of the weather
 //! turned off, the others strike the same packets.

@@ -1,4 +1,4 @@
-//! Scenarios as cases: each seed and each point of a sweep is one, played in turmoil and judged.
+//! Scenarios as cases: each seed and each point of a sweep is one, played in a world and judged.
 
 mod fold;
 mod play;

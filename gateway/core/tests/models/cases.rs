@@ -41,7 +41,18 @@ pub(crate) fn outcome<Op: Debug + Clone>(
         .map_err(|wrong| wrong.to_string())
 }
 
-/// The same, for a test.
+/// Takes each operation in its turn; what is wrong says at which.
+pub(crate) fn each<Op: Debug + Copy>(
+    ops: &[Op],
+    mut step: impl FnMut(Op) -> Result<(), String>,
+) -> Result<(), String> {
+    for (place, op) in ops.iter().enumerate() {
+        step(*op).map_err(|wrong| format!("operation {place}, {op:?}: {wrong}"))?;
+    }
+    Ok(())
+}
+
+/// As [`outcome`], for a test.
 pub(crate) fn hold<Op: Debug + Clone>(
     cases: u32,
     longest: usize,

@@ -131,10 +131,7 @@ fn check(bench: &Bench, ops: &[Op]) -> Result<(), String> {
         ended: false,
         completes: false,
     };
-    for (place, op) in ops.iter().enumerate() {
-        run.step(*op).map_err(|wrong| format!("operation {place}, {op:?}: {wrong}"))?;
-    }
-    Ok(())
+    cases::each(ops, |op| run.step(op))
 }
 
 /// What the model says of a node so configured.

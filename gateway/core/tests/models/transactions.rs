@@ -287,10 +287,7 @@ fn start(config: Config) -> Bench {
 
 fn check(bench: &Bench, ops: &[Op]) -> Result<(), String> {
     let mut run = Run::new(bench);
-    for (place, op) in ops.iter().enumerate() {
-        run.step(*op).map_err(|wrong| format!("operation {place}, {op:?}: {wrong}"))?;
-    }
-    Ok(())
+    cases::each(ops, |op| run.step(op))
 }
 
 /// What the model says of a node so configured.
